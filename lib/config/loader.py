@@ -1,0 +1,214 @@
+"""Experiment files to configs: defaults + yaml deltas + overrides -> one fresh, typed, frozen object.
+
+    cfg = load_config("sdtrack", "vitb_300", ["TRAIN.BATCH_SIZE=8"])
+    cfg.MODEL.BACKBONE.DIM
+
+A yaml holds only what differs from the defaults (lib/config/<script>/config.py) and may name a parent with BASE.
+Types are those of the defaults: an int passes for a float, a string never for a number.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lib.errors import ConfigError
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+
+
+class Config(Mapping):
+    """A frozen tree of settings, read as attributes (cfg.TRAIN.LR) or items (cfg["TRAIN"]["LR"])."""
+
+    def __init__(self, tree: Mapping[str, Any]):
+        values = {}
+        for key, value in tree.items():
+            if isinstance(value, Mapping):
+                value = Config(value)
+            elif isinstance(value, list):
+                value = tuple(value)
+            values[key] = value
+        object.__setattr__(self, "_values", values)
+
+    def __getattr__(self, key: str) -> Any:
+        values = object.__getattribute__(self, "__dict__").get("_values", {})
+        if key not in values:
+            raise AttributeError(f"the config has no {key} here, only {', '.join(values)}")
+        return values[key]
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise ConfigError(f"the config is frozen: {key} cannot be set; load it anew with the override {key}={value}")
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
+
+    def __reduce__(self):
+        return Config, (self.to_dict(),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as dicts, lists and plain values: what a log or a checkpoint keeps."""
+        plain = {}
+        for key, value in self._values.items():
+            if isinstance(value, Config):
+                value = value.to_dict()
+            elif isinstance(value, tuple):
+                value = list(value)
+            plain[key] = value
+        return plain
+
+
+def load_config(script: str, name: str, overrides: Iterable[str] = ()) -> Config:
+    """The config of experiments/<script>/<name>.yaml.
+
+    overrides: "KEY=VALUE" strings, VALUE in yaml's notation ("TRAIN.SCHEDULER.MILESTONES=[10, 20]").
+    Raises ConfigError for an unknown experiment, key, type or choice.
+    """
+    module = _defaults_module(script)
+    values = _flatten(module.DEFAULTS)
+    for source, deltas in _yaml_chain(script, name):
+        _apply(values, deltas, module, source)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: expected KEY=VALUE, such as TRAIN.BATCH_SIZE=8")
+        _apply(values, {key.strip(): _parse_yaml(value, f"--set {text}")}, module, f"--set {text}")
+    return _finish(values, module)
+
+
+def config_from_dict(script: str, tree: Mapping[str, Any], source: str) -> Config:
+    """The config that a checkpoint carries, checked against today's defaults. source: named in errors."""
+    module = _defaults_module(script)
+    values = _flatten(module.DEFAULTS)
+    _apply(values, _flatten(tree), module, source)
+    return _finish(values, module)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """One line "KEY: old -> new" for each value in which two configs of one script differ."""
+    before, after = _flatten(old.to_dict()), _flatten(new.to_dict())
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key)
+    ]
+
+
+def experiment_names(script: str) -> list[str]:
+    """Names of the experiment files of a script."""
+    return sorted(path.stem for path in (EXPERIMENTS / script).glob("*.yaml"))
+
+
+def _defaults_module(script: str):
+    try:
+        return importlib.import_module(f"lib.config.{script}.config")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(f"lib.config.{script}"):
+            raise
+        known = sorted(path.parent.name for path in Path(__file__).parent.glob("*/config.py"))
+        raise ConfigError(
+            f"there is no tracker '{script}': lib/config/{script}/config.py is missing; there are: {', '.join(known)}"
+        ) from error
+
+
+def _yaml_chain(script: str, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """(file, deltas) from the outermost parent to the named experiment."""
+    chain, seen = [], []
+    while name:
+        path = EXPERIMENTS / script / f"{name}.yaml"
+        if name in seen:
+            raise ConfigError(f"{path}: BASE goes round in a circle ({' -> '.join([*seen, name])})")
+        if not path.is_file():
+            names = experiment_names(script)
+            hint = _nearest(name, names)
+            raise ConfigError(f"there is no config '{name}' ({path} is missing){hint}; there are: {', '.join(names)}")
+        tree = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        if tree is None:
+            tree = {}
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{path}: expected keys and values, found a {type(tree).__name__}")
+        seen.append(name)
+        name = tree.pop("BASE", "")
+        chain.insert(0, (str(path), _flatten(tree)))
+    return chain
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not readable as yaml: {error}") from error
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: str) -> None:
+    for key, value in deltas.items():
+        key = module.ALIASES.get(key, key)
+        if key not in values:
+            section = any(known.startswith(f"{key}.") for known in values)
+            reason = "is a section, not a value" if section else "is not a key" + _nearest(key, values)
+            raise ConfigError(f"{source}: {key} {reason}")
+        values[key] = _typed(key, value, values[key], source)
+        choices = module.CHOICES.get(key)
+        if choices and values[key] not in choices:
+            raise ConfigError(f"{source}: {key} is '{value}'; allowed: {', '.join(choices)}")
+
+
+def _typed(key: str, value: Any, default: Any, source: str) -> Any:
+    """value in the type of the default, or ConfigError."""
+    if isinstance(default, list | tuple):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{source}: {key} takes a list like {list(default)}, not {value!r}")
+        return [_typed(key, item, default[0], source) for item in value] if default else list(value)
+    if isinstance(value, str) and isinstance(default, float):
+        value = _exponent_number(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{source}: {key} takes a {type(default).__name__} like {default!r}, not {value!r}")
+    return value
+
+
+def _exponent_number(text: str) -> float | str:
+    """yaml reads 4e-4 as a string, for want of a dot: take it as the number that everybody means."""
+    mantissa, e, exponent = text.lower().partition("e")
+    is_number = e and mantissa.lstrip("+-").replace(".", "", 1).isdigit() and exponent.lstrip("+-").isdigit()
+    return float(text) if is_number else text
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _finish(values: dict[str, Any], module) -> Config:
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *path, leaf = key.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    cfg = Config(tree)
+    module.check(cfg)
+    return cfg

@@ -1,0 +1,156 @@
+"""Every default of SDTrack: the paper's configuration. A yaml in experiments/sdtrack states only what differs.
+
+Key names are OSTrack's where OSTrack has the same thing, so that its trainer and tools read this config as well.
+"""
+
+from lib.errors import ConfigError
+
+MODEL = {
+    "PRETRAIN_FILE": "cae_vitb.pth",  # below pretrained_models/, or an absolute path; "none": from scratch
+    "HIDDEN_DIM": 256,  # d, the width of everything after the backbone
+    "NUM_HEADS": 8,
+    "BACKBONE": {
+        "TYPE": "vit",
+        "PRETRAIN_TYPE": "cae",  # cae | mae | timm | ostrack | sdtrack: whose key names the file has
+        "PATCH_SIZE": 16,
+        "DIM": 768,
+        "DEPTH": 12,
+        "NUM_HEADS": 12,
+        "MLP_RATIO": 4.0,
+        "DROP_PATH": 0.1,
+        # Help for training from scratch, off in the paper's configs (docs/CONFIG.md)
+        "STEM": "patch",  # patch: one linear projection | conv: a small convolutional stem
+        "TEMPLATE_EMBED": False,  # a learned vector marks the tokens inside the template box
+        "QK_INIT": False,  # attention starts with q = k
+    },
+    "ENCODER": {"LAYERS": 6, "FFN_DIM": 1024, "DROPOUT": 0.1},
+    "QUERY": {
+        "NUM": 300,
+        "ANCHORS_PER_CELL": 2,
+        "TOWER_LAYERS": 4,
+        "ROI_SIZE": 7,
+        "POINTS": 8,  # M, salient points a branch and anchor box
+    },
+    "DECODER": {
+        "LAYERS": 6,
+        "FFN_DIM": 1024,
+        "DROPOUT": 0.1,
+        "COUPLING": "decoupled",  # decoupled (Eq. 3) | independent (table III, row 2) | shared
+        "BOX_RPB": True,
+        "BOX_RPB_HIDDEN": 512,
+        "BOX_RPB_FORM": "mask",  # mask: a float attention mask | onehot: the same, inside the inner product
+    },
+}
+
+LOSS = {
+    "POSITIVES": 2,  # how often the target is repeated in the matching
+    "BOX_TOPK": 10,  # the box loss covers the k queries of highest score besides the matched ones
+    "TAL": {"ENABLED": True, "ALPHA": 0.25, "BETA": 0.75, "GAMMA": 2.0},  # Eq. 9-10; off: plain focal loss
+    "COST": {"CLS": 2.0, "L1": 5.0, "GIOU": 2.0},
+    # Weights of the box terms have the host's names: TRAIN.L1_WEIGHT and TRAIN.GIOU_WEIGHT
+    "WEIGHT": {"CLS": 2.0, "PROPOSALS": 1.0},
+}
+
+DATA = {
+    "MEAN": [0.485, 0.456, 0.406],
+    "STD": [0.229, 0.224, 0.225],
+    "MAX_SAMPLE_INTERVAL": 200,
+    "SAMPLER_MODE": "causal",
+    "GRAYSCALE": 0.05,  # probabilities, and the half-width of the brightness factor
+    "FLIP": 0.5,
+    "BRIGHTNESS": 0.2,
+    "TRAIN": {
+        "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
+        "DATASETS_RATIO": [1.0, 1.0, 1.0, 1.0],
+        "SAMPLE_PER_EPOCH": 60000,
+    },
+    "VAL": {"DATASETS_NAME": ["GOT10K_votval"], "DATASETS_RATIO": [1.0], "SAMPLE_PER_EPOCH": 10000},
+    "TEMPLATE": {"SIZE": 128, "FACTOR": 2.0, "CENTER_JITTER": 0.0, "SCALE_JITTER": 0.0, "NUMBER": 1},
+    "SEARCH": {"SIZE": 256, "FACTOR": 4.0, "CENTER_JITTER": 3.0, "SCALE_JITTER": 0.25, "NUMBER": 1},
+}
+
+TRAIN = {
+    "LR": 4e-4,
+    "BACKBONE_MULTIPLIER": 0.1,
+    "WEIGHT_DECAY": 4e-4,
+    "EPOCH": 300,
+    "LR_DROP_EPOCH": 40,  # for SCHEDULER.TYPE step
+    "SCHEDULER": {"TYPE": "Mstep", "MILESTONES": [40], "GAMMA": 0.1},  # Mstep | step | cosine; OSTrack: [240]
+    "WARMUP_STEPS": 0,
+    "BATCH_SIZE": 32,  # a process
+    "NUM_WORKER": 4,
+    "OPTIMIZER": "ADAMW",
+    "GRAD_CLIP_NORM": 0.1,
+    "L1_WEIGHT": 5.0,
+    "GIOU_WEIGHT": 2.0,
+    "DEEP_SUPERVISION": True,  # a loss on every decoder layer
+    "AMP": False,  # bf16 where the device computes in it fast, else float32
+    "EMA": 0.0,  # decay of the averaged weights, which are then the ones that are saved and tested; 0: none
+    "PRINT_INTERVAL": 50,
+    "VAL_EPOCH_INTERVAL": 20,
+    "SEED": 42,
+}
+
+TEST = {
+    "TEMPLATE_FACTOR": 2.0,
+    "TEMPLATE_SIZE": 128,
+    "SEARCH_FACTOR": 4.0,
+    "SEARCH_SIZE": 256,
+    "EPOCH": 300,  # which checkpoint is tested
+    "HANN_WEIGHT": 0.0,  # share of a Hann window, over the centres of the boxes, in the score
+}
+
+DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": DATA, "TRAIN": TRAIN, "TEST": TEST}
+
+ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted spelling -> key
+
+CHOICES = {
+    "MODEL.BACKBONE.TYPE": ("vit",),
+    "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack", "sdtrack"),
+    "MODEL.BACKBONE.STEM": ("patch", "conv"),
+    "MODEL.DECODER.COUPLING": ("decoupled", "independent", "shared"),
+    "MODEL.DECODER.BOX_RPB_FORM": ("mask", "onehot"),
+    "DATA.SAMPLER_MODE": ("causal",),
+    "TRAIN.OPTIMIZER": ("ADAMW",),
+    "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
+}
+
+
+def check(cfg) -> None:
+    """Raise ConfigError where values contradict each other. cfg: a loaded config of this module's keys."""
+    patch, model = cfg.MODEL.BACKBONE.PATCH_SIZE, cfg.MODEL
+    for key, size in (("DATA.TEMPLATE.SIZE", cfg.DATA.TEMPLATE.SIZE), ("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)):
+        if size <= 0 or size % patch:
+            raise ConfigError(f"{key}: {size} is not a positive multiple of MODEL.BACKBONE.PATCH_SIZE ({patch})")
+    for part in ("TEMPLATE", "SEARCH"):
+        data, test = cfg.DATA[part], (cfg.TEST[f"{part}_SIZE"], cfg.TEST[f"{part}_FACTOR"])
+        if test != (data.SIZE, data.FACTOR):
+            raise ConfigError(
+                f"TEST.{part}_SIZE and _FACTOR are {test}, but the network trains on DATA.{part}.SIZE and FACTOR "
+                f"{(data.SIZE, data.FACTOR)}: set both alike"
+            )
+        if data.NUMBER != 1:
+            raise ConfigError(f"DATA.{part}.NUMBER: {data.NUMBER}; SDTrack takes one template and one search image")
+    for key, dim, heads in (
+        ("MODEL.NUM_HEADS", model.HIDDEN_DIM, model.NUM_HEADS),
+        ("MODEL.BACKBONE.NUM_HEADS", model.BACKBONE.DIM, model.BACKBONE.NUM_HEADS),
+    ):
+        if heads <= 0 or dim % heads:
+            raise ConfigError(f"{key}: {heads} does not divide the width {dim}")
+    if model.HIDDEN_DIM % 32:
+        raise ConfigError(f"MODEL.HIDDEN_DIM: {model.HIDDEN_DIM} is not a multiple of 32 (group norm, position code)")
+    candidates = (cfg.DATA.SEARCH.SIZE // patch) ** 2 * model.QUERY.ANCHORS_PER_CELL
+    if model.QUERY.NUM > candidates:
+        raise ConfigError(
+            f"MODEL.QUERY.NUM: {model.QUERY.NUM} queries, but the search grid has only {candidates} anchors; "
+            "raise MODEL.QUERY.ANCHORS_PER_CELL"
+        )
+    if cfg.LOSS.POSITIVES > model.QUERY.NUM:
+        raise ConfigError(f"LOSS.POSITIVES: {cfg.LOSS.POSITIVES} is more than MODEL.QUERY.NUM ({model.QUERY.NUM})")
+    for split in ("TRAIN", "VAL"):
+        names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
+        if len(names) != len(ratios):
+            raise ConfigError(
+                f"DATA.{split}: {len(names)} DATASETS_NAME ({', '.join(names)}) but {len(ratios)} DATASETS_RATIO; "
+                "set both lists"
+            )

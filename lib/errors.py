@@ -1,0 +1,33 @@
+"""The errors of this project: each says what is wrong, where, and what to do about it.
+
+Commands catch :class:`SDTrackError`, print its message and end with exit code 1; anything else is a defect and
+shows its traceback.
+"""
+
+
+class SDTrackError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class ConfigError(SDTrackError):
+    """An experiment file, a key or a value does not fit."""
+
+
+class DataError(SDTrackError):
+    """A data set, an image, a video or an annotation is missing or broken."""
+
+
+class CheckpointError(SDTrackError):
+    """A file of weights is missing, broken, or made for another network."""
+
+
+class TrackingError(SDTrackError):
+    """A tracker was asked for something impossible, such as a target of no size."""
+
+
+class ResultError(SDTrackError):
+    """Result files are missing, incomplete or malformed."""
+
+
+class TrainingError(SDTrackError):
+    """Training cannot go on, for example because the loss is not a number."""

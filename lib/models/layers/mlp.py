@@ -1,0 +1,35 @@
+"""Multi-layer perceptron."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between them. widths: input, hidden..., output: (..., widths[0]) -> (..., widths[-1])."""
+
+    def __init__(self, *widths: int, last_bias: bool = True):
+        layers: list[nn.Module] = []
+        for index, (dim_in, dim_out) in enumerate(pairwise(widths)):
+            last = index == len(widths) - 2
+            layers.append(nn.Linear(dim_in, dim_out, bias=last_bias if last else True))
+            if not last:
+                layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class FeedForward(nn.Module):
+    """Pre-norm feed-forward block with a residual: x + FFN(norm(x)) (Eq. 2)."""
+
+    def __init__(self, *, dim: int, hidden_dim: int, dropout: float = 0.0):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, hidden_dim)
+        self.linear2 = nn.Linear(hidden_dim, dim)
+        self.activation = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, dim) -> (B, T, dim)."""
+        hidden = self.dropout(self.activation(self.linear1(self.norm(x))))
+        return x + self.dropout(self.linear2(hidden))

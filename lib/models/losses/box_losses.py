@@ -1,0 +1,30 @@
+"""Box regression losses on the queries chosen for it."""
+
+import torch
+from torch import Tensor
+
+from lib.utils.box_ops import box_cxcywh_to_xyxy, iou_and_giou
+
+
+def supervised_queries(logits: Tensor, matched: Tensor, topk: int) -> Tensor:
+    """Queries whose box is supervised: the matched ones and the `topk` of highest score (Sec. IV-A, Training).
+
+    logits (B, N), matched boolean (B, N) -> boolean (B, N).
+    """
+    topk = min(topk, logits.shape[1])
+    best = torch.zeros_like(matched)
+    if topk:
+        best.scatter_(1, logits.topk(topk, dim=1).indices, True)
+    return matched | best
+
+
+def l1_and_giou_loss(boxes: Tensor, targets: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean L1 distance (summed over the four coordinates, as in DETR) and mean 1 - GIoU over the chosen queries.
+
+    boxes (B, N, 4), targets (B, 4): cxcywh, fractions of the crop; chosen: boolean (B, N). Returns two scalars.
+    """
+    weights = chosen.to(boxes.dtype) / chosen.sum().clamp(min=1)
+    targets = targets.to(boxes.dtype).unsqueeze(1)
+    distance = (boxes - targets).abs().sum(-1)
+    _, giou = iou_and_giou(box_cxcywh_to_xyxy(boxes), box_cxcywh_to_xyxy(targets))
+    return (distance * weights).sum(), ((1 - giou) * weights).sum()

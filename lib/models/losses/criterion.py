@@ -1,0 +1,53 @@
+"""The loss of one set of predictions: match, classify, regress."""
+
+from torch import Tensor, nn
+
+from lib.models.losses.box_losses import l1_and_giou_loss, supervised_queries
+from lib.models.losses.matcher import HungarianMatcher
+from lib.models.losses.task_alignment import alignment_target, focal_loss, task_alignment_loss
+from lib.utils.box_ops import box_cxcywh_to_xyxy, iou_and_giou
+
+
+class SetCriterion(nn.Module):
+    """Losses of a set of queries against the one target of each image.
+
+    align: the task-alignment loss of Eq. 9-10, else plain focal loss. Classification is summed over the queries and
+    divided by the number of targets; box terms are means over the supervised queries.
+    """
+
+    def __init__(
+        self,
+        *,
+        matcher: HungarianMatcher,
+        box_topk: int = 10,
+        align: bool = True,
+        alpha: float = 0.25,
+        beta: float = 0.75,
+        gamma: float = 2.0,
+    ):
+        super().__init__()
+        self.matcher = matcher
+        self.box_topk = box_topk
+        self.align = align
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """logits (B, N); boxes (B, N, 4) and targets (B, 4), cxcywh in fractions of the crop.
+
+        Returns unweighted scalars: cls, l1, giou.
+        """
+        matched = self.matcher(logits, boxes, targets)
+        l1, giou = l1_and_giou_loss(boxes, targets, supervised_queries(logits.detach(), matched, self.box_topk))
+        return {"cls": self.classification(logits, boxes, targets, matched), "l1": l1, "giou": giou}
+
+    def classification(self, logits: Tensor, boxes: Tensor, targets: Tensor, matched: Tensor) -> Tensor:
+        """The scalar classification loss; matched (B, N) marks the positives."""
+        if self.align:
+            iou, _ = iou_and_giou(box_cxcywh_to_xyxy(boxes.detach()), box_cxcywh_to_xyxy(targets).unsqueeze(1))
+            goal = alignment_target(logits, iou, self.alpha, self.beta)
+            loss = task_alignment_loss(logits, goal, matched, self.gamma)
+        else:
+            loss = focal_loss(logits, matched)
+        return loss.sum() / len(targets)

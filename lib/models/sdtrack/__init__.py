@@ -1,0 +1,19 @@
+"""SDTrack's network. `build_sdtrack` is what a host calls."""
+
+from pathlib import Path
+
+from lib.models.sdtrack.checkpoint import load_pretrained
+from lib.models.sdtrack.sdtrack import SDTrack, build_network
+
+__all__ = ["SDTrack", "build_sdtrack"]
+
+
+def build_sdtrack(cfg, training: bool = True, pretrained_dir: str | Path = "pretrained_models") -> SDTrack:
+    """The network of a config. training: start from the backbone weights that MODEL.PRETRAIN_FILE names.
+
+    Raises CheckpointError where that file is missing or does not fit.
+    """
+    network = build_network(cfg)
+    if training and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
+        load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
+    return network

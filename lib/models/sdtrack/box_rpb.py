@@ -1,0 +1,90 @@
+"""Box-to-pixel relative position bias (Sec. III-D)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.models.layers.attention import MultiHeadAttention
+from lib.models.layers.mlp import MLP
+from lib.utils.box_ops import box_cxcywh_to_xyxy
+
+
+class BoxRPB(nn.Module):
+    """The two separable terms of the bias (Eq. 7-8).
+
+    Offsets are box corner minus cell centre, in pixels of the search crop, unscaled; one MLP (2 -> hidden -> heads)
+    sees the x offsets of left and right edge, another the y offsets of top and bottom (Plain-DETR).
+    """
+
+    def __init__(self, *, num_heads: int, hidden_dim: int, crop_size: int):
+        super().__init__()
+        self.crop_size = crop_size
+        self.mlp_x = MLP(2, hidden_dim, num_heads, last_bias=False)
+        self.mlp_y = MLP(2, hidden_dim, num_heads, last_bias=False)
+        for mlp in (self.mlp_x, self.mlp_y):
+            for layer in (mlp[0], mlp[-1]):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(mlp[0].bias)
+
+    def forward(self, boxes: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """boxes (B, N, 4) cxcywh, fractions of the crop; grid (H, W) -> B_x (B, heads, N, W), B_y (B, heads, N, H)."""
+        corners = box_cxcywh_to_xyxy(boxes) * self.crop_size
+        terms = []
+        for mlp, edges, cells in (
+            (self.mlp_x, corners[..., 0::2], grid[1]),
+            (self.mlp_y, corners[..., 1::2], grid[0]),
+        ):
+            centres = (torch.arange(cells, device=boxes.device, dtype=boxes.dtype) + 0.5) * (self.crop_size / cells)
+            offsets = edges.unsqueeze(2) - centres.view(1, 1, -1, 1)
+            terms.append(mlp(offsets).permute(0, 3, 1, 2))
+        return terms[0], terms[1]
+
+
+def dense_bias(bias_x: Tensor, bias_y: Tensor) -> Tensor:
+    """Eq. 7: B_x (..., N, W) and B_y (..., N, H) -> B (..., N, H*W), cells row by row."""
+    return (bias_y.unsqueeze(-1) + bias_x.unsqueeze(-2)).flatten(-2)
+
+
+class BoxRPBCrossAttention(MultiHeadAttention):
+    """Cross-attention whose logits carry a bias from each query's box to each key's cell (Eq. 6-8).
+
+    form "mask" is the definition: the dense bias as a float mask. form "onehot" is the same without an N x H*W
+    mask: [B_x, B_y] is appended to the scaled query and the one-hot column and row of the cell to the key, so that
+    the inner product adds the bias by itself. box_rpb None: plain cross-attention.
+    """
+
+    def __init__(
+        self, *, dim: int, num_heads: int, dropout: float = 0.0, box_rpb: BoxRPB | None = None, form: str = "mask"
+    ):
+        super().__init__(dim=dim, num_heads=num_heads, dropout=dropout)
+        self.box_rpb = box_rpb
+        self.form = form
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor, boxes: Tensor, grid: tuple[int, int]) -> Tensor:
+        """query (B, N, dim); keys, values (B, H*W, dim); boxes (B, N, 4) cxcywh, fractions of the crop; grid (H, W).
+
+        Returns (B, N, dim).
+        """
+        if self.box_rpb is None:
+            return super().forward(query, keys, values)
+        q, k, v = self.project(query, keys, values)
+        bias_x, bias_y = (term.to(q.dtype) for term in self.box_rpb(boxes, grid))
+        if self.form == "mask":
+            bias = dense_bias(bias_x, bias_y)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.dropout_now())
+        else:
+            out = self._onehot_attention(q, k, v, bias_x, bias_y, grid)
+        return self.merge(out)
+
+    def _onehot_attention(
+        self, q: Tensor, k: Tensor, v: Tensor, bias_x: Tensor, bias_y: Tensor, grid: tuple[int, int]
+    ) -> Tensor:
+        height, width = grid
+        column = torch.eye(width, device=k.device, dtype=k.dtype).repeat(height, 1)
+        row = torch.eye(height, device=k.device, dtype=k.dtype).repeat_interleave(width, dim=0)
+        place = torch.cat([column, row], dim=-1).expand(*k.shape[:2], -1, -1)
+        query = torch.cat([q * self.head_dim**-0.5, bias_x, bias_y], dim=-1)
+        key = torch.cat([k, place], dim=-1)
+        value = F.pad(v, (0, width + height))
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=self.dropout_now(), scale=1.0)
+        return out[..., : self.head_dim]

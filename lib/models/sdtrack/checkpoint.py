@@ -1,0 +1,144 @@
+"""Weights from files: foreign backbones are converted by key, then everything is loaded strictly."""
+
+import math
+import pickle
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.errors import CheckpointError
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """The contents of a checkpoint: tensors and plain values only. A file that needs code to be opened is refused."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file of weights")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({error})"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
+    return content
+
+
+def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load a state dict strictly. Raises CheckpointError that names the keys or shapes that do not fit."""
+    own = network.state_dict()
+    problems = [f"{key} is missing" for key in own if key not in state]
+    problems += [f"{key} is unknown" for key in state if key not in own]
+    problems += [
+        f"{key} has shape {tuple(state[key].shape)}, not {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if problems:
+        raise CheckpointError(
+            f"{source}: {len(problems)} weights do not fit this network ({'; '.join(problems[:3])}"
+            f"{' ...' if len(problems) > 3 else ''}). Was it trained with another config?"
+        )
+    network.load_state_dict(state)
+
+
+def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Path) -> None:
+    """Fill network.backbone from a file of pretrained weights (kind "sdtrack": the whole network), strictly.
+
+    file: absolute, or below pretrained_dir; kind: cae | mae | timm | ostrack | sdtrack. Prints one line of report.
+    """
+    path = pretrained_file(file, pretrained_dir)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: the pretrained {kind} weights are missing. Put the file there, or train from scratch with "
+            "--set MODEL.PRETRAIN_FILE=none"
+        )
+    content = read_checkpoint(path)
+    state = next((content[key] for key in ("net", "model", "module", "state_dict") if key in content), content)
+    if kind == "sdtrack":
+        load_network(network, state, str(path))
+        print(f"{path}: loaded all {len(state)} weights of the network")
+        return
+    backbone = network.backbone
+    converted = convert_backbone(state, kind, backbone)
+    missing, unexpected = backbone.load_state_dict(_fitting(converted, backbone, path), strict=False)
+    problem = [key for key in missing if key != "template_embed"] + list(unexpected)
+    if problem:
+        raise CheckpointError(
+            f"{path}: {len(problem)} keys do not fit ({', '.join(problem[:5])} ...). "
+            f"Is MODEL.BACKBONE.PRETRAIN_TYPE ({kind}) right for this file?"
+        )
+    print(f"{path}: loaded {len(converted)} of {len(backbone.state_dict())} backbone weights, new: {len(missing)}")
+
+
+def pretrained_file(file: str, pretrained_dir: Path) -> Path:
+    """Where MODEL.PRETRAIN_FILE is looked for."""
+    return Path(pretrained_dir) / Path(file).expanduser()
+
+
+def convert_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module) -> dict[str, Tensor]:
+    """A foreign ViT's state dict with the keys of lib.models.sdtrack.backbone.
+
+    CAE: "encoder." stripped, q_bias and v_bias joined around a zero key bias, layer scale folded into the
+    projections. The position embedding, without its class token, is resampled to both grids (bicubic, as OSTrack).
+    Left out by name: class tokens, classifier heads, mask tokens, decoders, and blocks beyond the backbone's depth.
+    """
+    if kind == "cae" and any(key.startswith("encoder.") for key in state):
+        state = {key.removeprefix("encoder."): value for key, value in state.items() if key.startswith("encoder.")}
+    if kind == "ostrack":
+        state = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
+    converted: dict[str, Tensor] = {}
+    depth = len(backbone.blocks)
+    for key, value in state.items():
+        if key.startswith(("cls_token", "head.", "fc_norm.", "mask_token", "decoder_", "dist_token")):
+            continue
+        if key.startswith("blocks.") and int(key.split(".")[1]) >= depth:
+            continue
+        if key.endswith((".q_bias", ".v_bias", ".gamma_1", ".gamma_2")):
+            continue
+        if key == "pos_embed":
+            if kind != "ostrack":  # OSTrack's file keeps this one beside the two that it trains
+                converted["pos_embed_z"] = resample_position(value, backbone.template_grid)
+                converted["pos_embed_x"] = resample_position(value, backbone.search_grid)
+            continue
+        converted[key] = value
+    for key in [key for key in state if key.endswith(".q_bias") and _block(key) < depth]:
+        stem = key.removesuffix("q_bias")
+        v_bias = state[f"{stem}v_bias"]
+        converted[f"{stem}qkv.bias"] = torch.cat([state[key], torch.zeros_like(v_bias), v_bias])
+    for gamma, projection in ((".gamma_1", ".attn.proj"), (".gamma_2", ".mlp.fc2")):
+        for key in [key for key in state if key.endswith(gamma) and _block(key) < depth]:
+            name = key.removesuffix(gamma) + projection
+            converted[f"{name}.weight"] = state[f"{name}.weight"] * state[key][:, None]
+            converted[f"{name}.bias"] = state[f"{name}.bias"] * state[key]
+    return converted
+
+
+def resample_position(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(1, 1 + n*n, C) with a class token, or (1, n*n, C) -> (1, H*W, C), bicubic."""
+    count = embedding.shape[1]
+    side = math.isqrt(count)
+    if side * side != count:
+        embedding, side = embedding[:, 1:], math.isqrt(count - 1)
+    square = embedding.transpose(1, 2).unflatten(2, (side, side))
+    return F.interpolate(square, size=grid, mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
+
+
+def _block(key: str) -> int:
+    return int(key.split(".")[1])
+
+
+def _fitting(state: dict[str, Tensor], backbone: nn.Module, path: Path) -> dict[str, Tensor]:
+    own = backbone.state_dict()
+    wrong = [key for key in state if key in own and own[key].shape != state[key].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {len(wrong)} weights have another shape, such as {wrong[0]}: {tuple(state[wrong[0]].shape)} "
+            f"in the file, {tuple(own[wrong[0]].shape)} in the network. Do MODEL.BACKBONE's sizes fit this file?"
+        )
+    return state

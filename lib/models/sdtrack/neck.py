@@ -1,0 +1,40 @@
+"""From the backbone's width to the transformer's, and the joint encoder layers of Eq. 1-2."""
+
+from torch import Tensor, nn
+
+from lib.models.layers.attention import SelfAttention
+from lib.models.layers.mlp import FeedForward
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention over template and search tokens, then a feed-forward block; both pre-norm with residual."""
+
+    def __init__(self, *, dim: int, num_heads: int, ffn_dim: int, dropout: float):
+        super().__init__()
+        self.self_attention = SelfAttention(dim=dim, num_heads=num_heads, dropout=dropout)
+        self.ffn = FeedForward(dim=dim, hidden_dim=ffn_dim, dropout=dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (B, T, dim) -> (B, T, dim)."""
+        return self.ffn(self.self_attention(tokens))
+
+
+class NeckEncoder(nn.Module):
+    """Linear projection, `layers` encoder layers on all tokens, LayerNorm; hands on the search tokens as a map."""
+
+    def __init__(self, *, in_dim: int, dim: int, layers: int, num_heads: int, ffn_dim: int, dropout: float):
+        super().__init__()
+        self.project = nn.Linear(in_dim, dim)
+        self.layers = nn.ModuleList(
+            EncoderLayer(dim=dim, num_heads=num_heads, ffn_dim=ffn_dim, dropout=dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, tokens: Tensor, search_grid: tuple[int, int]) -> Tensor:
+        """tokens (B, Nt + Ns, in_dim), search_grid (H, W) with H*W = Ns -> search features F (B, dim, H, W)."""
+        tokens = self.project(tokens)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        height, width = search_grid
+        search = self.norm(tokens[:, -height * width :])
+        return search.transpose(1, 2).unflatten(2, search_grid)

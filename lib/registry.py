@@ -1,0 +1,54 @@
+"""The parts of a tracker, found by convention from its script name, so that a new tracker edits no file.
+
+config      lib/config/<script>/config.py        DEFAULTS, check
+build       lib/models/<script>/__init__.py      build_<script>(cfg, training=True)
+actor       lib/train/actors/<script>.py         build_actor(net, settings, cfg)
+tracker     lib/test/tracker/<script>.py         get_tracker_class()
+parameters  lib/test/parameter/<script>.py       parameters(yaml_name, ...)
+"""
+
+import difflib
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from lib.errors import ConfigError
+
+LIB = Path(__file__).resolve().parent
+
+PARTS = {
+    "config": ("lib.config.{script}.config", "check"),
+    "build": ("lib.models.{script}", "build_{script}"),
+    "actor": ("lib.train.actors.{script}", "build_actor"),
+    "tracker": ("lib.test.tracker.{script}", "get_tracker_class"),
+    "parameters": ("lib.test.parameter.{script}", "parameters"),
+}
+
+
+def find_part(script: str, part: str) -> Callable:
+    """The function that makes one part of a tracker. part: a key of PARTS.
+
+    Raises ConfigError that names the missing file or function.
+    """
+    module_name, function = (text.format(script=script) for text in PARTS[part])
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        path = module_name.replace(".", "/") + ("/__init__.py" if part == "build" else ".py")
+        names = tracker_names()
+        close = difflib.get_close_matches(script, names, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ConfigError(
+            f"there is no tracker '{script}' with a {part} part{hint}: {path} is missing; "
+            f"trackers here: {', '.join(names)}"
+        ) from error
+    if not hasattr(module, function):
+        raise ConfigError(f"{module.__file__} has no {function}, which the tracker '{script}' needs")
+    return getattr(module, function)
+
+
+def tracker_names() -> list[str]:
+    """Scripts that can track: the files of lib/test/parameter."""
+    return sorted(path.stem for path in (LIB / "test" / "parameter").glob("*.py") if path.stem != "__init__")

@@ -1,0 +1,73 @@
+"""SDTrack's training step: forward pass and weighted losses."""
+
+import torch
+from torch import Tensor
+
+from lib.models.losses.criterion import SetCriterion
+from lib.models.losses.matcher import HungarianMatcher
+from lib.train.actors.base_actor import BaseActor
+from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy, box_xyxy_to_cxcywh, iou_and_giou
+
+
+class SDTrackActor(BaseActor):
+    """loss = sum over decoder layers and mini-detector of cls, L1 and GIoU terms, each with its weight."""
+
+    def __init__(self, net, objective, loss_weight, settings, cfg):
+        """objective: a SetCriterion; loss_weight: weights of cls, l1, giou, and of the proposals; settings: unused,
+        part of OSTrack's signature."""
+        super().__init__(net, objective)
+        self.loss_weight = loss_weight
+        self.settings = settings
+        self.cfg = cfg
+
+    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """data: template_images, search_images (1, B, 3, S, S), template_anno, search_anno (1, B, 4) xywh in
+        fractions of the crop. Returns (loss, status)."""
+        return self.compute_losses(self.forward_pass(data), data["search_anno"][0])
+
+    def forward_pass(self, data: dict[str, Tensor]) -> dict:
+        """The network's answer to a batch."""
+        return self.net(data["template_images"][0], data["search_images"][0], data["template_anno"][0])
+
+    def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """prediction: the network's answer; boxes (B, 4) xywh in fractions of the crop."""
+        targets = box_xyxy_to_cxcywh(box_xywh_to_xyxy(boxes).clamp(0, 1))
+        earlier = prediction["aux_outputs"] if self.cfg.TRAIN.DEEP_SUPERVISION else []
+        weighted = [(prediction, 1.0), *((output, 1.0) for output in earlier)]
+        weighted.append((prediction["proposals"], self.loss_weight["proposals"]))
+        total, status = 0.0, {}
+        for output, weight in weighted:
+            terms = self.objective(output["pred_logits"], output["pred_boxes"], targets)
+            total = total + weight * sum(self.loss_weight[name] * term for name, term in terms.items())
+            if output is prediction:
+                status = {f"Loss/{name}": term.item() for name, term in terms.items()}
+        return total, {"Loss/total": total.item(), **status, **best_query_status(prediction, targets)}
+
+
+@torch.no_grad()
+def best_query_status(prediction: dict, targets: Tensor) -> dict[str, float]:
+    """Mean IoU of the best-scored box, and how far its score is from that IoU. targets (B, 4) cxcywh."""
+    scores, best = prediction["pred_logits"].sigmoid().max(dim=1)
+    boxes = prediction["pred_boxes"][torch.arange(len(best), device=best.device), best]
+    iou, _ = iou_and_giou(box_cxcywh_to_xyxy(boxes), box_cxcywh_to_xyxy(targets))
+    return {"IoU": iou.mean().item(), "score_gap": (scores - iou).abs().mean().item()}
+
+
+def build_actor(net, settings, cfg) -> SDTrackActor:
+    """The actor of a config, with its criterion and weights."""
+    tal, cost = cfg.LOSS.TAL, cfg.LOSS.COST
+    criterion = SetCriterion(
+        matcher=HungarianMatcher(cls=cost.CLS, l1=cost.L1, giou=cost.GIOU, repeats=cfg.LOSS.POSITIVES),
+        box_topk=cfg.LOSS.BOX_TOPK,
+        align=tal.ENABLED,
+        alpha=tal.ALPHA,
+        beta=tal.BETA,
+        gamma=tal.GAMMA,
+    )
+    loss_weight = {
+        "cls": cfg.LOSS.WEIGHT.CLS,
+        "l1": cfg.TRAIN.L1_WEIGHT,
+        "giou": cfg.TRAIN.GIOU_WEIGHT,
+        "proposals": cfg.LOSS.WEIGHT.PROPOSALS,
+    }
+    return SDTrackActor(net=net, objective=criterion, loss_weight=loss_weight, settings=settings, cfg=cfg)

@@ -1,0 +1,27 @@
+"""What a training run is told besides its config."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass
+class Settings:
+    """Names, folders and device of one training run. Field names are OSTrack's."""
+
+    script_name: str
+    config_name: str
+    save_dir: Path
+    device: torch.device
+    local_rank: int = -1
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """checkpoints/train/<script>/<config> below save_dir."""
+        return self.save_dir / "checkpoints" / "train" / self.script_name / self.config_name
+
+    @property
+    def log_dir(self) -> Path:
+        """logs/<script>/<config> below save_dir."""
+        return self.save_dir / "logs" / self.script_name / self.config_name

@@ -1,0 +1,33 @@
+"""Batches for the trainer."""
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from lib.train.data.sampler import EpochSampler, TrackingSampler
+
+
+def make_loader(sampler: TrackingSampler, samples_per_epoch: int, batch_size: int, num_workers: int) -> DataLoader:
+    """A DataLoader whose `sampler.epoch` chooses the epoch's part of the stream; incomplete batches are dropped."""
+    return DataLoader(
+        sampler,
+        batch_size=batch_size,
+        sampler=EpochSampler(samples_per_epoch),
+        num_workers=num_workers,
+        collate_fn=collate,
+        drop_last=True,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_one_thread,
+        timeout=300 if num_workers else 0,
+    )
+
+
+def collate(samples: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Samples (N, ...) -> batch (N, B, ...): the number of templates or searches stays in front."""
+    return {key: torch.stack([sample[key] for sample in samples], dim=1) for key in samples[0]}
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,64 @@
+"""Where data sets are and where results go.
+
+Each value is the first that is given: the command's argument, the environment (SDTRACK_DATA_DIR, SDTRACK_SAVE_DIR),
+local.yaml in the project's root (tracking/create_default_local_file.py writes it once), the default.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lib.errors import ConfigError
+
+PROJECT = Path(__file__).resolve().parents[2]
+LOCAL_FILE = PROJECT / "local.yaml"
+
+
+@dataclass(frozen=True)
+class LocalPaths:
+    """Folders of this machine. Every data set is below data_dir in its official layout, unless `datasets` names one."""
+
+    data_dir: Path = PROJECT / "data"
+    save_dir: Path = PROJECT / "output"
+    pretrained_dir: Path = PROJECT / "pretrained_models"
+    datasets: Mapping[str, str] = field(default_factory=dict)
+
+    def dataset(self, name: str) -> Path:
+        """Root folder of a data set, such as "got10k" or "otb"."""
+        return Path(self.datasets.get(name, self.data_dir / name))
+
+
+def local_paths(data_dir: str | None = None, save_dir: str | None = None) -> LocalPaths:
+    """The paths in force. data_dir, save_dir: what the command was given, or None."""
+    values = read_local_file(LOCAL_FILE) if LOCAL_FILE.is_file() else {}
+    for key, argument in (("data_dir", data_dir), ("save_dir", save_dir)):
+        given = argument or os.environ.get(f"SDTRACK_{key.upper()}")
+        if given:
+            values[key] = given
+        if given and key == "data_dir":
+            values.pop("datasets", None)
+    for key in ("data_dir", "save_dir", "pretrained_dir"):
+        if key in values:
+            values[key] = Path(values[key]).expanduser().absolute()
+    return LocalPaths(**values)
+
+
+def read_local_file(path: Path) -> dict:
+    """The keys of a local.yaml. Raises ConfigError that names file, place and key."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as yaml: {error}") from error
+    known = LocalPaths.__dataclass_fields__
+    if not isinstance(values, dict) or set(values) - set(known):
+        raise ConfigError(f"{path}: expected only the keys {', '.join(known)}, found {values!r}")
+    datasets = values.get("datasets") or {}
+    if not isinstance(datasets, dict):
+        raise ConfigError(f"{path}: datasets takes name: folder pairs, not {datasets!r}")
+    for key, value in [*((key, value) for key, value in values.items() if key != "datasets"), *datasets.items()]:
+        if not isinstance(value, str):
+            raise ConfigError(f"{path}: {key} takes a folder, not {value!r}")
+    return {**values, "datasets": datasets}

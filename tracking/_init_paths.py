@@ -1,0 +1,6 @@
+"""Puts the project's root first in sys.path, so that the commands run from anywhere."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
