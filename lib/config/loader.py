@@ -79,20 +79,15 @@ def load_config(script: str, name: str, overrides: Iterable[str] = ()) -> Config
     values = _flatten(module.DEFAULTS)
     for source, deltas in _yaml_chain(script, name):
         _apply(values, deltas, module, source)
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE, such as TRAIN.BATCH_SIZE=8")
-        _apply(values, {key.strip(): _parse_yaml(value, f"--set {text}")}, module, f"--set {text}")
-    return _finish(values, module)
+    return _finish(values, module, overrides)
 
 
-def config_from_dict(script: str, tree: Mapping[str, Any], source: str) -> Config:
+def config_from_dict(script: str, tree: Mapping[str, Any], source: str, overrides: Iterable[str] = ()) -> Config:
     """The config that a checkpoint carries, checked against today's defaults. source: named in errors."""
     module = _defaults_module(script)
     values = _flatten(module.DEFAULTS)
     _apply(values, _flatten(tree), module, source)
-    return _finish(values, module)
+    return _finish(values, module, overrides)
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -201,7 +196,12 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _finish(values: dict[str, Any], module) -> Config:
+def _finish(values: dict[str, Any], module, overrides: Iterable[str]) -> Config:
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: expected KEY=VALUE, such as TRAIN.BATCH_SIZE=8")
+        _apply(values, {key.strip(): _parse_yaml(value, f"--set {text}")}, module, f"--set {text}")
     tree: dict[str, Any] = {}
     for key, value in values.items():
         *path, leaf = key.split(".")

@@ -1,6 +1,6 @@
 """Boxes. Three forms: xywh (left, top, width, height), xyxy (corners), cxcywh (centre, size); on the last dimension.
 
-Torch functions have OSTrack's names and signatures; `iou_and_giou` is pair by pair.
+Names and signatures are OSTrack's, so that the plugin runs on that host's module as well.
 """
 
 from collections.abc import Sequence
@@ -28,24 +28,6 @@ def box_xyxy_to_xywh(x: Tensor) -> Tensor:
 def box_xyxy_to_cxcywh(x: Tensor) -> Tensor:
     """(..., 4) xyxy -> cxcywh."""
     return torch.cat([(x[..., :2] + x[..., 2:]) / 2, x[..., 2:] - x[..., :2]], dim=-1)
-
-
-def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU of boxes, pair by pair.
-
-    a, b: (..., 4) xyxy, broadcast against each other. Returns two tensors (...): IoU in [0, 1], GIoU in [-1, 1].
-    Boxes of no area give IoU 0, never NaN; half precision is computed in float32.
-    """
-    if a.dtype in (torch.float16, torch.bfloat16):
-        a, b = a.float(), b.float()
-    tiny = torch.finfo(a.dtype).eps
-    area_a = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
-    area_b = (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)
-    overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    union = area_a + area_b - overlap
-    hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    iou = overlap / union.clamp(min=tiny)
-    return iou, iou - (hull - union) / hull.clamp(min=tiny)
 
 
 def clip_box(box: Sequence[float], H: int, W: int, margin: float = 0) -> list[float]:

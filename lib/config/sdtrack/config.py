@@ -96,7 +96,7 @@ TEST = {
     "TEMPLATE_SIZE": 128,
     "SEARCH_FACTOR": 4.0,
     "SEARCH_SIZE": 256,
-    "EPOCH": 300,  # which checkpoint is tested
+    "EPOCH": 300,  # which checkpoint is tested; 0: the newest
     "HANN_WEIGHT": 0.0,  # share of a Hann window, over the centres of the boxes, in the score
 }
 

@@ -1,9 +1,27 @@
-"""Box regression losses on the queries chosen for it."""
+"""Overlap of boxes, and the box regression losses on the queries chosen for it."""
 
 import torch
 from torch import Tensor
 
-from lib.utils.box_ops import box_cxcywh_to_xyxy, iou_and_giou
+from lib.utils.box_ops import box_cxcywh_to_xyxy
+
+
+def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU of boxes, pair by pair.
+
+    a, b: (..., 4) xyxy, broadcast against each other. Returns two tensors (...): IoU in [0, 1], GIoU in [-1, 1].
+    Boxes of no area give IoU 0, never NaN; half precision is computed in float32.
+    """
+    if a.dtype in (torch.float16, torch.bfloat16):
+        a, b = a.float(), b.float()
+    tiny = torch.finfo(a.dtype).eps
+    area_a = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
+    area_b = (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)
+    overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    union = area_a + area_b - overlap
+    hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    iou = overlap / union.clamp(min=tiny)
+    return iou, iou - (hull - union) / hull.clamp(min=tiny)
 
 
 def supervised_queries(logits: Tensor, matched: Tensor, topk: int) -> Tensor:

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from lib.models.losses.box_losses import l1_and_giou_loss, supervised_queries
+from lib.models.losses.box_losses import iou_and_giou, l1_and_giou_loss, supervised_queries
 from lib.models.losses.matcher import HungarianMatcher
 from lib.models.losses.task_alignment import alignment_target, focal_loss, task_alignment_loss
-from lib.utils.box_ops import box_cxcywh_to_xyxy, iou_and_giou
+from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
 class SetCriterion(nn.Module):

@@ -4,7 +4,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from lib.utils.box_ops import box_cxcywh_to_xyxy, iou_and_giou
+from lib.models.losses.box_losses import iou_and_giou
+from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
 class HungarianMatcher(nn.Module):

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from lib.models.losses.box_losses import iou_and_giou
 from lib.models.losses.criterion import SetCriterion
 from lib.models.losses.matcher import HungarianMatcher
 from lib.train.actors.base_actor import BaseActor
-from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy, box_xyxy_to_cxcywh, iou_and_giou
+from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy, box_xyxy_to_cxcywh
 
 
 class SDTrackActor(BaseActor):

@@ -1,0 +1,1 @@
+"""Figures of the paper: data in, matplotlib Figure out; one a file."""

@@ -1,0 +1,42 @@
+"""Parameters and multiply-accumulates of a network, part by part."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Part:
+    """One direct child of the network, or the whole."""
+
+    name: str
+    parameters: int
+    macs: int  # multiply-accumulates of one forward pass, matrix products of the attention included
+
+
+@torch.no_grad()
+def profile_network(network: nn.Module, *inputs: torch.Tensor) -> list[Part]:
+    """Count a forward pass of network(*inputs): its children, then the whole.
+
+    Counted by PyTorch's own counter over the plain form of the attention, so that no fused kernel hides its products;
+    two FLOPs are one MAC.
+    """
+    training = network.training
+    network.eval()
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network(*inputs)
+    network.train(training)
+    counts = counter.get_flop_counts()
+    whole = type(network).__name__
+    parts = [
+        Part(name, _parameters(child), sum(counts.get(f"{whole}.{name}", {}).values()) // 2)
+        for name, child in network.named_children()
+    ]
+    return [*parts, Part("whole", _parameters(network), counter.get_total_flops() // 2)]
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

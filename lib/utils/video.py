@@ -1,0 +1,91 @@
+"""Videos: frames from a file, a camera or a folder of images, and an mp4 writer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.errors import DataError
+from lib.utils.files import make_folder
+from lib.utils.image import read_image
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+class FrameSource:
+    """The frames of a video file, of a camera (its number), or of a folder of images, as RGB uint8 (H, W, 3)."""
+
+    def __init__(self, source: str):
+        path = Path(source)
+        self.fps = 25.0
+        self.length: int | None = None  # unknown for a camera
+        if source.isdigit() and not path.exists():
+            self._frames = self._captured(cv2.VideoCapture(int(source)), f"camera {source}")
+        elif path.is_dir():
+            files = image_files(path)
+            if not files:
+                raise DataError(f"{path}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
+            self.length = len(files)
+            self._frames = (read_image(file) for file in files)
+        elif path.is_file():
+            capture = cv2.VideoCapture(str(path))
+            self.length = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
+            self._frames = self._captured(capture, str(path))
+        else:
+            raise DataError(f"{source}: there is no such video, folder of images or camera number")
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self._frames
+
+    def _captured(self, capture: cv2.VideoCapture, name: str) -> Iterator[np.ndarray]:
+        if not capture.isOpened():
+            raise DataError(f"{name}: cannot be opened as a video")
+        self.fps = capture.get(cv2.CAP_PROP_FPS) or self.fps
+        return self._read(capture, name)
+
+    @staticmethod
+    def _read(capture: cv2.VideoCapture, name: str) -> Iterator[np.ndarray]:
+        count = 0
+        try:
+            while True:
+                there, frame = capture.read()
+                if not there:
+                    break
+                count += 1
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        finally:
+            capture.release()
+        if not count:
+            raise DataError(f"{name}: not one frame could be read")
+
+
+class VideoWriter:
+    """Writes RGB frames to an mp4 file; the first frame sets the size. A context manager."""
+
+    def __init__(self, path: str | Path, fps: float):
+        self.path = Path(path)
+        self.fps = fps
+        self._writer: cv2.VideoWriter | None = None
+        make_folder(self.path.parent)
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append a frame (H, W, 3) uint8 RGB."""
+        if self._writer is None:
+            size = (frame.shape[1], frame.shape[0])
+            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.fps, size)
+            if not self._writer.isOpened():
+                raise DataError(f"{self.path}: cannot be written as a video (.mp4 of {size[0]} x {size[1]} pixels)")
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)

@@ -1,0 +1,137 @@
+"""Import and exercise every package that the project uses; print versions, devices and image decoders."""
+
+import _init_paths  # noqa: F401
+
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+
+def check_torch() -> str:
+    import torch
+
+    torch.nn.functional.scaled_dot_product_attention(*torch.ones(3, 1, 2, 4, 8))
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return f"devices: cpu ({torch.get_num_threads()} threads){''.join(f', {name}' for name in gpus)}"
+
+
+def check_torchvision() -> str:
+    import torch
+    import torchvision
+
+    torchvision.ops.nms(torch.tensor([[0.0, 0, 1, 1]]), torch.ones(1), 0.5)
+    return "compiled operators work"
+
+
+def check_timm() -> str:
+    import torch
+    from timm.models.vision_transformer import Block
+
+    Block(16, 2)(torch.zeros(1, 4, 16))
+    return "ViT blocks work"
+
+
+def check_scipy() -> str:
+    from scipy.optimize import linear_sum_assignment
+
+    linear_sum_assignment(np.eye(3))
+    return "Hungarian assignment works"
+
+
+def check_simplejpeg() -> str:
+    import simplejpeg
+
+    data = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8))
+    simplejpeg.decode_jpeg(data)
+    return "decodes JPEG (the default decoder)"
+
+
+def check_jpeg4py() -> str:
+    import jpeg4py
+    import simplejpeg
+
+    data = np.frombuffer(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), np.uint8)
+    try:
+        jpeg4py.JPEG(data).decode()
+    except OSError as error:
+        return f"cannot decode ({error}); optional: Debian's package is libturbojpeg0"
+    return "decodes JPEG"
+
+
+def check_opencv() -> str:
+    import cv2
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "check.mp4"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 64))
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+        writer.release()
+        there, _ = cv2.VideoCapture(str(path)).read()
+    if not there:
+        raise RuntimeError("cannot write and read an mp4 file")
+    return "writes and reads mp4"
+
+
+def check_matplotlib() -> str:
+    from matplotlib.figure import Figure
+
+    with tempfile.TemporaryDirectory() as folder:
+        Figure().savefig(Path(folder) / "check.png")
+    return "draws without a display"
+
+
+def check_pandas() -> str:
+    import pandas
+
+    pandas.DataFrame({"a": [1.0]}).to_string()
+    return "prints tables"
+
+
+def check_tensorboard() -> str:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with tempfile.TemporaryDirectory() as folder:
+        SummaryWriter(folder).close()
+    return "writes logs"
+
+
+def check_yaml() -> str:
+    import yaml
+
+    yaml.safe_load("a: 1")
+    return "reads configs"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "torch": check_torch,
+    "torchvision": check_torchvision,
+    "timm": check_timm,
+    "scipy": check_scipy,
+    "simplejpeg": check_simplejpeg,
+    "jpeg4py": check_jpeg4py,
+    "opencv-python": check_opencv,
+    "matplotlib": check_matplotlib,
+    "pandas": check_pandas,
+    "tensorboard": check_tensorboard,
+    "PyYAML": check_yaml,
+}
+
+
+def main() -> int:
+    print(f"Python {sys.version.split()[0]}, numpy {np.__version__}")
+    failed = 0
+    for package, check in CHECKS.items():
+        try:
+            print(f"  {package:<16}{version(package):<14}{check()}")
+        except Exception as error:  # noqa: BLE001 - whatever a broken package raises is what this command reports
+            failed += 1
+            print(f"  {package:<16}BROKEN: {type(error).__name__}: {error}")
+    print("the installation is complete" if not failed else f"{failed} packages do not work")
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,20 @@
+"""The main job in minutes: train the demo config on synthetic scenes, track unseen ones, score, draw."""
+
+import _init_paths  # noqa: F401
+
+import argparse
+
+from lib.demo import run_demo
+from lib.utils.cli import add_override_argument, run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save_dir", help="folder for everything that is written")
+    parser.add_argument("--num_sequences", type=int, help="how many of the test sequences to track")
+    add_override_argument(parser)
+    args = parser.parse_args()
+    run_demo(args.save_dir, args.overrides, args.num_sequences)
+
+
+run_command(main)
