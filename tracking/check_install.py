@@ -51,14 +51,18 @@ def check_simplejpeg() -> str:
 
 
 def check_jpeg4py() -> str:
-    import jpeg4py
+    import ctypes
+
     import simplejpeg
 
-    data = np.frombuffer(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), np.uint8)
     try:
-        jpeg4py.JPEG(data).decode()
-    except OSError as error:
-        return f"cannot decode ({error}); optional: Debian's package is libturbojpeg0"
+        ctypes.CDLL("libturbojpeg.so.0")
+    except OSError:
+        return "idle: it lacks libturbojpeg (Debian's libturbojpeg0); simplejpeg decodes without it"
+    import jpeg4py
+
+    data = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8))
+    jpeg4py.JPEG(np.frombuffer(data, np.uint8)).decode()
     return "decodes JPEG"
 
 

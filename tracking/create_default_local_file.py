@@ -25,9 +25,7 @@ def main() -> None:
     args = parser.parse_args()
     if LOCAL_FILE.exists():
         read_local_file(LOCAL_FILE)
-        raise ConfigError(
-            f"{LOCAL_FILE} is there already and readable; it was not touched. Edit it, or remove it first"
-        )
+        raise ConfigError(f"{LOCAL_FILE} is there already, readable, and was not touched. Edit it, or remove it first")
     workspace = Path(args.workspace_dir).absolute()
     folders = {
         "data_dir": workspace / args.data_dir,

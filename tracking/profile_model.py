@@ -22,9 +22,7 @@ def main() -> None:
     network = find_part(args.script, "build")(cfg, training=False)
     template, search = (torch.zeros(1, 3, size, size) for size in (cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE))
     parts = profile_network(network, template, search, torch.tensor([[0.25, 0.25, 0.5, 0.5]]))
-    print(
-        f"{args.script}/{args.config}, one template of {template.shape[-1]} px and one search of {search.shape[-1]} px"
-    )
+    print(f"{args.script}/{args.config}: template of {template.shape[-1]} px, search of {search.shape[-1]} px, batch 1")
     print(f"{'part':<18}{'parameters (M)':>16}{'GMACs':>10}")
     for part in parts:
         print(f"{part.name:<18}{part.parameters / 1e6:>16.2f}{part.macs / 1e9:>10.2f}")

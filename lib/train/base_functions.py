@@ -14,8 +14,11 @@ from lib.train.data.loader import make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset.base import BaseVideoDataset
+from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.lasot import Lasot
 from lib.train.dataset.synthetic import Synthetic
+from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.local_paths import LocalPaths
 
 
@@ -31,6 +34,9 @@ class TrainingSource:
 SOURCES = {
     "SYNTHETIC": TrainingSource("", "", lambda _root: Synthetic("train")),
     "SYNTHETIC_val": TrainingSource("", "", lambda _root: Synthetic("val")),
+    "LASOT": TrainingSource("lasot", "", Lasot),
+    "TRACKINGNET": TrainingSource("trackingnet", "TRAIN_0", TrackingNet),
+    "COCO17": TrainingSource("coco", "annotations/instances_train2017.json", CocoSeq),
     "GOT10K_train_full": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "train_full")),
     "GOT10K_vottrain": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "vottrain")),
     "GOT10K_votval": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "votval")),
