@@ -107,7 +107,7 @@ def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer:
     backbone = [p for name, p in net.named_parameters() if "backbone" in name and p.requires_grad]
     rest = [p for name, p in net.named_parameters() if "backbone" not in name and p.requires_grad]
     groups = [{"params": backbone, "lr": train.LR * train.BACKBONE_MULTIPLIER}, {"params": rest, "lr": train.LR}]
-    return torch.optim.AdamW(groups, lr=train.LR, weight_decay=train.WEIGHT_DECAY)
+    return torch.optim.AdamW(groups, lr=train.LR, weight_decay=train.WEIGHT_DECAY, fused=True)
 
 
 def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:

@@ -14,14 +14,19 @@ def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """
     if a.dtype in (torch.float16, torch.bfloat16):
         a, b = a.float(), b.float()
-    tiny = torch.finfo(a.dtype).eps
     area_a = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
     area_b = (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     union = area_a + area_b - overlap
     hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    iou = overlap / union.clamp(min=tiny)
-    return iou, iou - (hull - union) / hull.clamp(min=tiny)
+    iou = _share(overlap, union)
+    return iou, iou - _share(hull - union, hull)
+
+
+def _share(part: Tensor, whole: Tensor, tiny: float = 1e-7) -> Tensor:
+    """part / whole, but 0 with no gradient where whole vanishes: that gradient would overflow half precision."""
+    vanishes = whole <= tiny
+    return (part / whole.masked_fill(vanishes, 1.0)).masked_fill(vanishes, 0.0)
 
 
 def supervised_queries(logits: Tensor, matched: Tensor, topk: int) -> Tensor:

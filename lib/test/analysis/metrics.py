@@ -31,12 +31,12 @@ class SequenceScores:
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap of boxes (..., 4) xywh, pair by pair; 0 where the union is empty."""
+    """Overlap of boxes (..., 4) xywh, pair by pair, in [0, 1]; 0 where the union is empty."""
     low = np.maximum(a[..., :2], b[..., :2])
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     overlap = np.clip(high - low, 0, None).prod(-1)
     union = a[..., 2] * a[..., 3] + b[..., 2] * b[..., 3] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return np.minimum(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0), 1.0)
 
 
 def centre_distance(a: np.ndarray, b: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:

@@ -19,6 +19,7 @@ def make_loader(sampler: TrackingSampler, samples_per_epoch: int, batch_size: in
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # its own: opening an iterator must not touch the network's random numbers
         timeout=300 if num_workers else 0,
     )
 

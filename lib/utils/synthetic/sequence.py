@@ -37,8 +37,8 @@ class SyntheticSequence:
         self.cluttered = rng.random() < 0.3
         self._build_camera(rng, colours if self.cluttered else palette(rng))
         self.target = self._target(rng, colours)
-        self.distractors = [self._distractor(rng, colours) for _ in range(rng.choice(4, p=[0.35, 0.3, 0.2, 0.15]))]
-        self.occluders = [self._occluder(rng) for _ in range(rng.choice(3, p=[0.55, 0.3, 0.15]))]
+        self.distractors = [self._distractor(rng, colours) for _ in range(rng.choice(4, p=[0.45, 0.3, 0.15, 0.1]))]
+        self.occluders = [self._occluder(rng) for _ in range(rng.choice(3, p=[0.65, 0.25, 0.1]))]
         self._build_light(rng)
         self._build_blur(rng)
 

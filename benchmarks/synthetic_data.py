@@ -1,0 +1,46 @@
+"""How many training pairs a second does the synthetic data set give, crops and normalisation included?
+
+One process, one thread, 64 px templates and 128 px searches (the demo config); then two worker processes.
+"""
+
+from _common import report
+
+import argparse
+import time
+
+import cv2
+import torch
+
+from lib.config.loader import load_config
+from lib.train.base_functions import build_loaders
+from lib.utils.local_paths import local_paths
+
+
+def pairs_per_second(workers: int, pairs: int) -> float:
+    cfg = load_config(
+        "sdtrack",
+        "demo",
+        [f"TRAIN.NUM_WORKER={workers}", f"DATA.TRAIN.SAMPLE_PER_EPOCH={pairs}", "TRAIN.BATCH_SIZE=32"],
+    )
+    loader = build_loaders(cfg, local_paths())[0]
+    for epoch in range(2):  # the first epoch builds the scenes
+        loader.sampler.epoch = epoch
+        started = time.perf_counter()
+        count = sum(batch["search_images"].shape[1] for batch in loader)
+        elapsed = time.perf_counter() - started
+    return count / elapsed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few pairs: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    pairs = 64 if args.quick else 3200
+    figures = {f"pairs_per_s_{n}_workers": pairs_per_second(n, pairs) for n in (0, 2)}
+    report(figures, args.json)
+
+
+main()

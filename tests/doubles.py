@@ -1,0 +1,69 @@
+"""Stand-ins: a network that builds in milliseconds, a tracker without one, and where real data may lie."""
+
+from pathlib import Path
+
+import pytest
+
+from lib.config.loader import Config, load_config
+from lib.test.tracker.basetracker import BaseTracker
+
+PROJECT = Path(__file__).resolve().parents[1]
+REAL_DATA = PROJECT.parent / "shared" / "data"
+REFERENCE = PROJECT.parent / "shared" / "reference"
+
+needs_real_data = pytest.mark.skipif(
+    not REAL_DATA.is_dir(),
+    reason=f"REAL DATA NOT FOUND: {REAL_DATA} is missing, the check on real sequences did not run",
+)
+needs_reference = pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason=f"REFERENCE NOT FOUND: {REFERENCE} is missing, the check against it did not run"
+)
+
+TINY = (
+    "MODEL.HIDDEN_DIM=32",
+    "MODEL.NUM_HEADS=2",
+    "MODEL.BACKBONE.DIM=32",
+    "MODEL.BACKBONE.DEPTH=2",
+    "MODEL.BACKBONE.NUM_HEADS=2",
+    "MODEL.QUERY.NUM=8",
+    "MODEL.QUERY.ROI_SIZE=3",
+    "MODEL.QUERY.POINTS=4",
+    "MODEL.DECODER.FFN_DIM=32",
+    "MODEL.DECODER.BOX_RPB_HIDDEN=16",
+    "DATA.TEMPLATE.SIZE=32",
+    "DATA.SEARCH.SIZE=64",
+    "TEST.TEMPLATE_SIZE=32",
+    "TEST.SEARCH_SIZE=64",
+    "TRAIN.BATCH_SIZE=4",
+    "TRAIN.NUM_WORKER=0",
+    "TRAIN.EPOCH=1",
+    "TRAIN.WARMUP_STEPS=0",
+    "DATA.TRAIN.SAMPLE_PER_EPOCH=8",
+    "DATA.VAL.SAMPLE_PER_EPOCH=4",
+)
+
+
+def tiny_config(*overrides: str) -> Config:
+    """The demo config with a network of some 100,000 parameters."""
+    return load_config("sdtrack", "demo", [*TINY, *overrides])
+
+
+class DriftingTracker(BaseTracker):
+    """Answers with the first box, moved right by one pixel a frame; fails at the frame it is told to."""
+
+    def __init__(self, fail_at: int | None = None):
+        super().__init__(None)
+        self.fail_at = fail_at
+        self.calls = 0
+
+    def initialize(self, image, info):
+        self.calls += 1
+        self.box, self.frame = list(info["init_bbox"]), 0
+        return {"target_bbox": self.box}
+
+    def track(self, image, info=None):
+        self.frame += 1
+        if self.frame == self.fail_at:
+            raise RuntimeError("told to fail")
+        self.box = [self.box[0] + 1, *self.box[1:]]
+        return {"target_bbox": self.box}

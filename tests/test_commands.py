@@ -1,0 +1,228 @@
+"""The commands, as a user types them."""
+
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from doubles import PROJECT, REAL_DATA, TINY, needs_real_data
+
+SMALL_RUN = ["--set", *TINY, "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=4"]
+
+
+def command(name, *arguments, cwd=PROJECT, **environment):
+    return subprocess.run(
+        [sys.executable, str(PROJECT / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+
+
+def succeeds(name, *arguments, **options):
+    answer = command(name, *arguments, **options)
+    assert answer.returncode == 0, f"{name} {arguments}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
+
+
+def fails(message, name, *arguments, **options):
+    answer = command(name, *arguments, **options)
+    assert answer.returncode == 1, f"{answer.returncode}: {answer.stdout}\n{answer.stderr}"
+    lines = [line for line in answer.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, answer.stderr
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A trained tiny network, a GOT-10k-layout data set and a video."""
+    folder = tmp_path_factory.mktemp("workspace")
+    for split in ("train", "val"):
+        succeeds(
+            "tracking/make_synthetic.py", "--to", folder / "data" / "got10k", "--split", split,
+            "--number", 2, "--length", 24,
+        )  # fmt: skip
+    succeeds(
+        "tracking/train.py", "--script", "sdtrack", "--config", "demo",
+        "--data_dir", folder / "data", "--save_dir", folder / "output", *SMALL_RUN,
+        "DATA.TRAIN.DATASETS_NAME=[GOT10K_train_full]", "DATA.VAL.DATASETS_NAME=[GOT10K_official_val]",
+    )  # fmt: skip
+    writer = cv2.VideoWriter(str(folder / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
+    for index in range(9):
+        frame = np.zeros((64, 96, 3), np.uint8)
+        cv2.rectangle(frame, (20 + index, 20), (40 + index, 40), (0, 0, 255), -1)
+        writer.write(frame)
+    writer.release()
+    return folder
+
+
+def test_train_test_analyse_on_got10k_files(workspace):
+    output = workspace / "output"
+    options = ("--dataset_name", "got10k_val", "--data_dir", workspace / "data", "--save_dir", output)
+    assert "2 of 2 sequences done" in succeeds("tracking/test.py", "sdtrack", "demo", *options)
+    results = sorted((output / "results" / "sdtrack" / "demo" / "got10k_val").iterdir())
+    assert [path.name for path in results] == [
+        "GOT-10k_Val_000001.txt", "GOT-10k_Val_000001_time.txt", "GOT-10k_Val_000002.txt", "GOT-10k_Val_000002_time.txt",
+    ]  # fmt: skip
+    before = results[0].read_text()
+    assert len(before.splitlines()) == 24
+    assert "2 were there already" in succeeds("tracking/test.py", "sdtrack", "demo", *options)
+    succeeds("tracking/test.py", "sdtrack", "demo", *options, "--overwrite", "--sequence", "GOT-10k_Val_000001")
+    assert results[0].read_text() == before
+    table = succeeds(
+        "tracking/analysis_results.py", "--trackers", "sdtrack/demo", *options, "--plots", "success", "prec"
+    )
+    for word in ("GOT-10k_Val_000002", "all 2", "AUC", "P_norm", "OP50", "OP75", "SR75", "convention"):
+        assert word in table
+    assert (output / "plots" / "got10k_val" / "success.png").stat().st_size > 10_000
+
+
+def test_video_in_boxes_and_video_out(workspace, tmp_path):
+    arguments = ("sdtrack", "demo", workspace / "clip.mp4", "--save_dir", workspace / "output")
+    succeeds(
+        "tracking/video_demo.py", *arguments, "--optional_box", 20, 20, 20, 20, "--save_results", tmp_path / "out.mp4"
+    )
+    boxes = np.loadtxt(workspace / "output" / "results" / "sdtrack" / "demo" / "video" / "clip.txt")
+    assert boxes.shape == (9, 4)
+    assert boxes[0].tolist() == [20, 20, 20, 20]
+    capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 9
+    _, frame = capture.read()
+    assert frame.shape == (64, 96, 3)
+    for box, message in (
+        ((1, 2, 3), "3 values; expected four"),
+        ((1, 2, "x", 4), "expected four numbers"),
+        ((1, 2, 0, 4), "no area"),
+        ((500, 2, 10, 4), "outside the image of 96 x 64"),
+    ):
+        fails(message, "tracking/video_demo.py", *arguments, "--optional_box", *box)
+
+
+def test_demo_in_small(tmp_path):
+    text = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
+    for word in ("SDTrack, trained", "SDTrack, untrained", "box that never moves", "AUC", "Where to look"):
+        assert word in text
+    assert (tmp_path / "demo" / "success.png").stat().st_size > 10_000
+    assert cv2.VideoCapture(str(tmp_path / "demo" / "synthetic-001.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 60
+    again = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
+    assert "resumed from" in again
+    assert again.split("3. Scores")[1] == text.split("3. Scores")[1]
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("there is no config 'vitb300'", ["tracking/train.py", "--config", "vitb300"]),
+        ("did you mean TRAIN.BATCH_SIZE", ["tracking/train.py", "--config", "demo", "--set", "TRAIN.BATCHSIZE=2"]),
+        ("no tracker 'sdtrak'", ["tracking/train.py", "--script", "sdtrak", "--config", "demo"]),
+        ("6 things that this config trains with are missing", ["tracking/train.py", "--config", "vitb_300"]),
+        ("no tracker 'sdtrak'", ["tracking/test.py", "sdtrak", "demo", "--dataset_name", "synthetic"]),
+        ("OTB100 belongs there", ["tracking/test.py", "sdtrack", "demo"]),
+        ("no checkpoint there", ["tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic"]),
+        ("there is no such file", ["tracking/test.py", "static", "x", "--dataset_name", "folder:gone"]),
+        ("there is no such video", ["tracking/video_demo.py", "sdtrack", "demo", "gone.mp4", "--optional_box", "1"]),
+        ("no images in this folder", ["tracking/video_demo.py", "sdtrack", "demo", "EMPTY", "--optional_box", "1"]),
+        ("with --optional_box", ["tracking/video_demo.py", "sdtrack", "demo", "CLIP"]),
+        (
+            "sequences have no result",
+            ["tracking/analysis_results.py", "--trackers", "a/b", "--dataset_name", "synthetic"],
+        ),
+        ("did you mean vitb_300", ["tracking/profile_model.py", "--config", "vitb_30"]),
+        ("not usable here", ["tracking/train.py", "--config", "demo", "--device", "tpu7"]),
+        ("cannot be made", ["tracking/train.py", "--config", "demo", "--save_dir", "CLIP/below"]),
+        ("cannot be opened as a video", ["tracking/video_demo.py", "sdtrack", "demo", "TEXT", "--optional_box", "1"]),
+    ],
+)
+def test_bad_input_ends_with_one_clear_error(workspace, tmp_path, message, arguments):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    places = {"EMPTY": tmp_path / "empty", "CLIP": workspace / "clip.mp4", "TEXT": tmp_path / "text.mp4"}
+    arguments = [str(places.get(word, word)).replace("CLIP", str(places["CLIP"])) for word in arguments]
+    if "folder:gone" in arguments:
+        message = "there is no such folder"
+    environment = {"SDTRACK_DATA_DIR": str(tmp_path / "data"), "SDTRACK_SAVE_DIR": str(tmp_path / "output")}
+    fails(message, *arguments, **environment)
+
+
+def test_local_file_is_written_once_and_a_broken_one_shows_where(tmp_path):
+    import shutil
+
+    project = tmp_path / "project"
+    for name in ("lib", "tracking", "experiments"):
+        shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    script = project / "tracking" / "create_default_local_file.py"
+    options = ["--workspace_dir", str(project), "--data_dir", "./here", "--save_dir", "./there"]
+    run = [sys.executable, str(script), *options]
+    assert subprocess.run(run, check=True, capture_output=True, text=True).stdout.startswith(str(project))
+    assert yaml.safe_load((project / "local.yaml").read_text())["data_dir"] == str(project / "here")
+    again = subprocess.run(run, check=False, capture_output=True, text=True)
+    assert (again.returncode, "was not touched" in again.stderr) == (1, True)
+    test = [sys.executable, str(project / "tracking" / "test.py"), "static", "x"]
+    answer = subprocess.run(test, check=False, capture_output=True, text=True)
+    assert f"{project / 'here' / 'otb'} is missing" in answer.stderr
+    (project / "local.yaml").write_text("data_dir: [")
+    answer = subprocess.run(test, check=False, capture_output=True, text=True)
+    assert (answer.returncode, "local.yaml: not readable as yaml" in answer.stderr) == (1, True)
+    (project / "local.yaml").write_text("data: x")
+    answer = subprocess.run(test, check=False, capture_output=True, text=True)
+    assert "expected only the keys data_dir" in answer.stderr
+
+
+@needs_real_data
+def test_real_data_one_epoch_then_six_real_sequences(tmp_path):
+    places = ("--data_dir", REAL_DATA, "--save_dir", tmp_path)
+    succeeds(
+        "tracking/train.py", "--script", "sdtrack", "--config", "demo", *places, *SMALL_RUN,
+        "DATA.TRAIN.DATASETS_NAME=[GOT10K_train_full]", "DATA.VAL.DATASETS_NAME=[GOT10K_official_val]",
+    )  # fmt: skip
+    test = ("tracking/test.py", "sdtrack", "demo", "--dataset_name", "otb", *places)
+    succeeds(*test)
+    folder = tmp_path / "results" / "sdtrack" / "demo" / "otb"
+    first = {path.name: path.read_text() for path in folder.glob("*[!e].txt")}
+    lengths = {"Bolt": 350, "Couple": 140, "Crossing": 120, "David": 471, "Football1": 74, "Skiing": 81}
+    assert {name: len(first[f"{name}.txt"].splitlines()) for name in lengths} == lengths
+    assert first["David.txt"].splitlines()[0] == "129.00\t80.00\t64.00\t78.00"
+    succeeds(*test, "--overwrite", "--sequence", "Football1")
+    assert (folder / "Football1.txt").read_text() == first["Football1.txt"]
+    table = succeeds("tracking/analysis_results.py", "--trackers", "sdtrack/demo", "--dataset_name", "otb", *places)
+    assert all(f"\n{name} " in table for name in lengths)
+
+
+@needs_real_data
+def test_the_papers_mix_of_real_data_trains(tmp_path):
+    text = succeeds(
+        "tracking/train.py", "--config", "demo", "--data_dir", REAL_DATA, "--save_dir", tmp_path, *SMALL_RUN,
+        "DATA.TRAIN.DATASETS_NAME=[LASOT,GOT10K_train_full,COCO17,TRACKINGNET]", "DATA.TRAIN.DATASETS_RATIO=[1,1,1,1]",
+        "DATA.TRAIN.SAMPLE_PER_EPOCH=32",
+    )  # fmt: skip
+    assert "[train 1]" in text
+
+
+@needs_real_data
+def test_real_annotations_read_whole():
+    from lib.test.evaluation.got10kdataset import got10k_sequences
+    from lib.train.dataset.lasot import Lasot
+    from lib.utils.annotations import read_boxes
+
+    assert len(read_boxes(REAL_DATA / "odd" / "truck4_1_no_final_newline.txt")) == 193
+    lasot = Lasot(REAL_DATA / "lasot")
+    hidden = {lasot.folders[i].name: int((~lasot.sequence_info(i).visible).sum()) for i in range(len(lasot))}
+    assert hidden["person-2"] == 23
+    assert [len(item) for item in got10k_sequences(REAL_DATA / "got10k", "val")] == [99, 43]
+
+
+def test_the_papers_config_steps_on_a_cpu_without_data_or_weights(tmp_path):
+    text = succeeds(
+        "tracking/train.py", "--script", "sdtrack", "--config", "vitb_300", "--save_dir", tmp_path, "--set",
+        "MODEL.PRETRAIN_FILE=none", "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[1]",
+        "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]", "DATA.TRAIN.SAMPLE_PER_EPOCH=2",
+        "TRAIN.BATCH_SIZE=1", "TRAIN.EPOCH=1", "TRAIN.NUM_WORKER=0",
+    )  # fmt: skip
+    assert "110.56 M parameters" in text
+    assert "[train 1] Loss/total" in text

@@ -1,0 +1,114 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from doubles import tiny_config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.errors import TrackingError
+from lib.test.tracker.sdtrack import SDTrack
+from lib.train.data.processing import CropSpec, PairProcessing, crop_around
+from lib.utils.box_ops import (
+    box_cxcywh_to_xyxy,
+    box_xywh_to_xyxy,
+    box_xyxy_to_cxcywh,
+    box_xyxy_to_xywh,
+    clip_box,
+)
+from lib.utils.crop import crop_image, crop_window
+
+RNG = np.random.default_rng(3)
+IMAGE = cv2.GaussianBlur(RNG.integers(0, 256, (180, 240, 3), np.uint8), (0, 0), 2)
+
+
+@given(
+    x=st.floats(-50, 250),
+    y=st.floats(-50, 200),
+    w=st.floats(1, 300),
+    h=st.floats(1, 300),
+    size=st.sampled_from([64, 128, 256]),
+    factor=st.sampled_from([2.0, 4.0, 5.0]),
+)
+def test_a_box_returns_from_the_crop_where_it_was(x, y, w, h, size, factor):
+    window = crop_window([x, y, w, h], factor, size)
+    box = np.array([x, y, w, h])
+    np.testing.assert_allclose(window.to_image(window.to_crop(box)), box, atol=1e-3)
+
+
+@given(x=st.floats(-30, 230), y=st.floats(-30, 170), w=st.floats(2, 90), h=st.floats(2, 90))
+def test_the_window_is_ostracks(x, y, w, h):
+    window = crop_window([x, y, w, h], 4.0, 128)
+    assert window.side == int(np.ceil(np.sqrt(w * h) * 4.0))
+    assert abs(window.left + window.side / 2 - (x + w / 2)) <= 0.5
+    assert abs(window.top + window.side / 2 - (y + h / 2)) <= 0.5
+
+
+@pytest.mark.parametrize("box", [(100, 80, 30, 20), (-10, -5, 40, 40), (220, 160, 60, 50), (0, 0, 240, 180)])
+def test_crop_equals_padding_cutting_and_resizing(box):
+    window = crop_window(box, 4.0, 96)
+    pad = window.side
+    padded = cv2.copyMakeBorder(IMAGE, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
+    plain = padded[window.top + pad :, window.left + pad :][: window.side, : window.side]
+    difference = np.abs(cv2.resize(plain, (96, 96)).astype(int) - crop_image(IMAGE, window))
+    assert difference.max() <= 4  # warpAffine interpolates in steps of 1/32 pixel
+    assert difference.mean() < 0.5
+
+
+def test_boxes_mark_the_same_pixels_in_image_and_crop():
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[40:60, 70:100] = 255
+    window = crop_window([70, 40, 30, 20], 4.0, 256)
+    crop = crop_image(image, window)
+    x, y, w, h = window.to_crop(np.array([70, 40, 30, 20])) * 256
+    rows, columns = np.flatnonzero(crop[..., 0].max(1) > 127), np.flatnonzero(crop[..., 0].max(0) > 127)
+    assert [columns[0], rows[0]] == pytest.approx([x, y], abs=1)
+    assert [columns[-1] + 1, rows[-1] + 1] == pytest.approx([x + w, y + h], abs=1)
+
+
+def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(monkeypatch):
+    cfg = tiny_config()
+    box = np.array([90.3, 55.8, 37.1, 22.6])
+    plain = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0), cfg.DATA.MEAN, cfg.DATA.STD)
+    sample = plain(np.random.default_rng(0), [IMAGE, IMAGE], [box, box])
+
+    tracker = SDTrack.__new__(SDTrack)
+    tracker.cfg, tracker.device = cfg, torch.device("cpu")
+    for name, factor, size in (("template", 2.0, 32), ("search", 4.0, 64)):
+        window = crop_window(box.tolist(), factor, size)
+        assert torch.equal(sample[f"{name}_images"], tracker._crop(IMAGE, window))
+        np.testing.assert_array_equal(sample[f"{name}_anno"][0].numpy(), window.to_crop(box).astype(np.float32))
+
+
+def test_jitter_follows_ostracks_law():
+    spec = CropSpec(128, 4.0, center_jitter=3.0, scale_jitter=0.25)
+    box = np.array([100.0, 100.0, 40.0, 20.0])
+    rng = np.random.default_rng(0)
+    windows = [crop_around(rng, spec, box) for _ in range(4000)]
+    side = np.array([window.side for window in windows]) / (4 * np.sqrt(800))
+    centre = np.array([window.left + window.side / 2 for window in windows]) - 120
+    assert np.std(np.log(side)) == pytest.approx(0.25 / np.sqrt(2), rel=0.06)  # sqrt of a product of two
+    assert np.abs(centre / (side * np.sqrt(800))).max() <= 1.5 + 0.05
+    assert np.std(centre / (side * np.sqrt(800))) == pytest.approx(3 / np.sqrt(12), rel=0.06)
+
+
+@pytest.mark.parametrize("box", [(1, 2, 0, 5), (1, 2, 5, -1), (1, 2, float("nan"), 3), (1, float("inf"), 2, 3)])
+def test_no_crop_without_a_target(box):
+    with pytest.raises(TrackingError, match="width and height must be positive"):
+        crop_window(box, 2.0, 64)
+
+
+def test_box_forms_are_inverse_to_each_other():
+    boxes = torch.rand(5, 3, 4)
+    torch.testing.assert_close(box_xyxy_to_cxcywh(box_cxcywh_to_xyxy(boxes)), boxes)
+    torch.testing.assert_close(box_xyxy_to_xywh(box_xywh_to_xyxy(boxes)), boxes)
+
+
+@given(st.lists(st.floats(-500, 500), min_size=4, max_size=4), st.sampled_from([0, 2, 10]))
+def test_clipped_boxes_stay_in_the_image(box, margin):
+    x, y, w, h = clip_box(box, 100, 200, margin)
+    assert min(w, h) >= margin
+    assert 0 <= x <= 200 - margin
+    assert 0 <= y <= 100 - margin
+    assert x + w <= 200 + 1e-9
+    assert y + h <= 100 + 1e-9

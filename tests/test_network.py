@@ -1,0 +1,92 @@
+"""The whole network and its backbone."""
+
+import pytest
+import torch
+from doubles import tiny_config
+
+from lib.models.sdtrack import build_sdtrack
+from lib.models.sdtrack.backbone import VisionTransformer, box_coverage
+
+
+def tensors(batch=2):
+    return torch.randn(batch, 3, 32, 32), torch.randn(batch, 3, 64, 64), torch.tensor([[0.3, 0.2, 0.4, 0.6]] * batch)
+
+
+def flat(answer):
+    outputs = [answer, *answer["aux_outputs"], answer["proposals"]]
+    return [out[key] for out in outputs for key in ("pred_logits", "pred_boxes")]
+
+
+@pytest.fixture
+def network():
+    return build_sdtrack(tiny_config(), training=False).eval()
+
+
+@torch.no_grad()
+def test_encode_template_and_track_equal_forward(network):
+    template, search, boxes = tensors()
+    whole = network(template, search, boxes)
+    split = network.track(network.encode_template(template, boxes), search)
+    for a, b in zip(flat(whole), flat(split)):
+        assert torch.equal(a, b)
+
+
+@torch.no_grad()
+def test_a_batch_of_two_equals_two_batches_of_one(network):
+    template, search, boxes = tensors()
+    together = flat(network(template, search, boxes))
+    alone = [flat(network(template[i : i + 1], search[i : i + 1], boxes[i : i + 1])) for i in range(2)]
+    for index, tensor in enumerate(together):
+        torch.testing.assert_close(tensor, torch.cat([one[index] for one in alone]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("coupling", ["decoupled", "independent", "shared"])
+@pytest.mark.parametrize("switch", ["MODEL.DECODER.BOX_RPB=true", "MODEL.DECODER.BOX_RPB=false"])
+def test_every_weight_learns_in_every_coupling(coupling, switch):
+    network = build_sdtrack(tiny_config(f"MODEL.DECODER.COUPLING={coupling}", switch), training=False)
+    for module in network.modules():  # zero-initialised last layers would hide what lies before them
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=0.1)
+    sum(tensor.square().sum() for tensor in flat(network(*tensors()))).backward()
+    still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+@torch.no_grad()
+def test_search_sees_the_template_and_the_template_box(network):
+    template, search, boxes = tensors(1)
+    torch.nn.init.normal_(network.backbone.template_embed)
+    answer = network(template, search, boxes)["pred_logits"]
+    assert not torch.allclose(answer, network(template.flip(-1), search, boxes)["pred_logits"])
+    assert not torch.allclose(answer, network(template, search, boxes / 2)["pred_logits"])
+    with pytest.raises(ValueError, match="template boxes"):
+        network(template, search)
+
+
+def test_coverage_is_the_share_of_each_cell():
+    coverage = box_coverage(torch.tensor([[0.25, 0.0, 0.375, 1.0]]), (2, 4)).view(2, 4)
+    torch.testing.assert_close(coverage, torch.tensor([[0.0, 1.0, 0.5, 0.0]] * 2))
+
+
+def test_the_paper_backbone_needs_no_template_box_and_has_timm_keys():
+    backbone = VisionTransformer(template_size=32, search_size=64, dim=32, depth=1, num_heads=2)
+    keys = set(backbone.state_dict())
+    assert {"patch_embed.proj.weight", "pos_embed_z", "pos_embed_x", "blocks.0.attn.qkv.weight", "norm.bias"} <= keys
+    tokens = backbone(backbone.encode_template(torch.randn(1, 3, 32, 32)), torch.randn(1, 3, 64, 64))
+    assert tokens.shape == (1, 4 + 16, 32)
+
+
+@torch.no_grad()
+def test_conv_stem_and_patch_stem_have_the_same_grid():
+    for stem in ("patch", "conv"):
+        backbone = VisionTransformer(
+            template_size=32, search_size=64, patch_size=8, dim=32, depth=1, num_heads=2, stem=stem
+        )
+        assert backbone.patch_embed(torch.randn(1, 3, 64, 64)).shape == (1, 64, 32)
+
+
+def test_autocast_keeps_boxes_in_float32(network):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        answer = network(*tensors())
+    assert answer["pred_boxes"].dtype == answer["pred_logits"].dtype == torch.float32
+    assert answer["pred_boxes"].isfinite().all()

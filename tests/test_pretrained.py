@@ -1,0 +1,105 @@
+"""Foreign backbones: converted by key, loaded strictly."""
+
+import json
+
+import pytest
+import torch
+from doubles import (
+    REFERENCE,
+    needs_reference,
+    tiny_config,
+)
+from timm.models.vision_transformer import VisionTransformer as TimmViT
+
+from lib.config.loader import load_config
+from lib.errors import CheckpointError
+from lib.models.sdtrack import build_sdtrack
+from lib.models.sdtrack.checkpoint import convert_backbone, load_pretrained, resample_position
+
+SMALL = (
+    "MODEL.BACKBONE.STEM=patch",
+    "MODEL.BACKBONE.TEMPLATE_EMBED=false",
+    "MODEL.BACKBONE.QK_INIT=false",
+    "MODEL.BACKBONE.MLP_RATIO=4",
+)
+
+
+def network(*overrides):
+    return build_sdtrack(tiny_config(*SMALL, *overrides), training=False).eval()
+
+
+def timm_state(depth=2):
+    torch.manual_seed(5)
+    vit = TimmViT(img_size=48, patch_size=16, embed_dim=32, depth=depth, num_heads=2, num_classes=7)
+    return vit, vit.state_dict()
+
+
+def test_timm_weights_land_unchanged(tmp_path, capsys):
+    vit, state = timm_state(depth=3)
+    torch.save({"model": state}, tmp_path / "vit.pth")
+    net = network()
+    load_pretrained(net, "vit.pth", "timm", tmp_path)
+    assert "loaded 30 of 30 backbone weights, new: 0" in capsys.readouterr().out
+    tokens = torch.randn(1, 5, 32)
+    with torch.no_grad():
+        for ours, theirs in zip(net.backbone.blocks, vit.blocks):
+            torch.testing.assert_close(ours(tokens), theirs(tokens))
+    torch.testing.assert_close(net.backbone.pos_embed_z, resample_position(state["pos_embed"], (2, 2)))
+
+
+def test_cae_weights_compute_the_same_with_layer_scale_folded(tmp_path):
+    vit, state = timm_state()
+    gammas = {f"blocks.{i}.gamma_{k}": torch.rand(32) for i in range(2) for k in (1, 2)}
+    cae = {f"encoder.{key}": value for key, value in {**state, **gammas}.items() if not key.startswith("head")}
+    for i in range(2):
+        q, _, v = cae.pop(f"encoder.blocks.{i}.attn.qkv.bias").normal_().chunk(3)
+        cae[f"encoder.blocks.{i}.attn.q_bias"], cae[f"encoder.blocks.{i}.attn.v_bias"] = q, v
+        vit.blocks[i].attn.qkv.bias.data = torch.cat([q, torch.zeros(32), v])
+    cae["pretext_neck.mask"] = torch.zeros(3)
+    torch.save({"model": cae}, tmp_path / "cae.pth")
+    net = network()
+    load_pretrained(net, "cae.pth", "cae", tmp_path)
+    x = torch.randn(1, 5, 32)
+    with torch.no_grad():
+        for i, block in enumerate(vit.blocks):
+            h = x + gammas[f"blocks.{i}.gamma_1"] * block.attn(block.norm1(x))
+            expected = h + gammas[f"blocks.{i}.gamma_2"] * block.mlp(block.norm2(h))
+            torch.testing.assert_close(net.backbone.blocks[i](x), expected)
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    _, state = timm_state()
+    state.pop("norm.bias")
+    torch.save(state, tmp_path / "vit.pth")
+    with pytest.raises(CheckpointError, match=r"norm\.bias.*PRETRAIN_TYPE"):
+        load_pretrained(network(), "vit.pth", "timm", tmp_path)
+    with pytest.raises(CheckpointError, match="another shape"):
+        load_pretrained(network("MODEL.BACKBONE.DIM=64"), "vit.pth", "timm", tmp_path)
+    with pytest.raises(CheckpointError, match=r"gone\.pth: the pretrained timm weights are missing"):
+        load_pretrained(network(), "gone.pth", "timm", tmp_path)
+
+
+def test_position_embeddings_keep_their_values_on_their_own_grid():
+    square = torch.randn(1, 9, 4)
+    torch.testing.assert_close(resample_position(torch.cat([torch.zeros(1, 1, 4), square], 1), (3, 3)), square)
+    assert resample_position(square, (5, 4)).shape == (1, 20, 4)
+
+
+@needs_reference
+@pytest.mark.parametrize(
+    ("file", "kind", "part"),
+    [
+        ("cae_vitb_state_dict.json", "cae", "pretrain_checkpoint"),
+        ("mae_vitb_state_dict.json", "mae", "state_dict"),
+        ("ostrack_state_dict.json", "ostrack", "state_dict"),
+    ],
+)
+def test_public_key_lists_fill_the_vit_b_backbone(file, kind, part):
+    entries = json.loads((REFERENCE / file).read_text())[part]
+    state = {key: torch.zeros(shape) for key, shape, _dtype in entries}
+    with torch.device("meta"):
+        backbone = build_sdtrack(load_config("sdtrack", "vitb_300"), training=False).backbone
+    converted = convert_backbone(state, kind, backbone)
+    own = backbone.state_dict()
+    assert set(converted) == set(own)
+    assert all(converted[key].shape == own[key].shape for key in own)

@@ -1,0 +1,195 @@
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from doubles import PROJECT, tiny_config
+
+from lib.errors import CheckpointError, DataError, SDTrackError, TrainingError
+from lib.models.losses.box_losses import iou_and_giou
+from lib.models.sdtrack.checkpoint import read_checkpoint
+from lib.train import train_script
+from lib.train.actors.sdtrack import build_actor
+from lib.train.admin.checkpoints import latest_checkpoint
+from lib.train.admin.settings import Settings
+from lib.train.base_functions import build_optimizer, lr_factor
+from lib.train.trainers.trainer import warmed_average
+from lib.utils.local_paths import LocalPaths
+
+
+def train(folder, *overrides, resume="never"):
+    settings = Settings("sdtrack", "demo", folder, torch.device("cpu"))
+    paths = LocalPaths(data_dir=folder / "data", save_dir=folder, pretrained_dir=folder / "pretrained")
+    return train_script.run(settings, tiny_config(*overrides), paths, resume)
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def test_four_epochs_equal_two_resume_and_two(tmp_path):
+    options = ("TRAIN.EPOCH=4", "TRAIN.SCHEDULER.TYPE=step", "TRAIN.LR_DROP_EPOCH=3", "MODEL.DECODER.DROPOUT=0.1")
+    whole = read_checkpoint(train(tmp_path / "whole", *options).save())
+    train(tmp_path / "parts", *options, "TRAIN.EPOCH=2")
+    torch.manual_seed(123)  # whatever ran in between
+    parts = read_checkpoint(train(tmp_path / "parts", *options, resume="auto").save())
+    for key in ("net", "net_raw", "optimizer", "epoch", "step", "averaged_steps", "rng"):
+        assert same(whole[key], parts[key]), key
+    assert whole["epoch"] == 4
+
+
+def test_checkpoints_open_where_the_project_is_unknown(tmp_path):
+    path = train(tmp_path).save()
+    assert path == tmp_path / "checkpoints" / "train" / "sdtrack" / "demo" / "SDTrack_ep0001.pth.tar"
+    code = (
+        "import sys, torch; content = torch.load(sys.argv[1], weights_only=True); "
+        "assert not any(name.split('.')[0] == 'lib' for name in sys.modules); print(*sorted(content))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(path)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert {"net", "optimizer", "config", "versions", "rng"} <= set(answer.stdout.split())
+
+
+def test_the_average_is_what_is_saved_to_track_with(tmp_path):
+    content = read_checkpoint(train(tmp_path, "TRAIN.EMA=0.5").save())
+    assert not same(content["net"], content["net_raw"])
+    plain = read_checkpoint(train(tmp_path / "plain", "TRAIN.EMA=0").save())
+    assert "net_raw" not in plain
+
+
+def test_warmed_average_starts_quickly_and_ends_slowly():
+    averaged, current = [torch.zeros(1)], [torch.ones(1)]
+    update = warmed_average(0.9)
+    update(averaged, current, torch.tensor(1))
+    assert averaged[0].item() == pytest.approx(1 - 2 / 11)
+    averaged = [torch.zeros(1)]
+    update(averaged, current, torch.tensor(10_000))
+    assert averaged[0].item() == pytest.approx(0.1)
+
+
+def test_old_checkpoints_are_removed_and_the_newest_is_found(tmp_path):
+    trainer = train(tmp_path, "TRAIN.EPOCH=5")
+    folder = trainer.settings.checkpoint_dir
+    assert len(list(folder.glob("*.pth.tar"))) == trainer.schedule.keep_checkpoints
+    assert latest_checkpoint(folder).name == "SDTrack_ep0005.pth.tar"
+
+
+def test_a_second_run_never_overwrites_the_first(tmp_path):
+    train(tmp_path)
+    with pytest.raises(SDTrackError, match="--resume auto"):
+        train(tmp_path)
+
+
+def test_resume_refuses_another_config(tmp_path):
+    train(tmp_path)
+    with pytest.raises(CheckpointError, match=r"TRAIN\.LR: 0\.001 -> 0\.1"):
+        train(tmp_path, "TRAIN.LR=0.1", resume="auto")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_saved(tmp_path, monkeypatch):
+    actor_type = type(build_actor(torch.nn.Identity(), None, tiny_config()))
+    honest = actor_type.compute_losses
+
+    def poisoned(self, prediction, boxes):
+        self.net.neck.norm.weight.data[0] = float("nan")
+        loss, status = honest(self, prediction, boxes)
+        return loss * float("nan"), status
+
+    monkeypatch.setattr(actor_type, "compute_losses", poisoned)
+    with pytest.raises(TrainingError, match=r"step 0 .*neck\.norm\.weight"):
+        train(tmp_path)
+    dump = torch.load(tmp_path / "logs" / "sdtrack" / "demo" / "not_a_number_step0.pth", weights_only=True)
+    assert dump["batch"]["search_images"].shape == (1, 4, 3, 64, 64)
+    assert dump["not_finite"] == ["neck.norm.weight"]
+
+
+def test_everything_missing_is_said_at_once(tmp_path):
+    with pytest.raises(DataError) as caught:
+        train(
+            tmp_path,
+            "DATA.TRAIN.DATASETS_NAME=[LASOT,COCO17]",
+            "DATA.TRAIN.DATASETS_RATIO=[1,1]",
+            "MODEL.PRETRAIN_FILE=cae.pth",
+        )
+    message = str(caught.value)
+    for place in ("data/lasot", "instances_train2017.json", "pretrained/cae.pth", "MODEL.PRETRAIN_FILE=none"):
+        assert place in message
+    with pytest.raises(DataError, match="no training data set 'LASOTT'"):
+        train(tmp_path, "DATA.TRAIN.DATASETS_NAME=[LASOTT]")
+
+
+def test_optimizer_groups_and_rates():
+    cfg = tiny_config("TRAIN.LR=4e-4", "TRAIN.BACKBONE_MULTIPLIER=0.1")
+    net = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 2), "neck": torch.nn.Linear(2, 2)})
+    groups = build_optimizer(net, cfg).param_groups
+    assert [group["lr"] for group in groups] == [pytest.approx(4e-5), pytest.approx(4e-4)]
+    assert groups[0]["params"][0] is net["backbone"].weight
+
+
+def test_learning_rate_schedules():
+    milestones = lr_factor(tiny_config("TRAIN.SCHEDULER.TYPE=Mstep", "TRAIN.SCHEDULER.MILESTONES=[2,3]"), 10)
+    assert [round(milestones(step), 6) for step in (0, 19, 20, 29, 30)] == [1, 1, 0.1, 0.1, 0.01]
+    step = lr_factor(tiny_config("TRAIN.SCHEDULER.TYPE=step", "TRAIN.LR_DROP_EPOCH=2"), 10)
+    assert [round(step(i), 6) for i in (0, 19, 20, 40)] == [1, 1, 0.1, 0.01]
+    cosine = lr_factor(tiny_config("TRAIN.EPOCH=2", "TRAIN.WARMUP_STEPS=4", "TRAIN.SCHEDULER.TYPE=cosine"), 10)
+    assert cosine(0) == pytest.approx(0.25)
+    assert cosine(10) == pytest.approx(0.5)
+    assert cosine(20) == pytest.approx(0)
+
+
+def test_checkpoints_with_code_in_them_are_refused(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "harm"), "w"))
+
+    path = tmp_path / "bomb.pth.tar"
+    torch.save({"net": Bomb()}, path)
+    with pytest.raises(CheckpointError, match="refused"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_truncated_checkpoints_are_named(tmp_path):
+    path = train(tmp_path).save()
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match=r"ep0001.*(truncated|refused)"):
+        read_checkpoint(path)
+
+
+@pytest.mark.slow
+def test_one_fixed_batch_is_learned_by_heart():
+    command = [sys.executable, str(PROJECT / "benchmarks" / "overfit.py"), "--steps", "600"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_amp_and_validation_leave_the_status_finite(tmp_path):
+    trainer = train(tmp_path, "TRAIN.AMP=true")
+    figures = trainer._validate()
+    assert {"Loss/total", "Loss/cls", "Loss/l1", "Loss/giou", "IoU", "score_gap"} == set(figures)
+    assert 0 <= figures["IoU"] <= 1
+
+
+def test_status_of_the_best_query():
+    from lib.train.actors.sdtrack import best_query_status
+
+    box = torch.tensor([[0.5, 0.5, 0.2, 0.2]])
+    prediction = {
+        "pred_logits": torch.tensor([[-9.0, 2.0]]),
+        "pred_boxes": torch.tensor([[[0.1, 0.1, 0.1, 0.1], [0.5, 0.5, 0.2, 0.1]]]),
+    }
+    status = best_query_status(prediction, box)
+    iou, _ = iou_and_giou(torch.tensor([0.4, 0.4, 0.6, 0.6]), torch.tensor([0.4, 0.45, 0.6, 0.55]))
+    assert status["IoU"] == pytest.approx(iou.item())
+    assert status["score_gap"] == pytest.approx(abs(torch.tensor(2.0).sigmoid().item() - 0.5), abs=1e-6)

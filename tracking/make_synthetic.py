@@ -1,0 +1,34 @@
+"""Write synthetic sequences to disk in GOT-10k's layout: python tracking/make_synthetic.py --to data/got10k"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lib.errors import DataError
+from lib.utils.cli import run_command
+from lib.utils.synthetic.writer import write_got10k
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", required=True, help="folder that gets <split>/list.txt and the sequences")
+    parser.add_argument("--split", choices=["train", "val", "test"], default="train")
+    parser.add_argument("--number", type=int, default=20, help="how many sequences")
+    parser.add_argument("--length", type=int, default=60, help="frames of each")
+    parser.add_argument("--seed", type=int, default=10_000_000, help="seed of the first; the next ones count up")
+    args = parser.parse_args()
+    if (Path(args.to) / args.split / "list.txt").exists():
+        raise DataError(f"{args.to}/{args.split} already holds a data set (list.txt); choose another folder")
+    if args.number < 1 or args.length < 2:
+        raise DataError(f"--number {args.number} --length {args.length}: at least one sequence of two frames")
+    with tqdm(total=args.number * args.length, unit="frame") as bar:
+        names = write_got10k(
+            args.to, args.split, range(args.seed, args.seed + args.number), length=args.length, progress=bar.update
+        )
+    print(f"{len(names)} sequences: {Path(args.to) / args.split}")
+
+
+run_command(main)
