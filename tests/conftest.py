@@ -1,5 +1,11 @@
+import os
+
 import pytest
 import torch
+
+# Tiny networks gain nothing from threads, and lose much where other work shares the cores
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):

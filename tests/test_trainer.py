@@ -8,13 +8,13 @@ from doubles import PROJECT, tiny_config
 
 from lib.errors import CheckpointError, DataError, SDTrackError, TrainingError
 from lib.models.losses.box_losses import iou_and_giou
-from lib.models.sdtrack.checkpoint import read_checkpoint
 from lib.train import train_script
 from lib.train.actors.sdtrack import build_actor
 from lib.train.admin.checkpoints import latest_checkpoint
 from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_optimizer, lr_factor
 from lib.train.trainers.trainer import warmed_average
+from lib.utils.checkpoint import read_checkpoint
 from lib.utils.local_paths import LocalPaths
 
 

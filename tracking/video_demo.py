@@ -3,15 +3,20 @@
 import _init_paths  # noqa: F401
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
 
 from lib.errors import TrackingError
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.runner import make_tracker
-from lib.test.evaluation.video import track_video
+from lib.test.evaluation.results import result_file, write_result
+from lib.test.evaluation.runner import make_tracker, track_frames
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 from lib.utils.files import make_folder
-from lib.utils.video import FrameSource
+from lib.utils.video import FrameSource, VideoWriter
+from lib.vis.drawing import ORANGE, draw_box
 
 
 def main() -> None:
@@ -38,13 +43,30 @@ def main() -> None:
         overrides=args.overrides,
         device=args.device,
     )
+    boxes, times = track_video(tracker, source, box, args.save_results)
     name = Path(args.videofile).stem
-    video = Path(args.save_results) if args.save_results else None
-    boxes, times = track_video(tracker, source, box, video, folder, name)
-    print(f"{len(boxes)} frames, {1 / times[1:].mean() if len(times) > 1 else 0:.1f} frames/s in the tracker")
-    print(f"boxes: {folder / name}.txt")
-    if video:
-        print(f"video: {video}")
+    write_result(folder, name, boxes, times)
+    print(f"{len(boxes)} frames, {len(times) / times.sum():.1f} frames/s in the tracker")
+    print(f"boxes: {result_file(folder, name)}")
+    if args.save_results:
+        print(f"video: {args.save_results}")
+
+
+def track_video(tracker, source: FrameSource, box: list[float], video: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Track to the end of the source, and draw into a new video where one is named. Returns boxes (T, 4) xywh in
+    pixels and seconds a frame (T,)."""
+    boxes, times = [], []
+    with ExitStack() as stack:
+        writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
+        frames = tqdm(source, total=source.length, unit="frame")
+        for frame, answer, seconds in track_frames(tracker, frames, box):
+            boxes.append(answer["target_bbox"])
+            times.append(seconds)
+            if writer:
+                score = answer.get("best_score")
+                draw_box(frame, boxes[-1], ORANGE, "" if score is None else f"{score:.2f}")
+                writer.write(frame)
+    return np.array(boxes), np.array(times)
 
 
 def parse_box(words: list[str] | None) -> list[float]:

@@ -4,13 +4,13 @@ import torch
 
 from lib.config.loader import Config, config_from_dict, differences
 from lib.errors import CheckpointError, DataError, SDTrackError
-from lib.models.sdtrack.checkpoint import pretrained_file, read_checkpoint
 from lib.registry import find_part
 from lib.train.admin.checkpoints import latest_checkpoint
 from lib.train.admin.loggers import TrainingLog
 from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_loaders, build_optimizer, lr_factor, missing_data
 from lib.train.trainers.trainer import Schedule, Trainer
+from lib.utils.checkpoint import pretrained_file, read_checkpoint
 from lib.utils.files import make_folder
 from lib.utils.local_paths import LocalPaths
 
@@ -64,7 +64,7 @@ def run(settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never
     else:
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
         log.line(f"{settings.script_name}/{settings.config_name}: {parameters:.2f} M parameters, {settings.device}")
-        log.line(repr(cfg))
+        (settings.log_dir / "config.yaml").write_text(repr(cfg), encoding="utf-8")
     trainer.train()
     log.close()
     return trainer

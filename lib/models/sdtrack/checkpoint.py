@@ -1,7 +1,6 @@
 """Weights from files: foreign backbones are converted by key, then everything is loaded strictly."""
 
 import math
-import pickle
 from pathlib import Path
 
 import torch
@@ -9,24 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.errors import CheckpointError
-
-
-def read_checkpoint(path: str | Path) -> dict:
-    """The contents of a checkpoint: tensors and plain values only. A file that needs code to be opened is refused."""
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file of weights")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({error})"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
-    return content
+from lib.utils.checkpoint import pretrained_file, read_checkpoint
 
 
 def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
@@ -74,11 +56,6 @@ def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Pa
             f"Is MODEL.BACKBONE.PRETRAIN_TYPE ({kind}) right for this file?"
         )
     print(f"{path}: loaded {len(converted)} of {len(backbone.state_dict())} backbone weights, new: {len(missing)}")
-
-
-def pretrained_file(file: str, pretrained_dir: Path) -> Path:
-    """Where MODEL.PRETRAIN_FILE is looked for."""
-    return Path(pretrained_dir) / Path(file).expanduser()
 
 
 def convert_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,20 +73,24 @@ def run_sequences(
     return summary
 
 
+def track_frames(
+    tracker, frames: Iterable[np.ndarray], box: Collection[float]
+) -> Iterator[tuple[np.ndarray, dict, float]]:
+    """One pass from the first frame's box [x, y, w, h]: each frame, the tracker's answer to it, and its seconds."""
+    for index, frame in enumerate(frames):
+        started = time.perf_counter()
+        answer = tracker.track(frame) if index else tracker.initialize(frame, {"init_bbox": list(box)})
+        yield frame, answer, time.perf_counter() - started
+
+
 def track_sequence(
     tracker, sequence: Sequence, progress: Callable[[int], object] = lambda _n: None
 ) -> tuple[np.ndarray, np.ndarray]:
     """One pass: boxes (T, 4) xywh in image pixels, the first being the given one, and seconds a frame (T,)."""
     boxes, times = [], []
-    for index in range(len(sequence)):
-        image = sequence.read(index)
-        started = time.perf_counter()
-        if index == 0:
-            tracker.initialize(image, {"init_bbox": sequence.init_bbox})
-            box = sequence.init_bbox
-        else:
-            box = tracker.track(image)["target_bbox"]
-        times.append(time.perf_counter() - started)
-        boxes.append(box)
+    frames = (sequence.read(index) for index in range(len(sequence)))
+    for _, answer, seconds in track_frames(tracker, frames, sequence.init_bbox):
+        boxes.append(answer["target_bbox"] if boxes else sequence.init_bbox)
+        times.append(seconds)
         progress(1)
     return np.array(boxes, float), np.array(times)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from lib.config.loader import Config, config_from_dict, differences, load_config
 from lib.errors import CheckpointError
-from lib.models.sdtrack.checkpoint import read_checkpoint
 from lib.test.evaluation.environment import env_settings
 from lib.test.utils import TrackerParams
+from lib.utils.checkpoint import read_checkpoint
 
 
 def parameters(

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from lib.errors import TrackingError
 from lib.models.sdtrack import build_sdtrack
-from lib.models.sdtrack.checkpoint import load_network, read_checkpoint
+from lib.models.sdtrack.checkpoint import load_network
 from lib.test.tracker.basetracker import BaseTracker
 from lib.utils.box_ops import clip_box
+from lib.utils.checkpoint import read_checkpoint
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.device import choose_device
 from lib.utils.image import normalize
