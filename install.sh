@@ -33,7 +33,9 @@ python="$environment/bin/python"
 stamp="$environment/.sdtrack-installed"
 if ! cat requirements.txt constraints.txt | cmp -s - "$stamp"; then
     echo "installing into $environment (a blank environment: some minutes and about 6 GB)"
-    "$python" -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+    quiet=--quiet
+    [ -t 1 ] && quiet=""
+    "$python" -m pip install $quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
     cat requirements.txt constraints.txt > "$stamp"
 fi
 

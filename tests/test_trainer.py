@@ -13,6 +13,7 @@ from lib.train.actors.sdtrack import build_actor
 from lib.train.admin.checkpoints import latest_checkpoint
 from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_optimizer, lr_factor
+from lib.train.trainers import trainer as trainer_module
 from lib.train.trainers.trainer import warmed_average
 from lib.utils.checkpoint import read_checkpoint
 from lib.utils.local_paths import LocalPaths
@@ -174,8 +175,10 @@ def test_one_fixed_batch_is_learned_by_heart():
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_amp_and_validation_leave_the_status_finite(tmp_path):
+def test_half_precision_trains_and_validates(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "fast_half_precision", lambda _device: torch.bfloat16)
     trainer = train(tmp_path, "TRAIN.AMP=true")
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in trainer.actor.net.parameters())
     figures = trainer._validate()
     assert {"Loss/total", "Loss/cls", "Loss/l1", "Loss/giou", "IoU", "score_gap"} == set(figures)
     assert 0 <= figures["IoU"] <= 1

@@ -36,7 +36,6 @@ def run(settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never
     )
     network.to(settings.device)
     train_loader, val_loader = build_loaders(cfg, paths)
-    steps = len(train_loader)
     trainer = Trainer(
         actor=find_part(settings.script_name, "actor")(network, settings, cfg),
         optimizer=build_optimizer(network, cfg),
@@ -44,8 +43,7 @@ def run(settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never
         val_loader=val_loader,
         schedule=Schedule(
             epochs=cfg.TRAIN.EPOCH,
-            steps_per_epoch=steps,
-            lr_factor=lr_factor(cfg, steps),
+            lr_factor=lr_factor(cfg, len(train_loader)),
             grad_clip_norm=cfg.TRAIN.GRAD_CLIP_NORM,
             amp=cfg.TRAIN.AMP,
             ema=cfg.TRAIN.EMA,

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from lib.errors import SDTrackError
 
@@ -27,6 +28,26 @@ def add_path_arguments(parser: argparse.ArgumentParser) -> None:
     """--data_dir and --save_dir."""
     parser.add_argument("--data_dir", help="folder with one folder a data set (got10k, lasot, otb, ...)")
     parser.add_argument("--save_dir", help="folder for checkpoints, results, logs and plots")
+
+
+def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which tracker, and with which weights: what test.py and video_demo.py share."""
+    parser.add_argument("tracker_name", help="script of the tracker, such as sdtrack or static")
+    parser.add_argument("tracker_param", help="its config, such as demo")
+    parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    add_override_argument(parser)
+    add_path_arguments(parser)
+
+
+def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
+    """These arguments as the options of a tracker's parameters()."""
+    return {
+        "checkpoint": args.checkpoint,
+        "save_dir": save_dir,
+        "overrides": args.overrides,
+        "device": args.device,
+    }
 
 
 def add_override_argument(parser: argparse.ArgumentParser) -> None:

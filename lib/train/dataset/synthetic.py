@@ -1,6 +1,6 @@
 """The procedural data set: no files, no download."""
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -11,12 +11,12 @@ SPLITS = {"train": (0, 2000), "val": (1_000_000, 100)}  # first seed, number of 
 
 
 class Synthetic(BaseVideoDataset):
-    """SyntheticSequence by seed; the splits share none. The last 1,000 scenes drawn are kept (about 0.4 MB each)."""
+    """SyntheticSequence by seed; the splits share none. Scenes are kept once they are built (0.15 MB each)."""
 
     def __init__(self, split: str = "train"):
         self.name = f"SYNTHETIC_{split}"
         self.first_seed, self.number = SPLITS[split]
-        self._sequence = lru_cache(maxsize=1000)(SyntheticSequence)
+        self._sequence = cache(SyntheticSequence)
 
     def __len__(self) -> int:
         return self.number

@@ -23,7 +23,6 @@ class Schedule:
     """How long and how the trainer runs. lr_factor(step) multiplies the learning rate of every group."""
 
     epochs: int
-    steps_per_epoch: int
     lr_factor: Callable[[int], float]
     grad_clip_norm: float = 0.0
     amp: bool = False

@@ -6,7 +6,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from lib.utils.synthetic.shapes import MovingShape, object_patch, outline, smooth
+from lib.utils.synthetic.shapes import PATCH, MovingShape, object_patch, outline, smooth
 from lib.utils.synthetic.textures import palette, texture
 
 # LaSOT's 14 attributes, in the order of its files
@@ -113,11 +113,11 @@ class SyntheticSequence:
         }
 
     def _build_camera(self, rng: np.random.Generator, colours: np.ndarray) -> None:
-        size = (self.width * 3 // 2, self.height * 3 // 2)
-        self.background = cv2.resize(texture(rng, size[1] // 2, size[0] // 2, colours), size)
+        size = (self.width * 3 // 4, self.height * 3 // 4)
+        self.background = texture(rng, size[1], size[0], colours)
         for _ in range(int(rng.integers(3, 12))):
             place = rng.uniform(0, 1, 2) * size
-            shape = _still_shape(rng, colours, place, rng.uniform(8, 45))
+            shape = _still_shape(rng, colours, place, rng.uniform(4, 22), side=24)
             shape.draw(self.background, 0)
         moving = rng.random() < 0.5
         reach = (rng.uniform(10, 45) if moving else 0) * np.ones(2)
@@ -125,9 +125,10 @@ class SyntheticSequence:
         self.zoom = 1 + (0.08 * smooth(rng, self.length, (0.2, 0.8)) if moving else np.zeros(self.length))
 
     def _camera(self, t: int) -> np.ndarray:
-        """Affine map from frame pixels to background pixels."""
+        """Affine map from frame pixels to background pixels; the background has half the frame's resolution."""
         centre = np.array([self.width, self.height]) / 2
-        return np.column_stack([np.eye(2) / self.zoom[t], centre * 1.5 - self.pan[t] - centre / self.zoom[t]])
+        linear = np.eye(2) / (2 * self.zoom[t])
+        return np.column_stack([linear, (centre * 1.5 - self.pan[t]) / 2 - linear @ centre])
 
     def _target(self, rng: np.random.Generator, colours: np.ndarray) -> MovingShape:
         half = np.exp(rng.uniform(np.log(8), np.log(28)))
@@ -219,10 +220,12 @@ class SyntheticSequence:
         return full
 
 
-def _still_shape(rng: np.random.Generator, colours: np.ndarray, centre, half_size: float) -> MovingShape:
+def _still_shape(
+    rng: np.random.Generator, colours: np.ndarray, centre, half_size: float, side: int = PATCH
+) -> MovingShape:
     return MovingShape(
         radius=outline(rng),
-        patch=object_patch(rng, colours),
+        patch=object_patch(rng, colours, side),
         centre=np.array([centre], float),
         half_size=np.full((1, 2), half_size),
         angle=rng.uniform(0, 2 * np.pi, 1),

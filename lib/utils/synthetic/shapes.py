@@ -44,7 +44,7 @@ class MovingShape:
     """A textured shape and its course: every array has one entry a frame, in pixels and radians."""
 
     radius: np.ndarray  # (VERTICES,)
-    patch: np.ndarray  # (PATCH, PATCH, 3) uint8 RGB
+    patch: np.ndarray  # (side, side, 3) uint8 RGB
     centre: np.ndarray  # (T, 2) x, y
     half_size: np.ndarray  # (T, 2) half width and half height
     angle: np.ndarray  # (T,)
@@ -93,8 +93,9 @@ class MovingShape:
         if self.patch_after is not None:
             turned = float(self.turned[frame])
             patch = cv2.addWeighted(self.patch, 1 - turned, self.patch_after, turned, 0)
-        to_image = self.matrices[frame] * (2 * REACH / PATCH)
-        offset = self.centre[frame] - (columns.start, rows.start) - to_image @ np.array([PATCH / 2, PATCH / 2])
+        side = len(patch)
+        to_image = self.matrices[frame] * (2 * REACH / side)
+        offset = self.centre[frame] - (columns.start, rows.start) - to_image @ np.array([side / 2, side / 2])
         # cv2 counts pixel centres: shift by half a pixel on both sides
         offset = offset + to_image @ np.array([0.5, 0.5]) - 0.5
         affine = np.column_stack([to_image, offset])
@@ -109,10 +110,10 @@ class MovingShape:
         return float(cv2.contourArea(self.polygons[frame].astype(np.float32)))
 
 
-def object_patch(rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
-    """An object's own texture: (PATCH, PATCH, 3) uint8 RGB, with a mark so that its sides differ."""
-    patch = texture(rng, PATCH, PATCH, colours)
-    centre = tuple(int(value) for value in rng.integers(PATCH // 3, 2 * PATCH // 3, 2))
+def object_patch(rng: np.random.Generator, colours: np.ndarray, side: int = PATCH) -> np.ndarray:
+    """An object's own texture: (side, side, 3) uint8 RGB, with a mark so that its sides differ."""
+    patch = texture(rng, side, side, colours)
+    centre = tuple(int(value) for value in rng.integers(side // 3, 2 * side // 3, 2))
     colour = tuple(int(value) for value in rng.integers(0, 256, 3))
-    cv2.circle(patch, centre, int(rng.integers(PATCH // 14, PATCH // 6)), colour, -1, cv2.LINE_AA)
+    cv2.circle(patch, centre, int(rng.integers(side // 14, side // 6)), colour, -1, cv2.LINE_AA)
     return patch
