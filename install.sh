@@ -5,12 +5,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+fail() {
+    echo "install.sh: $1" >&2
+    exit 1
+}
+
 job="${1:-install}"
-case "$job" in install | demo | test) ;; *)
-    echo "install.sh: unknown job '$job'; use: bash install.sh [demo|test]" >&2
-    exit 2
-    ;;
-esac
+case "$job" in install | demo | test) ;; *) fail "unknown job '$job'; use: bash install.sh [demo|test]" ;; esac
 [ "$#" -gt 0 ] && shift
 
 if [ -n "${VIRTUAL_ENV:-}" ]; then
@@ -20,15 +21,17 @@ elif [ -n "${CONDA_PREFIX:-}" ]; then
 else
     environment="$PWD/.venv"
     if [ ! -x "$environment/bin/python" ]; then
-        python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
-            echo "install.sh: Python 3.10 or newer is needed, python3 is $(python3 --version 2>&1)" >&2
-            exit 1
-        }
         echo "making $environment"
-        python3 -m venv "$environment"
+        python3 -m venv "$environment" || {
+            rm -rf "$environment"
+            fail "python3 cannot make a virtual environment; on Debian: sudo apt-get install python3-venv"
+        }
     fi
 fi
 python="$environment/bin/python"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "Python 3.11 or newer is needed in $environment; it has $("$python" --version 2>&1)"
+"$python" -m pip --version >/dev/null 2>&1 || fail "$environment has no pip; remove it, or add pip to it"
 
 stamp="$environment/.sdtrack-installed"
 if ! cat requirements.txt constraints.txt | cmp -s - "$stamp"; then
@@ -39,13 +42,18 @@ if ! cat requirements.txt constraints.txt | cmp -s - "$stamp"; then
     cat requirements.txt constraints.txt > "$stamp"
 fi
 
-if [ "$(uname -s)" = Linux ] && ! ldconfig -p 2>/dev/null | grep -q 'libturbojpeg\.so\.0'; then
+# A library of the system that pip cannot bring: taken from Debian's packages where that is allowed, else asked for
+has_library() { "$python" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null; }
+want_library() { # file name, Debian package, what needs it
+    has_library "$1" && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get install -y -qq libturbojpeg0 >/dev/null 2>&1 ||
-            { apt-get update -qq && apt-get install -y -qq libturbojpeg0; } >/dev/null 2>&1 || true
+        { apt-get install -y -qq "$2" || { apt-get update -qq && apt-get install -y -qq "$2"; }; } >/dev/null 2>&1 || true
     fi
-    ldconfig -p 2>/dev/null | grep -q 'libturbojpeg\.so\.0' ||
-        echo "note: the optional JPEG decoder jpeg4py needs libturbojpeg; please: sudo apt-get install libturbojpeg0"
+    has_library "$1" || echo "note: $3 needs $1; please install it (Debian: sudo apt-get install $2)"
+}
+if [ "$(uname -s)" = Linux ]; then
+    want_library libGL.so.1 libgl1 "opencv-python"
+    want_library libturbojpeg.so.0 libturbojpeg0 "the optional JPEG decoder jpeg4py"
 fi
 
 "$python" tracking/check_install.py

@@ -51,4 +51,5 @@ def main() -> int:
     return 0 if args.quick or (status["IoU"] > 0.9 and status["score_gap"] < 0.1) else 1
 
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())

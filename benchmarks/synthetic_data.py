@@ -43,4 +43,5 @@ def main() -> None:
     report(figures, args.json)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from lib.config.loader import load_config
+from lib.errors import ConfigError, TrackingError
 from lib.models.sdtrack import build_sdtrack
 from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.metrics import SequenceScores
@@ -30,6 +31,8 @@ def run_demo(save_dir: str | None = None, overrides: list[str] | None = None, nu
 
     A training that was interrupted goes on from its newest checkpoint. num_sequences: how many test sequences.
     """
+    if num_sequences is not None and num_sequences < 1:
+        raise ConfigError(f"--num_sequences {num_sequences}: at least one sequence has to be tracked")
     cfg = load_config("sdtrack", CONFIG, overrides or [])
     folder = make_folder(local_paths(save_dir=save_dir).save_dir)
     print(f"1. Training sdtrack/{CONFIG} on synthetic scenes: {cfg.TRAIN.EPOCH} epochs on the CPU or GPU", flush=True)
@@ -48,7 +51,10 @@ def run_demo(save_dir: str | None = None, overrides: list[str] | None = None, nu
     }
     scores: dict[str, list[SequenceScores]] = {}
     for label, make in makers.items():
-        print(run_sequences(make, sequences, results / label, overwrite=True))
+        summary = run_sequences(make, sequences, results / label, overwrite=True)
+        print(summary)
+        if summary.failed:
+            raise TrackingError(f"{label}: {summary}")
         scores[label] = score_results(results / label, sequences)
 
     print("3. Scores on the unseen sequences, percent\n" + as_text(tracker_table(scores)))

@@ -63,5 +63,5 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SDTrackError, match="choose another --save_dir"):
+    with pytest.raises(SDTrackError, match="choose another folder"):
         make_folder(tmp_path / "file" / "folder")

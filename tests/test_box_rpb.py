@@ -80,6 +80,14 @@ def test_without_box_rpb_it_is_plain_cross_attention():
     assert torch.equal(moved, attention(query, keys, keys, BOXES, (H, W)))
 
 
+def test_autocast_does_not_round_the_offsets():
+    module = rpb()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = module(BOXES, (H, W))
+    for a, b in zip(half, module(BOXES, (H, W))):
+        assert torch.equal(a, b)
+
+
 def test_start_of_the_bias_is_of_the_order_that_raw_pixels_give():
     torch.manual_seed(0)
     module = BoxRPB(num_heads=8, hidden_dim=512, crop_size=256)

@@ -124,7 +124,7 @@ def test_demo_in_small(tmp_path):
         ("no tracker 'sdtrak'", ["tracking/test.py", "sdtrak", "demo", "--dataset_name", "synthetic"]),
         ("OTB100 belongs there", ["tracking/test.py", "sdtrack", "demo"]),
         ("no checkpoint there", ["tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic"]),
-        ("there is no such file", ["tracking/test.py", "static", "x", "--dataset_name", "folder:gone"]),
+        ("there is no such folder", ["tracking/test.py", "static", "x", "--dataset_name", "folder:gone"]),
         ("there is no such video", ["tracking/video_demo.py", "sdtrack", "demo", "gone.mp4", "--optional_box", "1"]),
         ("no images in this folder", ["tracking/video_demo.py", "sdtrack", "demo", "EMPTY", "--optional_box", "1"]),
         ("with --optional_box", ["tracking/video_demo.py", "sdtrack", "demo", "CLIP"]),
@@ -143,10 +143,18 @@ def test_bad_input_ends_with_one_clear_error(workspace, tmp_path, message, argum
     (tmp_path / "text.mp4").write_text("no video")
     places = {"EMPTY": tmp_path / "empty", "CLIP": workspace / "clip.mp4", "TEXT": tmp_path / "text.mp4"}
     arguments = [str(places.get(word, word)).replace("CLIP", str(places["CLIP"])) for word in arguments]
-    if "folder:gone" in arguments:
-        message = "there is no such folder"
     environment = {"SDTRACK_DATA_DIR": str(tmp_path / "data"), "SDTRACK_SAVE_DIR": str(tmp_path / "output")}
     fails(message, *arguments, **environment)
+
+
+def test_broken_frames_end_a_training_with_workers_in_one_error(tmp_path):
+    succeeds("tracking/make_synthetic.py", "--to", tmp_path / "got10k", "--number", 1, "--length", 20)
+    for frame in (tmp_path / "got10k" / "train").rglob("*.jpg"):
+        frame.write_bytes(b"broken")
+    fails(
+        "not a readable image", "tracking/train.py", "--config", "demo", "--data_dir", tmp_path, "--save_dir", tmp_path,
+        *SMALL_RUN, "DATA.TRAIN.DATASETS_NAME=[GOT10K_train_full]", "TRAIN.NUM_WORKER=1",
+    )  # fmt: skip
 
 
 def test_local_file_is_written_once_and_a_broken_one_shows_where(tmp_path):

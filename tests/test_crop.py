@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lib.errors import TrackingError
 from lib.test.tracker.sdtrack import SDTrack
+from lib.test.utils import TrackerParams
 from lib.train.data.processing import CropSpec, PairProcessing, crop_around
 from lib.utils.box_ops import (
     box_cxcywh_to_xyxy,
@@ -66,18 +67,40 @@ def test_boxes_mark_the_same_pixels_in_image_and_crop():
     assert [columns[-1] + 1, rows[-1] + 1] == pytest.approx([x + w, y + h], abs=1)
 
 
-def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(monkeypatch):
+class Recorder:
+    """A network that keeps what the tracker shows it, and answers with the middle of the search crop."""
+
+    def encode_template(self, images, boxes):
+        self.template, self.template_box = images, boxes
+        return images
+
+    def track(self, template, images):
+        self.search = images
+        return {"pred_logits": torch.zeros(1, 1), "pred_boxes": torch.tensor([[[0.5, 0.5, 0.25, 0.25]]])}
+
+
+def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit():
     cfg = tiny_config()
     box = np.array([90.3, 55.8, 37.1, 22.6])
-    plain = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0), cfg.DATA.MEAN, cfg.DATA.STD)
-    sample = plain(np.random.default_rng(0), [IMAGE, IMAGE], [box, box])
+    specs = [CropSpec(part.SIZE, part.FACTOR) for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)]
+    sample = PairProcessing(*specs, cfg.DATA.MEAN, cfg.DATA.STD)(np.random.default_rng(0), [IMAGE, IMAGE], [box, box])
 
     tracker = SDTrack.__new__(SDTrack)
-    tracker.cfg, tracker.device = cfg, torch.device("cpu")
-    for name, factor, size in (("template", 2.0, 32), ("search", 4.0, 64)):
-        window = crop_window(box.tolist(), factor, size)
-        assert torch.equal(sample[f"{name}_images"], tracker._crop(IMAGE, window))
-        np.testing.assert_array_equal(sample[f"{name}_anno"][0].numpy(), window.to_crop(box).astype(np.float32))
+    tracker.cfg, tracker.device, tracker.network = cfg, torch.device("cpu"), Recorder()
+    tracker.params = TrackerParams()
+    for name in ("TEMPLATE_FACTOR", "TEMPLATE_SIZE", "SEARCH_FACTOR", "SEARCH_SIZE"):
+        setattr(tracker.params, name.lower(), cfg.TEST[name])
+    tracker.params.save_all_boxes = False
+    tracker.initialize(IMAGE, {"init_bbox": box.tolist()})
+    answer = tracker.track(IMAGE)
+
+    assert torch.equal(sample["template_images"], tracker.network.template)
+    assert torch.equal(sample["template_anno"], tracker.network.template_box)
+    assert torch.equal(sample["search_images"], tracker.network.search)
+    # the middle of the search crop, a quarter of it wide: the square of the target's area, where the target was
+    x, y, w, h = answer["target_bbox"]
+    assert [x + w / 2, y + h / 2] == pytest.approx(box[:2] + box[2:] / 2, abs=0.5)
+    assert w == h == pytest.approx(np.sqrt(37.1 * 22.6), abs=0.5)
 
 
 def test_jitter_follows_ostracks_law():

@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -25,12 +26,13 @@ class Numbered(BaseVideoDataset):
     name = "numbered"
 
     def __init__(self, visible):
+        super().__init__()
         self.visible = np.asarray(visible, bool)
 
     def __len__(self):
         return 1
 
-    def sequence_info(self, index):
+    def read_info(self, index):
         boxes = np.tile([40.0, 40, 20, 20], (len(self.visible), 1))
         return SequenceInfo(boxes, np.ones(len(self.visible), bool), self.visible)
 
@@ -96,8 +98,18 @@ def test_epochs_and_ranks_share_the_stream_out():
 
 
 def test_an_endless_search_ends_with_the_first_cause():
-    with pytest.raises(DataError, match=r"50 draws.*numbered-0: too few visible frames \(2 of 30\)"):
-        sampler(Numbered([True] * 2 + [False] * 28))[0]
+    source = sampler(Numbered([True] * 2 + [False] * 28))
+    answer = source[0]
+    assert isinstance(answer, DataError)
+    assert "50 draws" in str(answer)
+    assert "numbered-0: too few visible frames (2 of 30)" in str(answer)
+    assert isinstance(next(iter(make_loader(source, 4, batch_size=4, num_workers=1))), DataError)
+
+
+@pytest.mark.parametrize("dataset", [Synthetic("val"), Numbered([True] * 30)])
+def test_data_sets_travel_to_worker_processes(dataset):
+    dataset.sequence_info(0)
+    assert len(pickle.loads(pickle.dumps(dataset))) == len(dataset)
 
 
 def test_flip_moves_the_box_with_the_picture():
@@ -191,5 +203,9 @@ def test_broken_images_are_named(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):
             read_image(tmp_path / name)
+    write_jpeg(tmp_path / "whole.jpg", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:3000])
+    with pytest.raises(DataError, match=r"half\.jpg: a truncated JPEG"):
+        read_image(tmp_path / "half.jpg")
     with pytest.raises(DataError, match=r"gone\.jpg: cannot be read"):
         read_image(tmp_path / "gone.jpg")

@@ -32,6 +32,8 @@ def main() -> None:
     scores = {}
     for tracker in args.trackers:
         label, folder = result_folder(tracker, env.results_path, name)
+        if label in scores:
+            raise ResultError(f"--trackers names '{label}' twice; give one of them another label: LABEL=FOLDER")
         scores[label] = score_results(folder, sequences)
         print(f"\n{label} on {args.dataset_name}, percent\n{as_text(sequence_table(scores[label]))}")
     if len(scores) > 1:
@@ -53,4 +55,5 @@ def result_folder(tracker: str, results: Path, dataset: str) -> tuple[str, Path]
     return tracker, results / tracker / dataset
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

@@ -36,4 +36,5 @@ def main() -> None:
     print(f"{LOCAL_FILE} written:\n{LOCAL_FILE.read_text(encoding='utf-8')}")
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

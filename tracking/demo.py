@@ -17,4 +17,5 @@ def main() -> None:
     run_demo(args.save_dir, args.overrides, args.num_sequences)
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

@@ -11,6 +11,8 @@ from lib.errors import DataError
 from lib.utils.cli import run_command
 from lib.utils.synthetic.writer import write_got10k
 
+FIRST_SEEDS = {"train": 10_000_000, "val": 20_000_000, "test": 30_000_000}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -18,17 +20,22 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
     parser.add_argument("--number", type=int, default=20, help="how many sequences")
     parser.add_argument("--length", type=int, default=60, help="frames of each")
-    parser.add_argument("--seed", type=int, default=10_000_000, help="seed of the first; the next ones count up")
+    parser.add_argument("--seed", type=int, help="seed of the first; the next ones count up")
     args = parser.parse_args()
+    seed = FIRST_SEEDS[args.split] if args.seed is None else args.seed
     if (Path(args.to) / args.split / "list.txt").exists():
         raise DataError(f"{args.to}/{args.split} already holds a data set (list.txt); choose another folder")
-    if args.number < 1 or args.length < 2:
-        raise DataError(f"--number {args.number} --length {args.length}: at least one sequence of two frames")
+    if args.number < 1 or args.length < 20 or seed < 0:
+        raise DataError(
+            f"--number {args.number} --length {args.length} --seed {seed}: at least one sequence of 20 frames "
+            "(training takes no shorter ones), and no negative seed"
+        )
     with tqdm(total=args.number * args.length, unit="frame") as bar:
         names = write_got10k(
-            args.to, args.split, range(args.seed, args.seed + args.number), length=args.length, progress=bar.update
+            args.to, args.split, range(seed, seed + args.number), length=args.length, progress=bar.update
         )
     print(f"{len(names)} sequences: {Path(args.to) / args.split}")
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

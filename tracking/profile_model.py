@@ -28,4 +28,5 @@ def main() -> None:
         print(f"{part.name:<18}{part.parameters / 1e6:>16.2f}{part.macs / 1e9:>10.2f}")
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

@@ -30,4 +30,5 @@ def main() -> int:
     return 1 if summary.failed else 0
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

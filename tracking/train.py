@@ -31,4 +31,5 @@ def main() -> None:
     )
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lib.errors import TrackingError
+from lib.errors import DataError, TrackingError
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import result_file, write_result
 from lib.test.evaluation.runner import make_tracker, track_frames
@@ -26,13 +26,15 @@ def main() -> None:
     parser.add_argument("--optional_box", nargs="+", metavar="N", help="target in the first frame: x y w h in pixels")
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
     args = parser.parse_args()
+    if args.save_results and Path(args.save_results).absolute() == Path(args.videofile).absolute():
+        raise DataError(f"--save_results {args.save_results} is the video itself; name another file")
     source = FrameSource(args.videofile)
     box = parse_box(args.optional_box)
     env = env_settings(args.save_dir)
     folder = make_folder(env.results_path / args.tracker_name / args.tracker_param / "video")
     tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, env.save_dir))
     boxes, times = track_video(tracker, source, box, args.save_results)
-    name = Path(args.videofile).stem
+    name = Path(args.videofile).absolute().stem
     write_result(folder, name, boxes, times)
     print(f"{len(boxes)} frames, {len(times) / times.sum():.1f} frames/s in the tracker")
     print(f"boxes: {result_file(folder, name)}")
@@ -45,18 +47,20 @@ def track_video(tracker, source: FrameSource, box: list[float], video: str | Non
 
     Returns boxes (T, 4) xywh in pixels and seconds a frame (T,).
     """
-    boxes, times = [], []
+    tracked: list[tuple[list[float], float]] = []
     with ExitStack() as stack:
         stack.enter_context(suppress(KeyboardInterrupt))  # how one leaves a camera: what was tracked is kept
         writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
         frames = tqdm(source, total=source.length, unit="frame")
         for frame, answer, seconds in track_frames(tracker, frames, box):
-            boxes.append(answer["target_bbox"])
-            times.append(seconds)
+            tracked.append((answer["target_bbox"], seconds))
             if writer:
                 score = answer.get("best_score")
-                draw_box(frame, boxes[-1], ORANGE, "" if score is None else f"{score:.2f}")
+                draw_box(frame, answer["target_bbox"], ORANGE, "" if score is None else f"{score:.2f}")
                 writer.write(frame)
+    if not tracked:
+        raise TrackingError("interrupted before the first frame was tracked")
+    boxes, times = zip(*tracked)
     return np.array(boxes), np.array(times)
 
 
@@ -73,4 +77,5 @@ def parse_box(words: list[str] | None) -> list[float]:
     return box
 
 
-run_command(main)
+if __name__ == "__main__":
+    run_command(main)

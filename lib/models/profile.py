@@ -19,7 +19,7 @@ class Part:
 
 @torch.no_grad()
 def profile_network(network: nn.Module, *inputs: torch.Tensor) -> list[Part]:
-    """Count a forward pass of network(*inputs): its children, then the whole.
+    """Count a forward pass of network(*inputs): its children, what their other methods add, then the whole.
 
     Counted by PyTorch's own counter over the plain form of the attention, so that no fused kernel hides its products;
     two FLOPs are one MAC.
@@ -35,7 +35,10 @@ def profile_network(network: nn.Module, *inputs: torch.Tensor) -> list[Part]:
         Part(name, _parameters(child), sum(counts.get(f"{whole}.{name}", {}).values()) // 2)
         for name, child in network.named_children()
     ]
-    return [*parts, Part("whole", _parameters(network), counter.get_total_flops() // 2)]
+    whole_macs = counter.get_total_flops() // 2
+    # a child's method other than forward, such as the embedding of the template, is counted by nobody above
+    outside = whole_macs - sum(part.macs for part in parts)
+    return [*parts, Part("methods", 0, outside), Part("whole", _parameters(network), whole_macs)]
 
 
 def _parameters(module: nn.Module) -> int:

@@ -35,7 +35,7 @@ SOURCES = {
     "SYNTHETIC": TrainingSource("", "", lambda _root: Synthetic("train")),
     "SYNTHETIC_val": TrainingSource("", "", lambda _root: Synthetic("val")),
     "LASOT": TrainingSource("lasot", "", Lasot),
-    "TRACKINGNET": TrainingSource("trackingnet", "TRAIN_0", TrackingNet),
+    "TRACKINGNET": TrainingSource("trackingnet", "", TrackingNet),
     "COCO17": TrainingSource("coco", "annotations/instances_train2017.json", CocoSeq),
     "GOT10K_train_full": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "train_full")),
     "GOT10K_vottrain": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "vottrain")),

@@ -27,7 +27,7 @@ def run(settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never
             f"{settings.checkpoint_dir} already holds checkpoints of this config, the newest {newest.name}: go on from "
             "it with --resume auto, or choose another --save_dir"
         )
-    check_inputs(cfg, paths)
+    check_inputs(cfg, paths, weights=newest is None)
     make_folder(settings.checkpoint_dir)
     log = TrainingLog(make_folder(settings.log_dir))
     torch.manual_seed(cfg.TRAIN.SEED)
@@ -68,14 +68,15 @@ def run(settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never
     return trainer
 
 
-def check_inputs(cfg: Config, paths: LocalPaths) -> None:
-    """Raise one DataError that lists every data set and weight file that the config needs and that is not there."""
+def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> None:
+    """Raise one DataError that lists every data set and, if weights, pretrained file that the config needs and that
+    is not there."""
     lines = missing_data(cfg, paths)
-    if cfg.MODEL.PRETRAIN_FILE.lower() != "none":
-        weights = pretrained_file(cfg.MODEL.PRETRAIN_FILE, paths.pretrained_dir)
-        if not weights.is_file():
+    if weights and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
+        file = pretrained_file(cfg.MODEL.PRETRAIN_FILE, paths.pretrained_dir)
+        if not file.is_file():
             lines.append(
-                f"pretrained {cfg.MODEL.BACKBONE.PRETRAIN_TYPE} weights: expected {weights} "
+                f"pretrained {cfg.MODEL.BACKBONE.PRETRAIN_TYPE} weights: expected {file} "
                 "(or --set MODEL.PRETRAIN_FILE=none)"
             )
     if lines:
@@ -88,12 +89,14 @@ def check_inputs(cfg: Config, paths: LocalPaths) -> None:
 
 
 def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source: str) -> None:
-    """A run goes on with the config it began with; only its length may grow."""
+    """A run goes on with the config it began with; only its length may change, unless the rate hangs on it."""
     if "config" not in content:
         raise CheckpointError(f"{source}: no training state to go on from")
     before = config_from_dict(settings.script_name, content["config"], source)
-    free = ("TRAIN.EPOCH", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TEST.")
-    changed = [line for line in differences(before, cfg) if not line.startswith(free)]
+    free = ["TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TEST."]
+    if cfg.TRAIN.SCHEDULER.TYPE != "cosine":
+        free.append("TRAIN.EPOCH")
+    changed = [line for line in differences(before, cfg) if not line.startswith(tuple(free))]
     if changed:
         raise CheckpointError(
             f"{source} was trained with another config ({'; '.join(changed[:5])}): undo that, or choose another "

@@ -1,5 +1,6 @@
 """Files of weights: where pretrained ones are looked for, and reading any without running code from it."""
 
+import argparse
 import pickle
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def read_checkpoint(path: str | Path) -> dict:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file of weights")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # CAE and MAE keep their arguments as one
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({error})"

@@ -29,9 +29,7 @@ def make_folder(path: str | Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SDTrackError(
-            f"{path}: the folder cannot be made ({error.strerror}); choose another --save_dir"
-        ) from error
+        raise SDTrackError(f"{path}: the folder cannot be made ({error.strerror}); choose another folder") from error
     if not os.access(path, os.W_OK):
-        raise SDTrackError(f"{path}: no permission to write there; choose another --save_dir")
+        raise SDTrackError(f"{path}: no permission to write there; choose another folder")
     return path

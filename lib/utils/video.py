@@ -1,5 +1,6 @@
 """Videos: frames from a file, a camera or a folder of images, and an mp4 writer."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,12 +71,18 @@ class VideoWriter:
         make_folder(self.path.parent)
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a frame (H, W, 3) uint8 RGB."""
+        """Append a frame (H, W, 3) uint8 RGB. Raises DataError for one of another size than the first."""
         if self._writer is None:
+            self._shape = frame.shape[:2]
             size = (frame.shape[1], frame.shape[0])
             self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.fps, size)
             if not self._writer.isOpened():
                 raise DataError(f"{self.path}: cannot be written as a video (.mp4 of {size[0]} x {size[1]} pixels)")
+        if frame.shape[:2] != self._shape:
+            raise DataError(
+                f"{self.path}: a frame of {frame.shape[1]} x {frame.shape[0]} pixels in a video of "
+                f"{self._shape[1]} x {self._shape[0]}"
+            )
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def __enter__(self) -> "VideoWriter":
@@ -87,5 +94,7 @@ class VideoWriter:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    """The images of a folder in the order of their names, numbers in them by value: 2.jpg before 10.jpg."""
+    files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    # split at the numbers, every odd part is one: names compare part by part
+    return sorted(files, key=lambda path: [int(w) if w.isdecimal() else w for w in re.split(r"([0-9]+)", path.name)])

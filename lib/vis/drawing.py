@@ -13,7 +13,7 @@ def draw_box(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, in
     x, y, w, h = box
     thickness = max(1, round(min(image.shape[:2]) / 240))
     corners = [(round(x), round(y)), (round(x + w), round(y + h))]
-    cv2.rectangle(image, *corners, colour, thickness, cv2.LINE_AA)
+    cv2.rectangle(image, *corners, colour, thickness)
     if caption:
         size = max(0.4, min(image.shape[:2]) / 700)
         place = (corners[0][0], max(corners[0][1] - 4, round(14 * size / 0.4)))

@@ -3,6 +3,9 @@
 Key names are OSTrack's where OSTrack has the same thing, so that its trainer and tools read this config as well.
 """
 
+from functools import reduce
+from operator import getitem
+
 from lib.errors import ConfigError
 
 MODEL = {
@@ -84,7 +87,7 @@ TRAIN = {
     "L1_WEIGHT": 5.0,
     "GIOU_WEIGHT": 2.0,
     "DEEP_SUPERVISION": True,  # a loss on every decoder layer
-    "AMP": False,  # bf16 where the device computes in it fast, else float32
+    "AMP": False,  # bf16 where the device computes in it fast, fp16 on older GPUs, else float32
     "EMA": 0.0,  # decay of the averaged weights, which are then the ones that are saved and tested; 0: none
     "PRINT_INTERVAL": 50,
     "VAL_EPOCH_INTERVAL": 20,
@@ -115,9 +118,42 @@ CHOICES = {
     "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
 }
 
+# Smallest value that makes sense, a key; anything not named here may be what it likes
+MINIMUM = {
+    "MODEL.BACKBONE.PATCH_SIZE": 1,
+    "MODEL.BACKBONE.DEPTH": 1,
+    "MODEL.ENCODER.LAYERS": 0,
+    "MODEL.QUERY.NUM": 1,
+    "MODEL.QUERY.ANCHORS_PER_CELL": 1,
+    "MODEL.QUERY.TOWER_LAYERS": 0,
+    "MODEL.QUERY.ROI_SIZE": 1,
+    "MODEL.QUERY.POINTS": 1,
+    "MODEL.DECODER.LAYERS": 1,
+    "MODEL.DECODER.BOX_RPB_HIDDEN": 1,
+    "LOSS.POSITIVES": 1,
+    "LOSS.BOX_TOPK": 0,
+    "DATA.MAX_SAMPLE_INTERVAL": 1,
+    "TRAIN.LR_DROP_EPOCH": 1,
+    "TRAIN.EPOCH": 1,
+    "TRAIN.BATCH_SIZE": 1,
+    "TRAIN.NUM_WORKER": 0,
+    "TRAIN.PRINT_INTERVAL": 1,
+    "TRAIN.VAL_EPOCH_INTERVAL": 1,
+    "TRAIN.WARMUP_STEPS": 0,
+    "TRAIN.SEED": 0,
+    "TEST.EPOCH": 0,
+}
+
 
 def check(cfg) -> None:
-    """Raise ConfigError where values contradict each other. cfg: a loaded config of this module's keys."""
+    """Raise ConfigError where a value is out of its range or values contradict each other.
+
+    cfg: a loaded config of this module's keys.
+    """
+    for key, least in MINIMUM.items():
+        value = reduce(getitem, key.split("."), cfg)
+        if value < least:
+            raise ConfigError(f"{key}: {value} is less than {least}")
     patch, model = cfg.MODEL.BACKBONE.PATCH_SIZE, cfg.MODEL
     for key, size in (("DATA.TEMPLATE.SIZE", cfg.DATA.TEMPLATE.SIZE), ("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)):
         if size <= 0 or size % patch:
@@ -137,6 +173,10 @@ def check(cfg) -> None:
     ):
         if heads <= 0 or dim % heads:
             raise ConfigError(f"{key}: {heads} does not divide the width {dim}")
+    if model.BACKBONE.STEM == "conv" and patch.bit_count() != 1:
+        raise ConfigError(
+            f"MODEL.BACKBONE.PATCH_SIZE: {patch} is no power of two, which MODEL.BACKBONE.STEM conv needs"
+        )
     if model.HIDDEN_DIM % 32:
         raise ConfigError(f"MODEL.HIDDEN_DIM: {model.HIDDEN_DIM} is not a multiple of 32 (group norm, position code)")
     candidates = (cfg.DATA.SEARCH.SIZE // patch) ** 2 * model.QUERY.ANCHORS_PER_CELL
@@ -153,4 +193,8 @@ def check(cfg) -> None:
             raise ConfigError(
                 f"DATA.{split}: {len(names)} DATASETS_NAME ({', '.join(names)}) but {len(ratios)} DATASETS_RATIO; "
                 "set both lists"
+            )
+        if names and not (min(ratios) >= 0 and sum(ratios) > 0):
+            raise ConfigError(
+                f"DATA.{split}.DATASETS_RATIO: {list(ratios)}; at least one has to be positive, none negative"
             )

@@ -1,5 +1,7 @@
 """Box-to-pixel relative position bias (Sec. III-D)."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +30,10 @@ class BoxRPB(nn.Module):
 
     def forward(self, boxes: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """boxes (B, N, 4) cxcywh, fractions of the crop; grid (H, W) -> B_x (B, heads, N, W), B_y (B, heads, N, H)."""
+        with _full_precision(boxes.device):
+            return self._terms(boxes.to(self.mlp_x[0].weight.dtype), grid)
+
+    def _terms(self, boxes: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         corners = box_cxcywh_to_xyxy(boxes) * self.crop_size
         terms = []
         for mlp, edges, cells in (
@@ -38,6 +44,13 @@ class BoxRPB(nn.Module):
             offsets = edges.unsqueeze(2) - centres.view(1, 1, -1, 1)
             terms.append(mlp(offsets).permute(0, 3, 1, 2))
         return terms[0], terms[1]
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager:
+    """Autocast switched off: half precision would round the offsets to whole pixels."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def dense_bias(bias_x: Tensor, bias_y: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ import numpy as np
 from lib.errors import ResultError
 
 CONVENTION = (
-    "ostrack: first frame set to the truth; frames without a truth box count as misses in success and precision and "
-    "as hits in normalised precision; curves over all frames, then mean over sequences. AO, SR: got10k: frames after "
-    "the first with a visible target, boxes clipped to the frame, all sequences pooled"
+    "ostrack: first frame set to the truth; frames without a truth box, or with a target labelled invisible, are "
+    "misses in success and precision and hits in normalised precision; curves over all frames, then mean over "
+    "sequences. AO, SR: got10k: frames after the first with a visible target, boxes clipped to the frame, all "
+    "sequences pooled"
 )
 SUCCESS_THRESHOLDS = np.round(np.arange(21) * 0.05, 2)
 PRECISION_THRESHOLDS = np.arange(51)  # pixels

@@ -33,5 +33,5 @@ def read_result(folder: Path, sequence: str, length: int) -> np.ndarray:
         raise ResultError(f"{path}: there is no result of this sequence; run tracking/test.py first")
     boxes = read_boxes(path)
     if len(boxes) != length:
-        raise ResultError(f"{path}: {len(boxes)} boxes for {length} frames; delete it and run tracking/test.py again")
+        raise ResultError(f"{path}: {len(boxes)} boxes for {length} frames; the tracker has to answer every frame")
     return boxes

@@ -12,7 +12,7 @@ from lib.utils.box_ops import clip_box
 from lib.utils.checkpoint import read_checkpoint
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.device import choose_device
-from lib.utils.image import normalize
+from lib.utils.normalize import normalize
 
 MIN_SIDE = 10  # pixels of a predicted box, as in OSTrack; less where the first box was smaller
 

@@ -22,7 +22,12 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 def save_checkpoint(path: Path, content: dict) -> None:
     """Write the content so that a reader sees the old file or the whole new one. Opens with weights_only=True."""
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # an open file reports a full disk as the OSError that it is
+            torch.save(content, file)
+
+    write_atomically(path, write)
 
 
 def remove_older(folder: Path, keep: int) -> None:

@@ -4,6 +4,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
+from lib.errors import DataError
 from lib.train.data.sampler import EpochSampler, TrackingSampler
 
 
@@ -24,8 +25,12 @@ def make_loader(sampler: TrackingSampler, samples_per_epoch: int, batch_size: in
     )
 
 
-def collate(samples: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Samples (N, ...) -> batch (N, B, ...): the number of templates or searches stays in front."""
+def collate(samples: list[dict[str, torch.Tensor] | DataError]) -> dict[str, torch.Tensor] | DataError:
+    """Samples (N, ...) -> batch (N, B, ...): the number of templates or searches stays in front. An error in place of
+    a sample takes the place of the batch."""
+    for sample in samples:
+        if isinstance(sample, DataError):
+            return sample
     return {key: torch.stack([sample[key] for sample in samples], dim=1) for key in samples[0]}
 
 

@@ -9,7 +9,7 @@ import torch
 
 from lib.errors import DataError, TrackingError
 from lib.utils.crop import crop_image, crop_window
-from lib.utils.image import normalize
+from lib.utils.normalize import normalize
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PairProcessing:
         """images: template and search frame (H, W, 3) uint8 RGB; boxes: their xywh in image pixels.
 
         Returns template_images, search_images (1, 3, S, S) float32 and template_anno, search_anno (1, 4) xywh in
-        fractions of the crop. Raises DataError for a crop without a target in it.
+        fractions of the crop. Raises DataError for a box without an area or outside its frame.
         """
         gray = rng.random() < self.grayscale
         sample = {}

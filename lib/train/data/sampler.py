@@ -20,7 +20,7 @@ class TrackingSampler(Dataset):
 
     Data set by ratio, sequence uniformly, frames causally (OSTrack): a visible template frame, then a visible search
     frame at most `max_gap` later, in steps of 5 more where there is none. A draw that cannot be used is repeated;
-    after MAX_DRAWS the error names the first cause.
+    after MAX_DRAWS an error names the first cause.
     """
 
     def __init__(
@@ -38,8 +38,12 @@ class TrackingSampler(Dataset):
         self.processing = processing
         self.seed = seed
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """Sample `index` of the endless stream: the tensors of PairProcessing."""
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor] | DataError:
+        """Sample `index` of the endless stream: the tensors of PairProcessing, or the error that there is none.
+
+        The error is handed back instead of raised, because a loader's worker would bury it in a traceback; `collate`
+        passes it on and the trainer's process raises it.
+        """
         rng = np.random.default_rng([self.seed, index])
         first_cause = None
         for _ in range(MAX_DRAWS):
@@ -57,9 +61,7 @@ class TrackingSampler(Dataset):
                 return self.processing(rng, pictures, [info.boxes[frame] for frame in frames])
             except DataError as error:
                 first_cause = first_cause or error
-        raise DataError(
-            f"no usable training pair in {MAX_DRAWS} draws; the first cause: {first_cause}"
-        ) from first_cause
+        return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first cause: {first_cause}")
 
     def _frames(self, rng: np.random.Generator, info: SequenceInfo, is_video: bool) -> tuple[int, int] | None:
         """Template and search frame, or None where the sequence has too few."""

@@ -21,13 +21,22 @@ class BaseVideoDataset(ABC):
     name: str
     is_video = True
 
+    def __init__(self):
+        self._infos: dict[int, SequenceInfo] = {}
+
+    def sequence_info(self, index: int) -> SequenceInfo:
+        """Annotation of a sequence, read once."""
+        if index not in self._infos:
+            self._infos[index] = self.read_info(index)
+        return self._infos[index]
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of sequences."""
 
     @abstractmethod
-    def sequence_info(self, index: int) -> SequenceInfo:
-        """Annotation of a sequence."""
+    def read_info(self, index: int) -> SequenceInfo:
+        """Annotation of a sequence, from its files."""
 
     @abstractmethod
     def frame(self, index: int, frame: int) -> np.ndarray:

@@ -18,6 +18,7 @@ class CocoSeq(BaseVideoDataset):
     is_video = False
 
     def __init__(self, root: str | Path):
+        super().__init__()
         self.root = Path(root)
         path = self.root / "annotations" / "instances_train2017.json"
         try:
@@ -36,7 +37,7 @@ class CocoSeq(BaseVideoDataset):
     def __len__(self) -> int:
         return len(self.files)
 
-    def sequence_info(self, index: int) -> SequenceInfo:
+    def read_info(self, index: int) -> SequenceInfo:
         box = self.boxes[index : index + 1]
         valid = (box[:, 2:] > 0).all(1)
         return SequenceInfo(box, valid, valid)

@@ -1,6 +1,5 @@
 """GOT-10k for training."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ class Got10k(BaseVideoDataset):
     """
 
     def __init__(self, root: str | Path, split: str):
+        super().__init__()
         self.name = f"GOT10K_{split}"
         self.root = Path(root) / ("val" if split == "official_val" else "train")
         list_file = self.root / "list.txt"
@@ -38,13 +38,9 @@ class Got10k(BaseVideoDataset):
             self.sequences = [self.sequences[index] for index in indices]
         if not self.sequences:
             raise DataError(f"{list_file}: no sequence in it")
-        self._info = lru_cache(maxsize=None)(self._read_info)
 
     def __len__(self) -> int:
         return len(self.sequences)
-
-    def sequence_info(self, index: int) -> SequenceInfo:
-        return self._info(index)
 
     def frame(self, index: int, frame: int) -> np.ndarray:
         return read_image(self.root / self.sequences[index] / f"{frame + 1:08d}.jpg")
@@ -52,7 +48,7 @@ class Got10k(BaseVideoDataset):
     def sequence_name(self, index: int) -> str:
         return str(self.root / self.sequences[index])
 
-    def _read_info(self, index: int) -> SequenceInfo:
+    def read_info(self, index: int) -> SequenceInfo:
         folder = self.root / self.sequences[index]
         boxes = read_boxes(folder / "groundtruth.txt")
         labels = {name: read_numbers(folder / f"{name}.label")[:, 0] for name in ("absence", "cover")}

@@ -1,6 +1,5 @@
 """LaSOT for training."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ class Lasot(BaseVideoDataset):
     name = "LASOT"
 
     def __init__(self, root: str | Path):
+        super().__init__()
         self.root = Path(root)
         listed = TRAIN_SPLIT.read_text(encoding="utf-8").split()
         folders = [self.root / name.rsplit("-", 1)[0] / name for name in listed]
@@ -30,13 +30,9 @@ class Lasot(BaseVideoDataset):
             )
         if len(self.folders) < len(listed):
             print(f"LASOT: {len(self.folders)} of {len(listed)} training sequences are in {self.root}")
-        self._info = lru_cache(maxsize=None)(self._read_info)
 
     def __len__(self) -> int:
         return len(self.folders)
-
-    def sequence_info(self, index: int) -> SequenceInfo:
-        return self._info(index)
 
     def frame(self, index: int, frame: int) -> np.ndarray:
         return read_image(self.folders[index] / "img" / f"{frame + 1:08d}.jpg")
@@ -44,7 +40,7 @@ class Lasot(BaseVideoDataset):
     def sequence_name(self, index: int) -> str:
         return str(self.folders[index])
 
-    def _read_info(self, index: int) -> SequenceInfo:
+    def read_info(self, index: int) -> SequenceInfo:
         folder = self.folders[index]
         boxes = read_boxes(folder / "groundtruth.txt")
         valid = (boxes[:, 2:] > 0).all(1)

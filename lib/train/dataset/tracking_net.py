@@ -1,6 +1,5 @@
 """TrackingNet for training."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ class TrackingNet(BaseVideoDataset):
     name = "TRACKINGNET"
 
     def __init__(self, root: str | Path):
+        super().__init__()
         self.root = Path(root)
         sets = [self.root / f"TRAIN_{number}" for number in range(12)]
         here = [folder for folder in sets if (folder / "anno").is_dir()]
@@ -26,13 +26,9 @@ class TrackingNet(BaseVideoDataset):
             raise DataError(f"{self.root}: no TRAIN_<i>/anno/<video>.txt there")
         if len(here) < len(sets):
             print(f"TRACKINGNET: {len(here)} of 12 training sets are in {self.root}")
-        self._info = lru_cache(maxsize=None)(self._read_info)
 
     def __len__(self) -> int:
         return len(self.annotations)
-
-    def sequence_info(self, index: int) -> SequenceInfo:
-        return self._info(index)
 
     def frame(self, index: int, frame: int) -> np.ndarray:
         annotation = self.annotations[index]
@@ -41,7 +37,7 @@ class TrackingNet(BaseVideoDataset):
     def sequence_name(self, index: int) -> str:
         return str(self.annotations[index])
 
-    def _read_info(self, index: int) -> SequenceInfo:
+    def read_info(self, index: int) -> SequenceInfo:
         boxes = read_boxes(self.annotations[index])
         valid = (boxes[:, 2:] > 0).all(1)
         return SequenceInfo(boxes, valid, valid)

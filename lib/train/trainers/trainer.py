@@ -99,8 +99,11 @@ class Trainer:
 
     def resume(self, content: dict, source: str) -> None:
         """Take up the state of a checkpoint of this very configuration. source: named in errors."""
-        missing = {"net", "optimizer", "scaler", "rng", "epoch", "step"} - set(content)
-        if missing or (self.average is not None and "net_raw" not in content):
+        needed = {"net", "optimizer", "scaler", "rng", "epoch", "step"}
+        if self.average is not None:
+            needed |= {"net_raw", "averaged_steps"}
+        missing = needed - set(content)
+        if missing:
             raise CheckpointError(f"{source}: no training state to go on from; missing: {', '.join(sorted(missing))}")
         self.actor.net.load_state_dict(content["net_raw"] if self.average is not None else content["net"])
         if self.average is not None:
@@ -124,7 +127,7 @@ class Trainer:
         started = ready = time.perf_counter()
         waited, pairs = 0.0, 0
         description = f"epoch {self.epoch}/{self.schedule.epochs}"
-        with tqdm(self.train_loader, desc=description, unit="batch", leave=False) as bar:
+        with self._batches(self.train_loader, description) as bar:
             for number, batch in enumerate(bar, start=1):
                 waited += time.perf_counter() - ready
                 size = batch["search_images"].shape[1]
@@ -156,6 +159,17 @@ class Trainer:
             self.average.update_parameters(self.actor.net)
         return status
 
+    def _batches(self, loader: DataLoader, description: str) -> tqdm:
+        """The batches of a loader with a progress bar; an error in place of a batch is raised here."""
+
+        def checked():
+            for batch in loader:
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+
+        return tqdm(checked(), total=len(loader), desc=description, unit="batch", leave=False)
+
     def _forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
         device = self.settings.device
         batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
@@ -168,7 +182,7 @@ class Trainer:
         statistics = Statistics()
         trained, self.actor.net = self.actor.net, self.tested_network()
         self.actor.eval()
-        for batch in tqdm(self.val_loader, desc="validation", unit="batch", leave=False):
+        for batch in self._batches(self.val_loader, "validation"):
             statistics.add(self._forward(batch)[1], batch["search_images"].shape[1])
         self.actor.net = trained
         return statistics.means()
