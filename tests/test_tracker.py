@@ -12,7 +12,7 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.folderdataset import folder_sequences
 from lib.test.evaluation.otbdataset import otb_sequences
-from lib.test.evaluation.results import read_result, result_file, write_result
+from lib.test.evaluation.results import claim_folder, read_result, result_file, write_result
 from lib.test.evaluation.runner import make_tracker, run_sequences, track_sequence
 from lib.test.parameter.sdtrack import parameters, trained_checkpoint
 from lib.test.tracker.sdtrack import hann_factor
@@ -124,6 +124,15 @@ def test_results_are_tab_separated_with_times_and_read_back(tmp_path):
         read_result(tmp_path, "seq", 3)
     with pytest.raises(ResultError, match="no result"):
         read_result(tmp_path, "other", 3)
+
+
+def test_a_folder_of_results_has_one_origin(tmp_path):
+    claim_folder(tmp_path, {"checkpoint": "a", "overrides": []}, overwrite=False)
+    claim_folder(tmp_path, {"checkpoint": "a", "overrides": []}, overwrite=False)
+    with pytest.raises(ResultError, match=r"checkpoint: a there, b now\): --overwrite"):
+        claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=False)
+    claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=True)
+    claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=False)
 
 
 def test_runner_skips_what_is_done_and_reports_what_fails(tmp_path):

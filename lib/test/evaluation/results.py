@@ -1,5 +1,6 @@
 """Result files: <seq>.txt with tab-separated x, y, w, h, and <seq>_time.txt with seconds, a line a frame."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,23 @@ def result_file(folder: Path, sequence: str) -> Path:
 def time_file(folder: Path, sequence: str) -> Path:
     """The time file of a sequence."""
     return folder / f"{sequence}_time.txt"
+
+
+def claim_folder(folder: Path, origin: dict, overwrite: bool) -> None:
+    """Note in folder/origin.json where its results come from: weights, overrides, data.
+
+    Raises ResultError where it holds results of another origin and overwrite is not set, so that a run never skips
+    sequences that another network has tracked.
+    """
+    note = folder / "origin.json"
+    before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
+    if before not in (None, origin) and not overwrite:
+        changed = [key for key in origin if before.get(key) != origin[key]]
+        details = "; ".join(f"{key}: {before.get(key)} there, {origin[key]} now" for key in changed)
+        raise ResultError(
+            f"{folder} holds results of another run ({details}): --overwrite, or choose another --save_dir"
+        )
+    write_atomically(note, lambda path: path.write_text(json.dumps(origin, indent=2), encoding="utf-8"))
 
 
 def write_result(folder: Path, sequence: str, boxes: np.ndarray, times: np.ndarray) -> None:
