@@ -110,6 +110,13 @@ def check_yaml() -> str:
     return "reads configs"
 
 
+def check_tqdm() -> str:
+    from tqdm import tqdm
+
+    list(tqdm([1], disable=True))
+    return "shows progress"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "torch": check_torch,
     "torchvision": check_torchvision,
@@ -122,6 +129,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "pandas": check_pandas,
     "tensorboard": check_tensorboard,
     "PyYAML": check_yaml,
+    "tqdm": check_tqdm,
 }
 
 
