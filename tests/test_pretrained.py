@@ -1,5 +1,6 @@
 """Foreign backbones: converted by key, loaded strictly."""
 
+import argparse
 import json
 
 import pytest
@@ -36,7 +37,8 @@ def timm_state(depth=2):
 
 def test_timm_weights_land_unchanged(tmp_path, capsys):
     vit, state = timm_state(depth=3)
-    torch.save({"model": state}, tmp_path / "vit.pth")
+    # as CAE and MAE write it: with the arguments of the run beside the weights
+    torch.save({"model": state, "args": argparse.Namespace(lr=1e-3, model="vit")}, tmp_path / "vit.pth")
     net = network()
     load_pretrained(net, "vit.pth", "timm", tmp_path)
     assert "loaded 30 of 30 backbone weights, new: 0" in capsys.readouterr().out
