@@ -15,6 +15,7 @@ from lib.config.loader import load_config
 from lib.models.sdtrack import build_sdtrack
 from lib.train.actors.sdtrack import build_actor
 from lib.train.base_functions import build_loaders, build_optimizer
+from lib.train.data.loader import BatchPreparation
 from lib.utils.local_paths import local_paths
 
 
@@ -28,7 +29,7 @@ def main() -> int:
     cfg = load_config("sdtrack", args.config, ["TRAIN.BATCH_SIZE=8", "TRAIN.NUM_WORKER=0"])
     torch.manual_seed(0)
     loader: DataLoader = build_loaders(cfg, local_paths())[0]
-    batch = next(iter(loader))
+    batch = BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD)(next(iter(loader)), torch.device("cpu"))
     actor = build_actor(build_sdtrack(cfg, training=False), None, cfg)
     optimizer = build_optimizer(actor.net, cfg)
     actor.train()

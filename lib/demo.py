@@ -37,6 +37,8 @@ def run_demo(save_dir: str | None = None, overrides: list[str] | None = None, nu
     folder = make_folder(local_paths(save_dir=save_dir).save_dir)
     print(f"1. Training sdtrack/{CONFIG} on synthetic scenes: {cfg.TRAIN.EPOCH} epochs on the CPU or GPU", flush=True)
     trainer = run_training("sdtrack", CONFIG, cfg, save_dir=str(folder), resume="auto")
+    if trainer.exit_code:
+        raise SystemExit(trainer.exit_code)
     untrained = folder / "demo" / "untrained.pth.tar"
     torch.manual_seed(cfg.TRAIN.SEED)
     save_checkpoint(untrained, {"net": build_sdtrack(cfg, training=False).state_dict(), "config": cfg.to_dict()})

@@ -121,7 +121,7 @@ def test_demo_in_small(tmp_path):
         ("there is no config 'vitb300'", ["tracking/train.py", "--config", "vitb300"]),
         ("did you mean TRAIN.BATCH_SIZE", ["tracking/train.py", "--config", "demo", "--set", "TRAIN.BATCHSIZE=2"]),
         ("no tracker 'sdtrak'", ["tracking/train.py", "--script", "sdtrak", "--config", "demo"]),
-        ("6 things that this config trains with are missing", ["tracking/train.py", "--config", "vitb_300"]),
+        ("6 things that this config trains with are missing or broken", ["tracking/train.py", "--config", "vitb_300"]),
         ("no tracker 'sdtrak'", ["tracking/test.py", "sdtrak", "demo", "--dataset_name", "synthetic"]),
         ("OTB100 belongs there", ["tracking/test.py", "sdtrack", "demo"]),
         ("no checkpoint there", ["tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic"]),
@@ -216,11 +216,12 @@ def test_the_papers_mix_of_real_data_trains(tmp_path):
 def test_real_annotations_read_whole():
     from lib.test.evaluation.got10kdataset import got10k_sequences
     from lib.train.dataset.lasot import Lasot
+    from lib.train.dataset.storage import FileStorage
     from lib.utils.annotations import read_boxes
 
     assert len(read_boxes(REAL_DATA / "odd" / "truck4_1_no_final_newline.txt")) == 193
-    lasot = Lasot(REAL_DATA / "lasot")
-    hidden = {lasot.folders[i].name: int((~lasot.sequence_info(i).visible).sum()) for i in range(len(lasot))}
+    lasot = Lasot(FileStorage(REAL_DATA / "lasot"))
+    hidden = {lasot.sequences[i]: int((~lasot.sequence_info(i).visible).sum()) for i in range(len(lasot))}
     assert hidden["person-2"] == 23
     assert [len(item) for item in got10k_sequences(REAL_DATA / "got10k", "val")] == [99, 43]
 

@@ -18,6 +18,7 @@ RULES = {
     "lib.train.admin": {"lib.utils"},
     "lib.train.actors": {"lib.models", "lib.utils"},
     "lib.train.base_functions": {"lib.train.data", "lib.train.dataset", "lib.utils"},
+    "lib.train.launch": set(),
     "lib.train.train_script": {"lib.train", "lib.registry", "lib.config", "lib.utils"},
     "lib.train.run_training": {"lib.train", "lib.config", "lib.utils"},
     "lib.test.utils": set(),

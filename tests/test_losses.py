@@ -74,7 +74,7 @@ def test_no_overflow_at_extreme_logits_and_boxes(dtype, align):
         requires_grad=True,
     )
     for target in ([0.5, 0.5, 0.0, 0.0], [0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 0.2, 0.3]):
-        terms = SetCriterion(matcher=HungarianMatcher(), align=align)(
+        terms, _ = SetCriterion(matcher=HungarianMatcher(), align=align)(
             logits, boxes, torch.tensor([target], dtype=dtype)
         )
         total = sum(terms.values())
@@ -141,6 +141,6 @@ def test_box_loss_gradients_in_double():
 def test_classification_is_divided_by_the_number_of_targets_not_of_positives():
     logits, boxes, targets = torch.randn(1, 5), torch.rand(1, 5, 4), torch.rand(1, 4)
     criterion = SetCriterion(matcher=HungarianMatcher())
-    one = criterion(logits, boxes, targets)["cls"]
-    three = criterion(logits.repeat(3, 1), boxes.repeat(3, 1, 1), targets.repeat(3, 1))["cls"]
+    one = criterion(logits, boxes, targets)[0]["cls"]
+    three = criterion(logits.repeat(3, 1), boxes.repeat(3, 1, 1), targets.repeat(3, 1))[0]["cls"]
     torch.testing.assert_close(one, three)

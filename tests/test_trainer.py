@@ -9,9 +9,10 @@ from doubles import PROJECT, tiny_config
 from lib.errors import CheckpointError, DataError, SDTrackError, TrainingError
 from lib.models.losses.box_losses import iou_and_giou
 from lib.train import train_script
-from lib.train.actors.sdtrack import build_actor
+from lib.train.actors.sdtrack import build_actor, overlap_status
 from lib.train.admin.checkpoints import latest_checkpoint
 from lib.train.admin.settings import Settings
+from lib.train.admin.stopping import StopSignals
 from lib.train.base_functions import build_optimizer, lr_factor
 from lib.train.trainers import trainer as trainer_module
 from lib.train.trainers.trainer import warmed_average
@@ -107,8 +108,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_saved(tmp_path, monkeypat
     monkeypatch.setattr(actor_type, "compute_losses", poisoned)
     with pytest.raises(TrainingError, match=r"step 0 .*neck\.norm\.weight"):
         train(tmp_path)
-    dump = torch.load(tmp_path / "logs" / "sdtrack" / "demo" / "not_a_number_step0.pth", weights_only=True)
-    assert dump["batch"]["search_images"].shape == (1, 4, 3, 64, 64)
+    dump = torch.load(tmp_path / "logs" / "sdtrack" / "demo" / "not_a_number_step0_rank0.pth", weights_only=True)
+    assert dump["batch"]["search_images"].shape == (1, 4, 64, 64, 3)
     assert dump["not_finite"] == ["neck.norm.weight"]
 
 
@@ -179,20 +180,21 @@ def test_half_precision_trains_and_validates(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "fast_half_precision", lambda _device: torch.bfloat16)
     trainer = train(tmp_path, "TRAIN.AMP=true")
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in trainer.actor.net.parameters())
-    figures = trainer._validate()
-    assert {"Loss/total", "Loss/cls", "Loss/l1", "Loss/giou", "IoU", "score_gap"} == set(figures)
+    figures = trainer._validate(StopSignals())
+    assert {"Loss/total", "Loss/cls", "Loss/l1", "Loss/giou", "IoU", "matched_IoU", "score_gap", "redraws"} == set(
+        figures
+    )
     assert 0 <= figures["IoU"] <= 1
 
 
 def test_status_of_the_best_query():
-    from lib.train.actors.sdtrack import best_query_status
-
     box = torch.tensor([[0.5, 0.5, 0.2, 0.2]])
     prediction = {
         "pred_logits": torch.tensor([[-9.0, 2.0]]),
-        "pred_boxes": torch.tensor([[[0.1, 0.1, 0.1, 0.1], [0.5, 0.5, 0.2, 0.1]]]),
+        "pred_boxes": torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.5, 0.5, 0.2, 0.1]]]),
     }
-    status = best_query_status(prediction, box)
+    status = overlap_status(prediction, torch.tensor([[True, False]]), box)
     iou, _ = iou_and_giou(torch.tensor([0.4, 0.4, 0.6, 0.6]), torch.tensor([0.4, 0.45, 0.6, 0.55]))
-    assert status["IoU"] == pytest.approx(iou.item())
-    assert status["score_gap"] == pytest.approx(abs(torch.tensor(2.0).sigmoid().item() - 0.5), abs=1e-6)
+    assert status["IoU"].item() == pytest.approx(iou.item())
+    assert status["matched_IoU"].item() == pytest.approx(1)
+    assert status["score_gap"].item() == pytest.approx(abs(torch.tensor(2.0).sigmoid().item() - 0.5), abs=1e-6)

@@ -6,18 +6,23 @@ import pytest
 import torch
 
 from lib.errors import DataError
-from lib.train.data.loader import make_loader
+from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
-from lib.train.data.sampler import EpochSampler, TrackingSampler
+from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
 from lib.train.dataset.coco_seq import CocoSeq
+from lib.train.dataset.folder import Folder
 from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.imagenetvid import ImagenetVid
 from lib.train.dataset.lasot import Lasot
+from lib.train.dataset.storage import FileStorage
 from lib.train.dataset.synthetic import Synthetic
+from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.image import read_image, write_jpeg
+from lib.utils.normalize import normalize
 
-PLAIN = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 3.0, 0.25), (0.5,) * 3, (0.25,) * 3)
+PLAIN = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 3.0, 0.25))
 
 
 class Numbered(BaseVideoDataset):
@@ -36,27 +41,30 @@ class Numbered(BaseVideoDataset):
         boxes = np.tile([40.0, 40, 20, 20], (len(self.visible), 1))
         return SequenceInfo(boxes, np.ones(len(self.visible), bool), self.visible)
 
-    def frame(self, index, frame):
-        return np.full((100, 100, 3), frame, np.uint8)
+    def frame(self, index, frame, min_scale=0.0):
+        return np.full((100, 100, 3), frame, np.uint8), 1.0
 
     def sequence_name(self, index):
         return "numbered-0"
 
 
-def sampler(*datasets, max_gap=10, processing=PLAIN, seed=0):
-    return TrackingSampler(
-        datasets=datasets, ratios=[1] * len(datasets), max_gap=max_gap, processing=processing, seed=seed
-    )
+def sampler(*datasets, max_gap=10, processing=PLAIN, seed=0, **spec):
+    spec = SamplingSpec(max_gap=max_gap, **spec)
+    return TrackingSampler(datasets=datasets, ratios=[1] * len(datasets), spec=spec, processing=processing, seed=seed)
+
+
+def loader(source, samples, batch_size, num_workers):
+    return make_loader(source, EpochSampler(samples, batch_size), batch_size, num_workers)
 
 
 def drawn_frames(source, count):
-    """Template and search frame numbers that a sampler over Numbered draws."""
-    pairs = []
+    """Numbers of all template, then all search frames that a sampler over Numbered draws: (count, N)."""
+    rows = []
     for index in range(count):
         sample = source[index]
-        values = [(sample[f"{name}_images"].max() * 0.25 + 0.5) * 255 for name in ("template", "search")]
-        pairs.append([round(value.item()) for value in values])
-    return np.array(pairs)
+        images = [*sample["template_images"], *sample["search_images"]]
+        rows.append([int(image.max()) for image in images])
+    return np.array(rows)
 
 
 def test_causal_pairs_are_visible_ordered_and_within_the_gap():
@@ -80,21 +88,24 @@ def test_a_sample_depends_on_the_seed_and_its_index_alone():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
-    loader = make_loader(sampler(Synthetic("val")), 8, batch_size=4, num_workers=workers)
-    loader.sampler.epoch = 3
-    batches = list(loader)
+    batches = loader(sampler(Synthetic("val")), 8, 4, workers)
+    batches.sampler.epoch = 3
+    batches = list(batches)
     assert len(batches) == 2
-    assert batches[0]["search_images"].shape == (1, 4, 3, 64, 64)
+    assert batches[0]["search_images"].shape == (1, 4, 64, 64, 3)
     assert batches[0]["template_anno"].shape == (1, 4, 4)
     expected = sampler(Synthetic("val"))[3 * 8 + 5]
     assert torch.equal(batches[1]["search_images"][:, 1], expected["search_images"])
 
 
 def test_epochs_and_ranks_share_the_stream_out():
-    ranks = [EpochSampler(10, rank, 2) for rank in range(2)]
+    ranks = [EpochSampler(10, 2, rank, 2) for rank in range(2)]
     for one in ranks:
         one.epoch = 2
-    assert sorted([*ranks[0], *ranks[1]]) == list(range(20, 30))
+    assert sorted([*ranks[0], *ranks[1]]) == list(range(20, 28))  # two whole batches of two in each
+    for one in ranks:
+        one.start = 4
+    assert [list(one) for one in ranks] == [[24, 26], [25, 27]]
 
 
 def test_an_endless_search_ends_with_the_first_cause():
@@ -103,7 +114,7 @@ def test_an_endless_search_ends_with_the_first_cause():
     assert isinstance(answer, DataError)
     assert "50 draws" in str(answer)
     assert "numbered-0: too few visible frames (2 of 30)" in str(answer)
-    assert isinstance(next(iter(make_loader(source, 4, batch_size=4, num_workers=1))), DataError)
+    assert isinstance(next(iter(loader(source, 4, 4, 1))), DataError)
 
 
 @pytest.mark.parametrize("dataset", [Synthetic("val"), Numbered([True] * 30)])
@@ -112,32 +123,43 @@ def test_data_sets_travel_to_worker_processes(dataset):
     assert len(pickle.loads(pickle.dumps(dataset))) == len(dataset)
 
 
+def sample_of(processing, frame, box=(40.0, 40, 20, 20), seed=0):
+    plans = processing.plan(np.random.default_rng(seed), [np.array(box)], [np.array(box)])
+    return processing(plans, [(frame, 1.0)], [(frame, 1.0)])
+
+
 def test_flip_moves_the_box_with_the_picture():
     frame = np.zeros((100, 100, 3), np.uint8)
     frame[45:55, 60:70] = 255
-    flipped = PairProcessing(CropSpec(64, 2.0), CropSpec(64, 4.0), (0.0,) * 3, (1.0,) * 3, flip=1.0)
-    sample = flipped(np.random.default_rng(0), [frame] * 2, [np.array([55.0, 40, 20, 20])] * 2)
-    columns = sample["search_images"][0, 0].max(0).values
+    sample = sample_of(PairProcessing(CropSpec(64, 2.0), CropSpec(64, 4.0), flip=1.0), frame, (55.0, 40, 20, 20))
+    columns = sample["search_images"][0, :, :, 0].amax(0)
     x, _, w, _ = sample["search_anno"][0].tolist()
-    bright = torch.nonzero(columns > 0.5).flatten() / 64
+    bright = torch.nonzero(columns > 127).flatten() / 64
     assert bright.min() >= x
     assert bright.max() <= x + w
-    assert sample["search_images"].max() == 1.0
+    assert sample["search_images"].max() == 255
 
 
 def test_grayscale_and_brightness():
     frame = np.full((100, 100, 3), (200, 50, 20), np.uint8)
-    box = [np.array([40.0, 40, 20, 20])] * 2
-    gray = PairProcessing(CropSpec(32, 2.0), CropSpec(32, 2.0), (0.0,) * 3, (1.0,) * 3, grayscale=1.0)
-    picture = gray(np.random.default_rng(0), [frame] * 2, box)["template_images"][0]
-    assert torch.equal(picture[0], picture[1])
-    bright = PairProcessing(CropSpec(32, 2.0), CropSpec(32, 2.0), (0.0,) * 3, (1.0,) * 3, brightness=0.2)
-    gains = [
-        bright(np.random.default_rng(seed), [frame] * 2, box)["template_images"][0, 0, 16, 16].item() * 255 / 200
-        for seed in range(60)
-    ]
+    gray = PairProcessing(CropSpec(32, 2.0), CropSpec(32, 2.0), grayscale=1.0)
+    picture = sample_of(gray, frame)["template_images"][0]
+    assert torch.equal(picture[..., 0], picture[..., 1])
+    bright = PairProcessing(CropSpec(32, 2.0), CropSpec(32, 2.0), brightness=0.2)
+    gains = [sample_of(bright, frame, seed=seed)["template_images"][0, 16, 16, 0].item() / 200 for seed in range(60)]
     assert 0.79 < min(gains) < 0.88
     assert 1.12 < max(gains) < 1.21
+
+
+def test_a_batch_is_normalised_as_the_trackers_crop_is():
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    images = torch.randint(0, 256, (1, 3, 16, 16, 3), dtype=torch.uint8)
+    batch = {"template_images": images, "search_images": images, "search_anno": torch.zeros(1, 3, 4)}
+    prepared = BatchPreparation(mean, std)(batch, torch.device("cpu"))
+    assert prepared["search_images"].shape == (1, 3, 3, 16, 16)
+    plain = (images[0, 1].double() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    torch.testing.assert_close(prepared["search_images"][0, 1], plain.permute(2, 0, 1).float())
+    torch.testing.assert_close(prepared["search_images"][0, 1], normalize(images[0, 1].numpy(), mean, std))
 
 
 def write_frames(folder, count, first=1, digits=8):
@@ -146,30 +168,30 @@ def write_frames(folder, count, first=1, digits=8):
         write_jpeg(folder / f"{number:0{digits}d}.jpg", np.full((40, 60, 3), number, np.uint8))
 
 
-def test_lasot_reads_visibility_from_its_two_files(tmp_path, capsys):
+def test_lasot_reads_visibility_from_its_two_files(tmp_path):
     folder = tmp_path / "airplane" / "airplane-10"
     write_frames(folder / "img", 3)
     (folder / "groundtruth.txt").write_text("1,2,3,4\n1,2,3,4\n0,0,0,0")
     (folder / "full_occlusion.txt").write_text("0,1,0")
     (folder / "out_of_view.txt").write_text("0,0,1\n")
-    dataset = Lasot(tmp_path)
-    assert "1 of 1120" in capsys.readouterr().out
+    dataset = Lasot(FileStorage(tmp_path))
+    assert dataset.note == "of 1,120 in the training split"
     info = dataset.sequence_info(0)
     assert info.valid.tolist() == [True, True, False]
     assert info.visible.tolist() == [True, False, False]
-    assert abs(int(dataset.frame(0, 1).mean()) - 2) <= 1
+    assert abs(int(dataset.frame(0, 1)[0].mean()) - 2) <= 1
     (folder / "out_of_view.txt").write_text("0,0")
     with pytest.raises(DataError, match=r"out_of_view\.txt: 2 flags for 3 boxes"):
-        Lasot(tmp_path).sequence_info(0)
+        Lasot(FileStorage(tmp_path)).sequence_info(0)
 
 
 def test_trackingnet_counts_frames_from_zero(tmp_path):
     write_frames(tmp_path / "TRAIN_3" / "frames" / "video_0", 2, first=0, digits=1)
     (tmp_path / "TRAIN_3" / "anno").mkdir()
     (tmp_path / "TRAIN_3" / "anno" / "video_0.txt").write_text("1.0,2.0,3.0,4.0\n1,2,0,4\n")
-    dataset = TrackingNet(tmp_path)
+    dataset = TrackingNet(FileStorage(tmp_path))
     assert dataset.sequence_info(0).visible.tolist() == [True, False]
-    assert dataset.frame(0, 0).mean() < 2
+    assert dataset.frame(0, 0)[0].mean() < 2
 
 
 def test_coco_leaves_crowds_out(tmp_path):
@@ -183,19 +205,25 @@ def test_coco_leaves_crowds_out(tmp_path):
         ],
     }
     (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
-    dataset = CocoSeq(tmp_path)
+    dataset = CocoSeq(FileStorage(tmp_path))
     assert len(dataset) == 1
     assert not dataset.is_video
     assert sampler(dataset)[0]["search_anno"].shape == (1, 4)
     (tmp_path / "annotations" / "instances_train2017.json").write_text('{"images": [')
     with pytest.raises(DataError, match="not readable as COCO"):
-        CocoSeq(tmp_path)
+        CocoSeq(FileStorage(tmp_path))
 
 
-@pytest.mark.parametrize("kind", [Lasot, TrackingNet, CocoSeq, lambda root: Got10k(root, "train_full")])
-def test_a_missing_root_is_named(kind, tmp_path):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Lasot, TrackingNet, CocoSeq, Tnl2k, Folder, lambda storage: Got10k(storage, "train_full"),
+        lambda storage: ImagenetVid(storage, storage.root / "index.npz"),
+    ],
+)  # fmt: skip
+def test_an_empty_root_is_named(kind, tmp_path):
     with pytest.raises(DataError, match=str(tmp_path)):
-        kind(tmp_path)
+        kind(FileStorage(tmp_path))
 
 
 def test_broken_images_are_named(tmp_path):

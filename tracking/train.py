@@ -1,26 +1,49 @@
-"""Train a tracker: python tracking/train.py --script sdtrack --config demo"""
+"""Train a tracker: python tracking/train.py --script sdtrack --config vitb_300
+
+--mode multiple trains on the GPUs (or CPU processes) of this machine, --mode multi_node on those of several: run it
+on each with its --rank. `torchrun [...] tracking/train.py --config ...` does as well. Ctrl-C or SIGTERM saves and
+ends; --resume auto goes on.
+"""
 
 import _init_paths  # noqa: F401
 
 import argparse
+import sys
 
 from lib.config.loader import load_config
-from lib.train.run_training import run_training
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default="sdtrack", help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
-    parser.add_argument("--mode", choices=["single"], default="single", help="single: one process, CPU or GPU")
+    parser.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
+    parser.add_argument("--nproc_per_node", type=int, default=1, help="processes, one a GPU, on this machine")
+    parser.add_argument("--rank", type=int, default=0, help="multi_node: number of this machine")
+    parser.add_argument("--world-size", type=int, default=1, help="multi_node: how many machines")
+    parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
+    parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
     parser.add_argument("--resume", choices=["auto", "never"], default="never", help="auto: from the newest checkpoint")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    parser.add_argument("--use_lmdb", type=int, choices=[0, 1], help="1: DATA.STORAGE=lmdb, 0: DATA.STORAGE=files")
+    parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="1: log to Weights & Biases, too")
     add_override_argument(parser)
     add_path_arguments(parser)
-    args = parser.parse_args()
-    cfg = load_config(args.script, args.config, args.overrides)
-    run_training(
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    overrides = args.overrides
+    if args.use_lmdb is not None:
+        overrides = [*overrides, f"DATA.STORAGE={'lmdb' if args.use_lmdb else 'files'}"]
+    cfg = load_config(args.script, args.config, overrides)
+    if args.mode != "single":
+        return start_processes(args)
+    from lib.train.run_training import run_training
+
+    trainer = run_training(
         args.script,
         args.config,
         cfg,
@@ -28,7 +51,24 @@ def main() -> None:
         save_dir=args.save_dir,
         resume=args.resume,
         device=args.device,
+        use_wandb=bool(args.use_wandb),
     )
+    return trainer.exit_code
+
+
+def start_processes(args: argparse.Namespace) -> int:
+    """The same command in every process, but with --mode single; theirs is the exit code."""
+    from lib.train.launch import LOCAL, launch
+
+    where = LOCAL
+    if args.mode == "multi_node":
+        where = (
+            f"--nnodes={args.world_size}",
+            f"--node-rank={args.rank}",
+            f"--master-addr={args.ip}",
+            f"--master-port={args.port}",
+        )
+    return launch(sys.argv[0], [*sys.argv[1:], "--mode", "single"], args.nproc_per_node, where)
 
 
 if __name__ == "__main__":

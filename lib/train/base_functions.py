@@ -2,100 +2,66 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lib.errors import ConfigError, DataError
+from lib.errors import ConfigError
 from lib.train.data.loader import make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
-from lib.train.data.sampler import TrackingSampler
-from lib.train.dataset.base import BaseVideoDataset
-from lib.train.dataset.coco_seq import CocoSeq
-from lib.train.dataset.got10k import Got10k
-from lib.train.dataset.lasot import Lasot
-from lib.train.dataset.synthetic import Synthetic
-from lib.train.dataset.tracking_net import TrackingNet
+from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
+from lib.train.dataset.sources import DataAccess, DatasetReport, check_dataset
 from lib.utils.local_paths import LocalPaths
 
-
-@dataclass(frozen=True)
-class TrainingSource:
-    """A name of DATA.TRAIN.DATASETS_NAME: where its data belongs and how it is opened."""
-
-    folder: str  # below data_dir; "" for a data set without files
-    expects: str  # file or folder that must be in it
-    open: Callable[[Path], BaseVideoDataset]
+CHECKED_BEFORE_TRAINING = 200  # sequences a data set
 
 
-SOURCES = {
-    "SYNTHETIC": TrainingSource("", "", lambda _root: Synthetic("train")),
-    "SYNTHETIC_val": TrainingSource("", "", lambda _root: Synthetic("val")),
-    "LASOT": TrainingSource("lasot", "", Lasot),
-    "TRACKINGNET": TrainingSource("trackingnet", "", TrackingNet),
-    "COCO17": TrainingSource("coco", "annotations/instances_train2017.json", CocoSeq),
-    "GOT10K_train_full": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "train_full")),
-    "GOT10K_vottrain": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "vottrain")),
-    "GOT10K_votval": TrainingSource("got10k", "train/list.txt", lambda root: Got10k(root, "votval")),
-    "GOT10K_official_val": TrainingSource("got10k", "val/list.txt", lambda root: Got10k(root, "official_val")),
-}
+def data_access(cfg, paths: LocalPaths) -> DataAccess:
+    """How a config reaches its data sets."""
+    return DataAccess(paths, cfg.DATA.STORAGE, cfg.DATA.DECODER)
 
 
-def missing_data(cfg, paths: LocalPaths) -> list[str]:
-    """A line for each data set of the config that is not where it belongs."""
-    lines = []
-    for name in dict.fromkeys([*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME]):
-        source = _source(name)
-        if source.folder and not (paths.dataset(source.folder) / source.expects).exists():
-            lines.append(f"data set {name}: expected {paths.dataset(source.folder) / source.expects}")
-    return lines
+def dataset_names(cfg) -> list[str]:
+    """The names of the data sets that a config needs, each once."""
+    return list(dict.fromkeys([*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME]))
 
 
-def open_datasets(names: list[str], paths: LocalPaths) -> list[BaseVideoDataset]:
-    """The data sets of these names."""
-    datasets = []
-    for name in names:
-        source = _source(name)
-        datasets.append(source.open(paths.dataset(source.folder)))
-    return datasets
+def check_datasets(cfg, paths: LocalPaths) -> list[DatasetReport]:
+    """A report on each data set of the config; of large ones CHECKED_BEFORE_TRAINING sequences are looked at."""
+    return [check_dataset(name, data_access(cfg, paths), CHECKED_BEFORE_TRAINING) for name in dataset_names(cfg)]
 
 
-def build_loaders(cfg, paths: LocalPaths) -> tuple[DataLoader, DataLoader | None]:
-    """Training and validation loader of a config."""
-    data, train = cfg.DATA, cfg.TRAIN
-    augmented = PairProcessing(
-        template=_crop_spec(data.TEMPLATE),
-        search=_crop_spec(data.SEARCH),
-        mean=data.MEAN,
-        std=data.STD,
-        grayscale=data.GRAYSCALE,
-        flip=data.FLIP,
-        brightness=data.BRIGHTNESS,
-    )
-    plain = PairProcessing(
-        template=_crop_spec(data.TEMPLATE), search=_crop_spec(data.SEARCH), mean=data.MEAN, std=data.STD
-    )
+def build_loaders(cfg, paths: LocalPaths, rank: int = 0, world_size: int = 1) -> tuple[DataLoader, DataLoader | None]:
+    """Training and validation loader of a config, for one of world_size processes."""
+    data, train, access = cfg.DATA, cfg.TRAIN, data_access(cfg, paths)
+    crops = {"template": _crop_spec(data.TEMPLATE), "search": _crop_spec(data.SEARCH)}
+    augmented = PairProcessing(**crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS)
+    spec = SamplingSpec(data.SAMPLER_MODE, data.MAX_SAMPLE_INTERVAL, data.TEMPLATE.NUMBER, data.SEARCH.NUMBER)
     loaders = []
-    for split, processing, seed in ((data.TRAIN, augmented, train.SEED), (data.VAL, plain, train.SEED + 1)):
+    for split, processing, seed in (
+        (data.TRAIN, augmented, train.SEED),
+        (data.VAL, PairProcessing(**crops), train.SEED + 1),
+    ):
         if not split.DATASETS_NAME:
             loaders.append(None)
             continue
-        if split.SAMPLE_PER_EPOCH < train.BATCH_SIZE:
+        step_size = train.BATCH_SIZE * (train.ACCUMULATION if split is data.TRAIN else 1)
+        if split.SAMPLE_PER_EPOCH < step_size * world_size:
             raise ConfigError(
-                f"SAMPLE_PER_EPOCH {split.SAMPLE_PER_EPOCH} is less than one batch of TRAIN.BATCH_SIZE "
-                f"{train.BATCH_SIZE}: no step would be made"
+                f"SAMPLE_PER_EPOCH {split.SAMPLE_PER_EPOCH} is less than one step of {step_size * world_size} samples "
+                f"(TRAIN.BATCH_SIZE {train.BATCH_SIZE}, TRAIN.ACCUMULATION {train.ACCUMULATION}, {world_size} "
+                "processes): no step would be made"
             )
-        sampler = TrackingSampler(
-            datasets=open_datasets(split.DATASETS_NAME, paths),
+        source = TrackingSampler(
+            datasets=[access.open(name) for name in split.DATASETS_NAME],
             ratios=split.DATASETS_RATIO,
-            max_gap=data.MAX_SAMPLE_INTERVAL,
+            spec=spec,
             processing=processing,
             seed=seed,
         )
-        loaders.append(make_loader(sampler, split.SAMPLE_PER_EPOCH, train.BATCH_SIZE, train.NUM_WORKER))
+        sampler = EpochSampler(split.SAMPLE_PER_EPOCH, step_size, rank, world_size)
+        loaders.append(make_loader(source, sampler, train.BATCH_SIZE, train.NUM_WORKER))
     if loaders[0] is None:
         raise ConfigError("DATA.TRAIN.DATASETS_NAME is empty: there is nothing to train on")
     return loaders[0], loaders[1]
@@ -126,12 +92,6 @@ def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
         return warmup * scheduler.GAMMA**drops
 
     return factor
-
-
-def _source(name: str) -> TrainingSource:
-    if name not in SOURCES:
-        raise DataError(f"there is no training data set '{name}'; there are: {', '.join(SOURCES)}")
-    return SOURCES[name]
 
 
 def _crop_spec(spec) -> CropSpec:

@@ -1,13 +1,13 @@
-"""Starts a training run in this process."""
+"""Starts a training run in this process, alone or as one of those that torchrun has started."""
 
 import cv2
 import torch
 
 from lib.config.loader import Config
 from lib.train import train_script
+from lib.train.admin.processes import join_processes
 from lib.train.admin.settings import Settings
 from lib.train.trainers.trainer import Trainer
-from lib.utils.device import choose_device
 from lib.utils.local_paths import local_paths
 
 
@@ -20,10 +20,15 @@ def run_training(
     save_dir: str | None = None,
     resume: str = "never",
     device: str | None = None,
+    use_wandb: bool = False,
 ) -> Trainer:
     """Train `cfg` under the name script/config_name; the folders are those of lib.utils.local_paths."""
     cv2.setNumThreads(0)
     paths = local_paths(data_dir, save_dir)
-    settings = Settings(script, config_name, paths.save_dir, choose_device(device))
+    processes, chosen = join_processes(device, cfg.TRAIN.TIMEOUT_S)
+    wandb = {"project": script, "name": config_name, "config": cfg.to_dict()} if use_wandb else None
+    settings = Settings(script, config_name, paths.save_dir, chosen, processes.local_rank, wandb)
     torch.backends.cudnn.benchmark = True
-    return train_script.run(settings, cfg, paths, resume)
+    trainer = train_script.run(settings, cfg, paths, resume, processes)
+    processes.close()
+    return trainer

@@ -5,73 +5,82 @@ import torch
 from lib.config.loader import Config, config_from_dict, differences
 from lib.errors import CheckpointError, DataError, SDTrackError
 from lib.registry import find_part
-from lib.train.admin.checkpoints import latest_checkpoint
-from lib.train.admin.loggers import TrainingLog
+from lib.train.admin.checkpoints import latest_checkpoint, remove_unfinished
+from lib.train.admin.loggers import SilentLog, TrainingLog
+from lib.train.admin.processes import Processes
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_loaders, build_optimizer, lr_factor, missing_data
+from lib.train.base_functions import build_loaders, build_optimizer, check_datasets, lr_factor
+from lib.train.data.loader import BatchPreparation
 from lib.train.trainers.trainer import Schedule, Trainer
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
 from lib.utils.files import make_folder
 from lib.utils.local_paths import LocalPaths
 
+LENGTH_KEYS = ("TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TRAIN.SAVE_INTERVAL")
+FREE_ON_RESUME = (*LENGTH_KEYS, "TRAIN.KEEP_", "TRAIN.TIMEOUT_S", "DATA.STORAGE", "TEST.")
 
-def run(settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never") -> Trainer:
-    """Train a config to its last epoch and return the trainer.
+
+def build_trainer(
+    settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never", processes: Processes | None = None
+) -> Trainer:
+    """The trainer of a config, ready to train.
 
     resume: "never" (an output folder that already holds checkpoints is refused), "auto" (from the newest checkpoint,
     if there is one). Raises one error that lists all that is missing before anything is built.
     """
-    newest = latest_checkpoint(settings.checkpoint_dir)
-    if newest is not None and resume == "never":
-        raise SDTrackError(
-            f"{settings.checkpoint_dir} already holds checkpoints of this config, the newest {newest.name}: go on from "
-            "it with --resume auto, or choose another --save_dir"
-        )
-    check_inputs(cfg, paths, weights=newest is None)
-    make_folder(settings.checkpoint_dir)
-    log = TrainingLog(make_folder(settings.log_dir))
+    processes = processes or Processes()
+    newest = processes.first(lambda: _prepare_folders(settings, cfg, paths, resume))
+    log = TrainingLog(settings.log_dir, settings.wandb) if processes.is_first else SilentLog()
     torch.manual_seed(cfg.TRAIN.SEED)
     network = find_part(settings.script_name, "build")(
         cfg, training=newest is None, pretrained_dir=paths.pretrained_dir
     )
     network.to(settings.device)
-    train_loader, val_loader = build_loaders(cfg, paths)
+    if processes.rank:
+        torch.manual_seed(cfg.TRAIN.SEED + processes.rank)  # the same weights, other dropout
+    train_loader, val_loader = build_loaders(cfg, paths, processes.rank, processes.world_size)
     trainer = Trainer(
         actor=find_part(settings.script_name, "actor")(network, settings, cfg),
         optimizer=build_optimizer(network, cfg),
         train_loader=train_loader,
         val_loader=val_loader,
-        schedule=Schedule(
-            epochs=cfg.TRAIN.EPOCH,
-            lr_factor=lr_factor(cfg, len(train_loader)),
-            grad_clip_norm=cfg.TRAIN.GRAD_CLIP_NORM,
-            amp=cfg.TRAIN.AMP,
-            ema=cfg.TRAIN.EMA,
-            val_interval=cfg.TRAIN.VAL_EPOCH_INTERVAL,
-            print_interval=cfg.TRAIN.PRINT_INTERVAL,
-        ),
+        prepare=BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD),
+        schedule=_schedule(cfg, len(train_loader) // cfg.TRAIN.ACCUMULATION),
         settings=settings,
         log=log,
         config=cfg.to_dict(),
+        processes=processes,
     )
     if newest is not None:
         content = read_checkpoint(newest)
         _refuse_other_config(content, cfg, settings, str(newest))
         trainer.resume(content, str(newest))
-        log.line(f"resumed from {newest}, epoch {trainer.epoch} of {cfg.TRAIN.EPOCH}")
+        log.line(f"resumed from {newest}, epoch {trainer.epoch} of {cfg.TRAIN.EPOCH}, step {trainer.step}")
     else:
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
-        log.line(f"{settings.script_name}/{settings.config_name}: {parameters:.2f} M parameters, {settings.device}")
-        (settings.log_dir / "config.yaml").write_text(repr(cfg), encoding="utf-8")
-    trainer.train()
-    log.close()
+        log.line(
+            f"{settings.script_name}/{settings.config_name}: {parameters:.2f} M parameters, {settings.device}, "
+            f"{processes.world_size} process(es), {trainer.schedule.accumulation} x {cfg.TRAIN.BATCH_SIZE} pairs a "
+            "step in each"
+        )
     return trainer
 
 
-def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> None:
-    """Raise one DataError that lists every data set and, if weights, pretrained file that the config needs and that
-    is not there."""
-    lines = missing_data(cfg, paths)
+def run(
+    settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never", processes: Processes | None = None
+) -> Trainer:
+    """Train a config to its last epoch, or until it is told to stop (trainer.exit_code), and return the trainer."""
+    trainer = build_trainer(settings, cfg, paths, resume, processes)
+    trainer.train()
+    trainer.log.close()
+    return trainer
+
+
+def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[str]:
+    """A line on each data set of the config. Raises one DataError that lists every data set and, if weights, pretrained
+    file that the config needs and that is missing or broken."""
+    reports = check_datasets(cfg, paths)
+    lines = [str(report) for report in reports if not report.usable]
     if weights and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
         file = pretrained_file(cfg.MODEL.PRETRAIN_FILE, paths.pretrained_dir)
         if not file.is_file():
@@ -81,11 +90,49 @@ def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> None:
             )
     if lines:
         raise DataError(
-            "\n  ".join([f"{len(lines)} things that this config trains with are missing:", *lines])
-            + "\nPut them there, say where they are with --data_dir or local.yaml, or choose others, for example "
-            "--set DATA.TRAIN.DATASETS_NAME=[SYNTHETIC] DATA.TRAIN.DATASETS_RATIO=[1] "
-            "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]"
+            "\n  ".join([f"{len(lines)} things that this config trains with are missing or broken:", *lines])
+            + "\nPut them there, say where they are with --data_dir or local.yaml, or choose others, for example --set "
+            "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC] DATA.TRAIN.DATASETS_RATIO=[1] "
+            "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]. tracking/check_data.py looks at every data set, and at every "
+            "sequence"
         )
+    return [str(report) for report in reports]
+
+
+def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume: str):
+    """Everything that one process does for all: checks, folders, a copy of the config. Returns the checkpoint to go on
+    from, or None."""
+    newest = latest_checkpoint(settings.checkpoint_dir)
+    if newest is not None and resume == "never":
+        raise SDTrackError(
+            f"{settings.checkpoint_dir} already holds checkpoints of this config, the newest {newest.name}: go on from "
+            "it with --resume auto, or choose another --save_dir"
+        )
+    for line in check_inputs(cfg, paths, weights=newest is None):
+        print(line)
+    remove_unfinished(make_folder(settings.checkpoint_dir))
+    make_folder(settings.log_dir)
+    if newest is None:
+        (settings.log_dir / "config.yaml").write_text(repr(cfg), encoding="utf-8")
+    return newest
+
+
+def _schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
+    train = cfg.TRAIN
+    return Schedule(
+        epochs=train.EPOCH,
+        lr_factor=lr_factor(cfg, steps_per_epoch),
+        grad_clip_norm=train.GRAD_CLIP_NORM,
+        accumulation=train.ACCUMULATION,
+        amp=train.AMP,
+        ema=train.EMA,
+        val_interval=train.VAL_EPOCH_INTERVAL,
+        print_interval=train.PRINT_INTERVAL,
+        save_interval=train.SAVE_INTERVAL,
+        keep_checkpoints=train.KEEP_CHECKPOINTS,
+        keep_every=train.KEEP_EVERY,
+        milestones=train.SCHEDULER.MILESTONES,
+    )
 
 
 def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source: str) -> None:
@@ -93,10 +140,8 @@ def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source:
     if "config" not in content:
         raise CheckpointError(f"{source}: no training state to go on from")
     before = config_from_dict(settings.script_name, content["config"], source)
-    free = ["TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TEST."]
-    if cfg.TRAIN.SCHEDULER.TYPE != "cosine":
-        free.append("TRAIN.EPOCH")
-    changed = [line for line in differences(before, cfg) if not line.startswith(tuple(free))]
+    free = FREE_ON_RESUME if cfg.TRAIN.SCHEDULER.TYPE == "cosine" else (*FREE_ON_RESUME, "TRAIN.EPOCH")
+    changed = [line for line in differences(before, cfg) if not line.startswith(free)]
     if changed:
         raise CheckpointError(
             f"{source} was trained with another config ({'; '.join(changed[:5])}): undo that, or choose another "

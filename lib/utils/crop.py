@@ -52,11 +52,14 @@ def crop_window(box: Sequence[float], factor: float, size: int) -> CropWindow:
     return CropWindow(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side, size)
 
 
-def crop_image(image: np.ndarray, window: CropWindow) -> np.ndarray:
-    """The pixels of a window: image (H, W, 3) uint8 -> (size, size, 3) uint8, bilinear, zeros outside the image."""
-    step = window.side / window.size
+def crop_image(image: np.ndarray, window: CropWindow, scale: float = 1.0) -> np.ndarray:
+    """The pixels of a window: image (H, W, 3) uint8 -> (size, size, 3) uint8, bilinear, zeros outside the image.
+
+    scale: pixels of `image` a pixel of the full image, in which the window is given.
+    """
+    step = scale * window.side / window.size
     middle = 0.5 * step - 0.5  # cv2 counts pixel centres
-    to_image = np.array([[step, 0, window.left + middle], [0, step, window.top + middle]])
+    to_image = np.array([[step, 0, scale * window.left + middle], [0, step, scale * window.top + middle]])
     return cv2.warpAffine(
         image,
         to_image,

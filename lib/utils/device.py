@@ -1,4 +1,4 @@
-"""Which device a command computes on."""
+"""Which device a command computes on, and how."""
 
 import torch
 
@@ -15,3 +15,11 @@ def choose_device(name: str | None = None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from error
     return device
+
+
+def fast_half_precision(device: torch.device) -> torch.dtype | None:
+    """The half precision that this device computes in faster than in float32, or None."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else None

@@ -7,6 +7,7 @@ import numpy as np
 import simplejpeg
 
 from lib.errors import DataError
+from lib.utils.jpeg import Decoder, find_decoder
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -16,18 +17,30 @@ def read_image(path: str | Path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return decode_image(data, str(path), find_decoder(), fast=False)[0]
+
+
+def decode_image(
+    data: bytes, source: str, decoder: Decoder, *, min_scale: float = 0.0, fast: bool = True
+) -> tuple[np.ndarray, float]:
+    """The image in the bytes of a file, and its scale: (H, W, 3) uint8 RGB, full pixels * scale = its pixels.
+
+    min_scale: a JPEG may be decoded smaller, down to this share of its resolution; 0 and any other format: full size.
+    source: named in errors. Raises DataError for a broken or truncated image.
+    """
     if data[:2] == b"\xff\xd8":
         if b"\xff\xd9" not in data[-4096:]:
-            raise DataError(f"{path}: a truncated JPEG (its end is missing)")
+            raise DataError(f"{source}: a truncated JPEG (its end is missing)")
+        reduction = decoder.reduction_for(min_scale) if min_scale else 1
         try:
-            return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=False)
+            return decoder.decode(data, reduction, fast), 1 / reduction
         except ValueError as error:
-            raise DataError(f"{path}: not a readable JPEG ({error})") from error
+            raise DataError(f"{source}: not a readable JPEG ({error})") from error
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
-        raise DataError(f"{path}: not a readable image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        raise DataError(f"{source}: not a readable image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 1.0
 
 
 def write_jpeg(path: str | Path, image: np.ndarray, quality: int = 92) -> None:

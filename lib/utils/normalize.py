@@ -1,4 +1,4 @@
-"""The one normalisation of training and tracking."""
+"""The one normalisation of training and tracking: (x / 255 - mean) / std a channel."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,13 @@ from torch import Tensor
 
 
 def normalize(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(H, W, 3) uint8 RGB -> (3, H, W) float32: (x / 255 - mean) / std a channel."""
-    scale = 1 / (255 * np.asarray(std, np.float32))
-    shift = -np.asarray(mean, np.float32) / np.asarray(std, np.float32)
-    return torch.from_numpy(image.astype(np.float32) * scale + shift).permute(2, 0, 1).contiguous()
+    """(H, W, 3) uint8 RGB -> (3, H, W) float32."""
+    return normalize_batch(torch.from_numpy(image), mean, std)
+
+
+def normalize_batch(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(..., H, W, 3) uint8 RGB -> (..., 3, H, W) float32, on the device of the images."""
+    mean, std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    scale, shift = (torch.from_numpy(x).to(images.device)[:, None, None] for x in (1 / (255 * std), -mean / std))
+    planes = images.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)
+    return planes.mul_(scale).add_(shift)

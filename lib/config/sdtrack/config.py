@@ -58,7 +58,9 @@ DATA = {
     "MEAN": [0.485, 0.456, 0.406],
     "STD": [0.229, 0.224, 0.225],
     "MAX_SAMPLE_INTERVAL": 200,
-    "SAMPLER_MODE": "causal",
+    "SAMPLER_MODE": "causal",  # causal | trident | trident_pro | stark
+    "STORAGE": "auto",  # files | lmdb (tracking/make_lmdb.py) | auto: the LMDB where there is one
+    "DECODER": "auto",  # simplejpeg | jpeg4py | cv2 | auto: the fastest that is there
     "GRAYSCALE": 0.05,  # probabilities, and the half-width of the brightness factor
     "FLIP": 0.5,
     "BRIGHTNESS": 0.2,
@@ -80,7 +82,9 @@ TRAIN = {
     "LR_DROP_EPOCH": 40,  # for SCHEDULER.TYPE step
     "SCHEDULER": {"TYPE": "Mstep", "MILESTONES": [40], "GAMMA": 0.1},  # Mstep | step | cosine; OSTrack: [240]
     "WARMUP_STEPS": 0,
-    "BATCH_SIZE": 32,  # a process
+    "BATCH_SIZE": 32,  # a process and forward pass
+    "ACCUMULATION": 1,  # forward passes a step
+    "ACTIVATION_CHECKPOINTING": False,  # less memory: activations of blocks and layers are computed again
     "NUM_WORKER": 4,
     "OPTIMIZER": "ADAMW",
     "GRAD_CLIP_NORM": 0.1,
@@ -91,6 +95,10 @@ TRAIN = {
     "EMA": 0.0,  # decay of the averaged weights, which are then the ones that are saved and tested; 0: none
     "PRINT_INTERVAL": 50,
     "VAL_EPOCH_INTERVAL": 20,
+    "SAVE_INTERVAL": 0,  # steps between checkpoints within an epoch; 0: at the ends of epochs alone
+    "KEEP_CHECKPOINTS": 3,  # the newest; those of SCHEDULER.MILESTONES and of every KEEP_EVERY-th epoch stay as well
+    "KEEP_EVERY": 50,
+    "TIMEOUT_S": 1800,  # how long a process waits for the others before it gives up
     "SEED": 42,
 }
 
@@ -113,7 +121,9 @@ CHOICES = {
     "MODEL.BACKBONE.STEM": ("patch", "conv"),
     "MODEL.DECODER.COUPLING": ("decoupled", "independent", "shared"),
     "MODEL.DECODER.BOX_RPB_FORM": ("mask", "onehot"),
-    "DATA.SAMPLER_MODE": ("causal",),
+    "DATA.SAMPLER_MODE": ("causal", "trident", "trident_pro", "stark"),
+    "DATA.STORAGE": ("auto", "files", "lmdb"),
+    "DATA.DECODER": ("auto", "simplejpeg", "jpeg4py", "cv2"),
     "TRAIN.OPTIMIZER": ("ADAMW",),
     "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
 }
@@ -136,6 +146,11 @@ MINIMUM = {
     "TRAIN.LR_DROP_EPOCH": 1,
     "TRAIN.EPOCH": 1,
     "TRAIN.BATCH_SIZE": 1,
+    "TRAIN.ACCUMULATION": 1,
+    "TRAIN.SAVE_INTERVAL": 0,
+    "TRAIN.KEEP_CHECKPOINTS": 1,
+    "TRAIN.KEEP_EVERY": 1,
+    "TRAIN.TIMEOUT_S": 1,
     "TRAIN.NUM_WORKER": 0,
     "TRAIN.PRINT_INTERVAL": 1,
     "TRAIN.VAL_EPOCH_INTERVAL": 1,

@@ -44,9 +44,10 @@ def supervised_queries(logits: Tensor, matched: Tensor, topk: int) -> Tensor:
 def l1_and_giou_loss(boxes: Tensor, targets: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Mean L1 distance (summed over the four coordinates, as in DETR) and mean 1 - GIoU over the chosen queries.
 
-    boxes (B, N, 4), targets (B, 4): cxcywh, fractions of the crop; chosen: boolean (B, N). Returns two scalars.
+    boxes (B, N, 4), targets (B, 4): cxcywh, fractions of the crop; chosen: boolean (B, N). Returns two scalars: means
+    over the images of the means of each, so that processes with equal batches average to the loss of one large batch.
     """
-    weights = chosen.to(boxes.dtype) / chosen.sum().clamp(min=1)
+    weights = chosen.to(boxes.dtype) / chosen.sum(1, keepdim=True).clamp(min=1) / len(chosen)
     targets = targets.to(boxes.dtype).unsqueeze(1)
     distance = (boxes - targets).abs().sum(-1)
     _, giou = iou_and_giou(box_cxcywh_to_xyxy(boxes), box_cxcywh_to_xyxy(targets))

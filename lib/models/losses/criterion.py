@@ -12,7 +12,7 @@ class SetCriterion(nn.Module):
     """Losses of a set of queries against the one target of each image.
 
     align: the task-alignment loss of Eq. 9-10, else plain focal loss. Classification is summed over the queries and
-    divided by the number of targets; box terms are means over the supervised queries.
+    divided by the number of targets; box terms are means over the supervised queries of each image.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class SetCriterion(nn.Module):
         self.beta = beta
         self.gamma = gamma
 
-    def forward(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def forward(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """logits (B, N); boxes (B, N, 4) and targets (B, 4), cxcywh in fractions of the crop.
 
-        Returns unweighted scalars: cls, l1, giou.
+        Returns unweighted scalars (cls, l1, giou), and which queries were matched, boolean (B, N).
         """
         matched = self.matcher(logits, boxes, targets)
         l1, giou = l1_and_giou_loss(boxes, targets, supervised_queries(logits.detach(), matched, self.box_topk))
-        return {"cls": self.classification(logits, boxes, targets, matched), "l1": l1, "giou": giou}
+        return {"cls": self.classification(logits, boxes, targets, matched), "l1": l1, "giou": giou}, matched
 
     def classification(self, logits: Tensor, boxes: Tensor, targets: Tensor, matched: Tensor) -> Tensor:
         """The scalar classification loss; matched (B, N) marks the positives."""

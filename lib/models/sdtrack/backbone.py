@@ -10,6 +10,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lib.models.layers.attention import start_with_equal_query_and_key
+from lib.models.layers.recompute import call
 
 
 class ConvStem(nn.Sequential):
@@ -70,8 +71,10 @@ class VisionTransformer(nn.Module):
         stem: str = "patch",
         template_embed: bool = False,
         qk_init: bool = False,
+        recompute: bool = False,
     ):
         super().__init__()
+        self.recompute = recompute
         self.template_grid = (template_size // patch_size,) * 2
         self.search_grid = (search_size // patch_size,) * 2
         self.dim = dim
@@ -126,5 +129,5 @@ class VisionTransformer(nn.Module):
         search_tokens = self.patch_embed(search_images) + self.pos_embed_x
         tokens = torch.cat([template_tokens, search_tokens], dim=1)
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = call(block, tokens, recompute=self.recompute)
         return self.norm(tokens)

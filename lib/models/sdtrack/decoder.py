@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lib.models.layers.attention import SelfAttention
 from lib.models.layers.mlp import FeedForward
 from lib.models.layers.position import cell_centres, sine_position
+from lib.models.layers.recompute import call
 from lib.models.sdtrack.box_rpb import BoxRPB, BoxRPBCrossAttention
 from lib.models.sdtrack.heads import BoxHead, ClassHead
 from lib.models.sdtrack.query_selection import SelectedQueries
@@ -116,9 +117,11 @@ class Decoder(nn.Module):
         coupling: str = "decoupled",
         rpb_hidden: int = 512,
         rpb_form: str = "mask",
+        recompute: bool = False,
     ):
         super().__init__()
         self.dim = dim
+        self.recompute = recompute
         self.num_streams = COUPLINGS[coupling][0]
         self.layers = nn.ModuleList(
             DecoderLayer(
@@ -148,7 +151,7 @@ class Decoder(nn.Module):
         streams, boxes = selected.content, selected.boxes
         outputs = []
         for layer, class_head, box_head in zip(self.layers, self.class_heads, self.box_heads):
-            streams = layer(streams, selected.position, memory, keys, boxes, grid)
+            streams = call(layer, streams, selected.position, memory, keys, boxes, grid, recompute=self.recompute)
             normed = [norm(stream) for norm, stream in zip(self.norms, streams)]
             refined = box_head(normed[-1], boxes)
             outputs.append({"pred_logits": class_head(normed[0]).squeeze(-1).float(), "pred_boxes": refined})

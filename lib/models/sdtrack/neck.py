@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from lib.models.layers.attention import SelfAttention
 from lib.models.layers.mlp import FeedForward
+from lib.models.layers.recompute import call
 
 
 class EncoderLayer(nn.Module):
@@ -22,8 +23,19 @@ class EncoderLayer(nn.Module):
 class NeckEncoder(nn.Module):
     """Linear projection, `layers` encoder layers on all tokens, LayerNorm; hands on the search tokens as a map."""
 
-    def __init__(self, *, in_dim: int, dim: int, layers: int, num_heads: int, ffn_dim: int, dropout: float):
+    def __init__(
+        self,
+        *,
+        in_dim: int,
+        dim: int,
+        layers: int,
+        num_heads: int,
+        ffn_dim: int,
+        dropout: float,
+        recompute: bool = False,
+    ):
         super().__init__()
+        self.recompute = recompute
         self.project = nn.Linear(in_dim, dim)
         self.layers = nn.ModuleList(
             EncoderLayer(dim=dim, num_heads=num_heads, ffn_dim=ffn_dim, dropout=dropout) for _ in range(layers)
@@ -34,7 +46,7 @@ class NeckEncoder(nn.Module):
         """tokens (B, Nt + Ns, in_dim), search_grid (H, W) with H*W = Ns -> search features F (B, dim, H, W)."""
         tokens = self.project(tokens)
         for layer in self.layers:
-            tokens = layer(tokens)
+            tokens = call(layer, tokens, recompute=self.recompute)
         height, width = search_grid
         search = self.norm(tokens[:, -height * width :])
         return search.transpose(1, 2).unflatten(2, search_grid)

@@ -55,7 +55,7 @@ def build_network(cfg) -> SDTrack:
     """The network that a config describes, with fresh weights."""
     model, encoder, decoder, query = cfg.MODEL, cfg.MODEL.ENCODER, cfg.MODEL.DECODER, cfg.MODEL.QUERY
     trunk = model.BACKBONE
-    dim = model.HIDDEN_DIM
+    dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
     return SDTrack(
         backbone=VisionTransformer(
             template_size=cfg.DATA.TEMPLATE.SIZE,
@@ -69,6 +69,7 @@ def build_network(cfg) -> SDTrack:
             stem=trunk.STEM,
             template_embed=trunk.TEMPLATE_EMBED,
             qk_init=trunk.QK_INIT,
+            recompute=recompute,
         ),
         neck=NeckEncoder(
             in_dim=trunk.DIM,
@@ -77,6 +78,7 @@ def build_network(cfg) -> SDTrack:
             num_heads=model.NUM_HEADS,
             ffn_dim=encoder.FFN_DIM,
             dropout=encoder.DROPOUT,
+            recompute=recompute,
         ),
         query_selection=QuerySelection(
             dim=dim,
@@ -98,5 +100,6 @@ def build_network(cfg) -> SDTrack:
             coupling=decoder.COUPLING,
             rpb_hidden=decoder.BOX_RPB_HIDDEN if decoder.BOX_RPB else 0,
             rpb_form=decoder.BOX_RPB_FORM,
+            recompute=recompute,
         ),
     )

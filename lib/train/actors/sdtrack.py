@@ -36,22 +36,31 @@ class SDTrackActor(BaseActor):
         earlier = prediction["aux_outputs"] if self.cfg.TRAIN.DEEP_SUPERVISION else []
         weighted = [(prediction, 1.0), *((output, 1.0) for output in earlier)]
         weighted.append((prediction["proposals"], self.loss_weight["proposals"]))
-        total, status = 0.0, {}
+        unused = [] if earlier else prediction["aux_outputs"]
+        total, status = sum(0.0 * tensor.sum() for output in unused for tensor in output.values()), {}
         for output, weight in weighted:
-            terms = self.objective(output["pred_logits"], output["pred_boxes"], targets)
+            terms, matched = self.objective(output["pred_logits"], output["pred_boxes"], targets)
             total = total + weight * sum(self.loss_weight[name] * term for name, term in terms.items())
             if output is prediction:
-                status = {f"Loss/{name}": term.item() for name, term in terms.items()}
-        return total, {"Loss/total": total.item(), **status, **best_query_status(prediction, targets)}
+                status = {f"Loss/{name}": term for name, term in terms.items()}
+                status |= overlap_status(prediction, matched, targets)
+        status = {"Loss/total": total, **status}
+        values = torch.stack([value.detach().float() for value in status.values()]).tolist()  # one wait for the device
+        return total, dict(zip(status, values))
 
 
 @torch.no_grad()
-def best_query_status(prediction: dict, targets: Tensor) -> dict[str, float]:
-    """Mean IoU of the best-scored box, and how far its score is from that IoU. targets (B, 4) cxcywh."""
+def overlap_status(prediction: dict, matched: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Mean IoU of the best-scored boxes and of the matched ones (boolean (B, N)), and how far the best scores are from
+    their IoU. targets (B, 4) cxcywh."""
+    iou, _ = iou_and_giou(box_cxcywh_to_xyxy(prediction["pred_boxes"]), box_cxcywh_to_xyxy(targets).unsqueeze(1))
     scores, best = prediction["pred_logits"].sigmoid().max(dim=1)
-    boxes = prediction["pred_boxes"][torch.arange(len(best), device=best.device), best]
-    iou, _ = iou_and_giou(box_cxcywh_to_xyxy(boxes), box_cxcywh_to_xyxy(targets))
-    return {"IoU": iou.mean().item(), "score_gap": (scores - iou).abs().mean().item()}
+    best_iou = iou.gather(1, best.unsqueeze(1)).squeeze(1)
+    return {
+        "IoU": best_iou.mean(),
+        "matched_IoU": iou[matched].mean(),
+        "score_gap": (scores - best_iou).abs().mean(),
+    }
 
 
 def build_actor(net, settings, cfg) -> SDTrackActor:

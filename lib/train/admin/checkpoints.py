@@ -1,23 +1,28 @@
 """Checkpoint files of a training run: tensors and plain values only."""
 
+import platform
 import re
 import subprocess
+from collections.abc import Collection
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from lib.utils.files import write_atomically
 
+NAME = re.compile(r"(?P<net>.+)_ep(?P<epoch>\d{4,})(_step(?P<step>\d+))?\.pth\.tar")
 
-def checkpoint_path(folder: Path, net_name: str, epoch: int) -> Path:
-    """<folder>/<net_name>_ep%04d.pth.tar"""
-    return folder / f"{net_name}_ep{epoch:04d}.pth.tar"
+
+def checkpoint_path(folder: Path, net_name: str, epoch: int, step: int | None = None) -> Path:
+    """<folder>/<net_name>_ep%04d.pth.tar; with a step, that of a state within the epoch after `epoch`."""
+    within = "" if step is None else f"_step{step:08d}"
+    return folder / f"{net_name}_ep{epoch:04d}{within}.pth.tar"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the highest epoch, or None."""
-    found = [path for path in folder.glob("*_ep*.pth.tar") if re.fullmatch(r".+_ep\d+\.pth\.tar", path.name)]
-    return max(found, key=lambda path: int(re.search(r"_ep(\d+)\.pth\.tar$", path.name)[1]), default=None)
+    """The checkpoint that is furthest on, or None."""
+    return max(_found(folder), key=lambda path: _place(path), default=None)
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
@@ -30,18 +35,42 @@ def save_checkpoint(path: Path, content: dict) -> None:
     write_atomically(path, write)
 
 
-def remove_older(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints of a folder."""
-    paths = sorted(folder.glob("*_ep*.pth.tar"), key=lambda path: path.name)
-    for path in paths[:-keep]:
+def remove_older(folder: Path, keep: int, milestones: Collection[int] = (), every: int = 0) -> None:
+    """Delete what is no longer needed: states within an epoch that are not the newest, and all epochs but the `keep`
+    newest, those of `milestones` and every `every`-th."""
+    newest = latest_checkpoint(folder)
+    ends = sorted((path for path in _found(folder) if _place(path)[1] == 0), key=_place)
+    kept = {newest, *ends[-keep:]}
+    for path in _found(folder):
+        epoch, step = _place(path)
+        wanted = step == 0 and (epoch in milestones or (every and epoch % every == 0))
+        if path not in kept and not wanted:
+            path.unlink()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete the temporary files that a killed process has left."""
+    for path in folder.glob(".*.pth.tar.*.tmp"):
         path.unlink()
 
 
 def versions() -> dict[str, str]:
-    """Versions that a checkpoint records: torch, and this project's git commit where there is one."""
+    """Versions that a checkpoint records: Python, its main packages, and this project's git commit where there is
+    one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except FileNotFoundError:
         commit = ""
-    return {"torch": str(torch.__version__), "git_commit": commit or "unknown"}
+    packages = {name: version(name) for name in ("torch", "timm", "numpy", "opencv-python", "simplejpeg")}
+    return {"python": platform.python_version(), **packages, "git_commit": commit or "unknown"}
+
+
+def _found(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.pth.tar") if NAME.fullmatch(path.name)]
+
+
+def _place(path: Path) -> tuple[int, int]:
+    """How far a checkpoint is: epochs finished, and the step within the next one or 0."""
+    match = NAME.fullmatch(path.name)
+    return int(match["epoch"]), int(match["step"] or 0)

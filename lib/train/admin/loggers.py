@@ -1,17 +1,24 @@
-"""Where the figures of a training run go: a text log, and TensorBoard."""
+"""Where the figures of a training run go: a text log, TensorBoard, and Weights & Biases where asked for."""
 
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from lib.errors import ConfigError
+
 
 class TrainingLog:
-    """Prints a line an epoch, keeps it in <folder>/train.log, and writes each figure to TensorBoard."""
+    """Prints a line an epoch, keeps it in <folder>/train.log, and writes each figure to TensorBoard.
 
-    def __init__(self, folder: Path):
+    wandb: what wandb.init takes (project, name, config ...), or None to do without.
+    """
+
+    def __init__(self, folder: Path, wandb: dict[str, Any] | None = None):
         self.file = folder / "train.log"
         self.board = SummaryWriter(str(folder))
+        self.wandb = None if wandb is None else _start_wandb(folder, wandb)
 
     def line(self, text: str) -> None:
         """One line to the terminal and to the file."""
@@ -26,7 +33,35 @@ class TrainingLog:
         for name, value in figures.items():
             self.board.add_scalar(f"{split}/{name}", value, epoch)
         self.board.flush()
+        if self.wandb is not None:
+            self.wandb.log({"epoch": epoch, **{f"{split}/{name}": value for name, value in figures.items()}})
 
     def close(self) -> None:
         """Flush everything."""
         self.board.close()
+        if self.wandb is not None:
+            self.wandb.finish()
+
+
+class SilentLog(TrainingLog):
+    """The log of every process but the first."""
+
+    def __init__(self):
+        pass
+
+    def line(self, text: str) -> None:
+        """Nothing."""
+
+    def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def _start_wandb(folder: Path, options: dict[str, Any]):
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise ConfigError("--use_wandb 1 needs the package wandb, which is not installed: pip install wandb") from error
+    return wandb.init(dir=str(folder), **options)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,7 +15,8 @@ class Settings:
     config_name: str
     save_dir: Path
     device: torch.device
-    local_rank: int = -1
+    local_rank: int = 0
+    wandb: dict[str, Any] | None = None  # what wandb.init takes; None: without
 
     @property
     def checkpoint_dir(self) -> Path:

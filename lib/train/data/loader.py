@@ -1,31 +1,39 @@
 """Batches for the trainer."""
 
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.errors import DataError
 from lib.train.data.sampler import EpochSampler, TrackingSampler
+from lib.utils.normalize import normalize_batch
+
+TIMEOUT_S = 300
 
 
-def make_loader(sampler: TrackingSampler, samples_per_epoch: int, batch_size: int, num_workers: int) -> DataLoader:
+def make_loader(source: TrackingSampler, sampler: EpochSampler, batch_size: int, num_workers: int) -> DataLoader:
     """A DataLoader whose `sampler.epoch` chooses the epoch's part of the stream; incomplete batches are dropped."""
     return DataLoader(
-        sampler,
+        source,
         batch_size=batch_size,
-        sampler=EpochSampler(samples_per_epoch),
+        sampler=sampler,
         num_workers=num_workers,
         collate_fn=collate,
         drop_last=True,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its own: opening an iterator must not touch the network's random numbers
-        timeout=300 if num_workers else 0,
+        timeout=TIMEOUT_S if num_workers else 0,
     )
 
 
-def collate(samples: list[dict[str, torch.Tensor] | DataError]) -> dict[str, torch.Tensor] | DataError:
+def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] | DataError:
     """Samples (N, ...) -> batch (N, B, ...): the number of templates or searches stays in front. An error in place of
     a sample takes the place of the batch."""
     for sample in samples:
@@ -34,6 +42,24 @@ def collate(samples: list[dict[str, torch.Tensor] | DataError]) -> dict[str, tor
     return {key: torch.stack([sample[key] for sample in samples], dim=1) for key in samples[0]}
 
 
-def _one_thread(_worker: int) -> None:
+@dataclass(frozen=True)
+class BatchPreparation:
+    """Moves a batch to the device and normalises its crops there, whole: (N, B, S, S, 3) uint8 -> (N, B, 3, S, S)
+    float32. Workers, their queues and the bus thus carry a quarter of the bytes."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __call__(self, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        for key in ("template_images", "search_images"):
+            batch[key] = normalize_batch(batch[key], self.mean, self.std)
+        return batch
+
+
+def _start_worker(_worker: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    # The trainer's process answers these, saves, and ends its workers
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

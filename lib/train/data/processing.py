@@ -1,6 +1,6 @@
-"""From two frames and two boxes to the tensors of a training sample, with OSTrack's jitter and colour."""
+"""From frames and boxes to the crops of a training sample, with OSTrack's jitter and colour."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from lib.errors import DataError, TrackingError
-from lib.utils.crop import crop_image, crop_window
-from lib.utils.normalize import normalize
+from lib.utils.crop import CropWindow, crop_image, crop_window
 
 
 @dataclass(frozen=True)
 class CropSpec:
-    """How one of the two crops is made. Jitter 0, 0 gives the tracker's own crop."""
+    """How one of the two kinds of crops is made. Jitter 0, 0 gives the tracker's own crop."""
 
     size: int
     factor: float
@@ -23,59 +22,84 @@ class CropSpec:
 
 
 @dataclass(frozen=True)
-class PairProcessing:
-    """Crops, augments and normalises a template and a search frame.
+class CropPlan:
+    """Everything about a crop that is drawn by chance, before a frame is read."""
 
-    Grayscale is decided for the pair; brightness and the horizontal flip for each crop. (OSTrack flips the pair, then
-    each crop again: the same distribution.)
+    window: CropWindow
+    box: np.ndarray  # (4,) xywh in image pixels
+    gray: bool
+    flip: bool
+    gain: float  # brightness
+
+
+@dataclass(frozen=True)
+class PairProcessing:
+    """Plans, then makes, the template and search crops of a sample.
+
+    Grayscale is decided for the sample; brightness and the horizontal flip for each crop. (OSTrack flips all frames,
+    then each crop again: the same distribution.) Colour and flips run on the crops, not on the frames.
     """
 
     template: CropSpec
     search: CropSpec
-    mean: Sequence[float]
-    std: Sequence[float]
     grayscale: float = 0.0
     flip: float = 0.0
     brightness: float = 0.0
 
-    def __call__(
-        self, rng: np.random.Generator, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
-    ) -> dict[str, torch.Tensor]:
-        """images: template and search frame (H, W, 3) uint8 RGB; boxes: their xywh in image pixels.
+    def plan(
+        self, rng: np.random.Generator, template_boxes: Iterable[np.ndarray], search_boxes: Iterable[np.ndarray]
+    ) -> tuple[list[CropPlan], list[CropPlan]]:
+        """The crops around boxes xywh in image pixels. Raises DataError for a box without an area."""
+        gray = bool(rng.random() < self.grayscale)
+        templates = [self._plan(rng, self.template, box, gray) for box in template_boxes]
+        return templates, [self._plan(rng, self.search, box, gray) for box in search_boxes]
 
-        Returns template_images, search_images (1, 3, S, S) float32 and template_anno, search_anno (1, 4) xywh in
-        fractions of the crop. Raises DataError for a box without an area or outside its frame.
+    def __call__(
+        self,
+        plans: tuple[Sequence[CropPlan], Sequence[CropPlan]],
+        templates: Iterable[tuple[np.ndarray, float]],
+        searches: Iterable[tuple[np.ndarray, float]],
+    ) -> dict[str, torch.Tensor]:
+        """templates, searches: the frame (H, W, 3) uint8 RGB and its scale for each plan.
+
+        Returns template_images, search_images (N, S, S, 3) uint8 and template_anno, search_anno (N, 4) float32 xywh in
+        fractions of the crop. Raises DataError for a window outside its frame.
         """
-        gray = rng.random() < self.grayscale
         sample = {}
-        for name, spec, image, box in zip(("template", "search"), (self.template, self.search), images, boxes):
-            crop, fraction = self._crop(rng, spec, image, np.asarray(box, float))
-            if gray:
-                crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-            if rng.random() < self.flip:
-                crop = crop[:, ::-1]
-                fraction = np.array([1 - fraction[0] - fraction[2], *fraction[1:]])
-            if self.brightness:
-                gain = rng.uniform(1 - self.brightness, 1 + self.brightness)
-                crop = cv2.convertScaleAbs(np.ascontiguousarray(crop), alpha=gain)
-            sample[f"{name}_images"] = normalize(crop, self.mean, self.std).unsqueeze(0)
-            sample[f"{name}_anno"] = torch.from_numpy(fraction.astype(np.float32)).unsqueeze(0)
+        for name, kind, frames in zip(("template", "search"), plans, (templates, searches)):
+            crops = [make_crop(plan, *frame) for plan, frame in zip(kind, frames)]
+            sample[f"{name}_images"] = torch.from_numpy(np.stack([crop for crop, _ in crops]))
+            sample[f"{name}_anno"] = torch.from_numpy(np.stack([box for _, box in crops]).astype(np.float32))
         return sample
 
-    def _crop(
-        self, rng: np.random.Generator, spec: CropSpec, image: np.ndarray, box: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The jittered crop (S, S, 3) and the box xywh in fractions of it."""
+    def _plan(self, rng: np.random.Generator, spec: CropSpec, box: np.ndarray, gray: bool) -> CropPlan:
+        box = np.asarray(box, float)
         window = crop_around(rng, spec, box)
-        height, width = image.shape[:2]
-        outside = window.left >= width or window.top >= height
-        if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
-            raise DataError(f"the box {box.tolist()} lies outside its frame of {width} x {height} pixels")
-        return crop_image(image, window), window.to_crop(box)
+        flip = bool(rng.random() < self.flip)
+        gain = rng.uniform(1 - self.brightness, 1 + self.brightness) if self.brightness else 1.0
+        return CropPlan(window, box, gray, flip, gain)
 
 
-def crop_around(rng: np.random.Generator, spec: CropSpec, box: np.ndarray):
-    """The CropWindow around a jittered box xywh: size * exp(N(0,1) * scale_jitter), centre moved by up to half of
+def make_crop(plan: CropPlan, image: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, at `scale`."""
+    window = plan.window
+    height, width = (round(side / scale) for side in image.shape[:2])
+    outside = window.left >= width or window.top >= height
+    if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
+        raise DataError(f"the crop around {plan.box.tolist()} lies outside its frame of {width} x {height} pixels")
+    crop, box = crop_image(image, window, scale), window.to_crop(plan.box)
+    if plan.gray:
+        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if plan.flip:
+        crop = crop[:, ::-1]
+        box = np.array([1 - box[0] - box[2], *box[1:]])
+    if plan.gain != 1:
+        crop = cv2.convertScaleAbs(np.ascontiguousarray(crop), alpha=plan.gain)
+    return crop, box
+
+
+def crop_around(rng: np.random.Generator, spec: CropSpec, box: np.ndarray) -> CropWindow:
+    """The window around a jittered box xywh: size * exp(N(0,1) * scale_jitter), centre moved by up to half of
     sqrt(area) * center_jitter on each axis. Without jitter it is the tracker's window."""
     if spec.scale_jitter or spec.center_jitter:
         size = box[2:] * np.exp(rng.standard_normal(2) * spec.scale_jitter)

@@ -1,26 +1,35 @@
-"""Draws pairs of template and search frames."""
+"""Draws training samples."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from lib.errors import DataError
-from lib.train.data.processing import PairProcessing
-from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
+from lib.train.data.frame_selection import choose_frames
+from lib.train.data.processing import CropPlan, PairProcessing
+from lib.train.dataset.base import BaseVideoDataset
 
 MAX_DRAWS = 50
-MIN_LENGTH = 20
-MIN_VISIBLE = 5
+
+
+@dataclass(frozen=True)
+class SamplingSpec:
+    """How frames are chosen (lib.train.data.frame_selection), and how many of each kind a sample has."""
+
+    mode: str = "causal"
+    max_gap: int = 200
+    templates: int = 1
+    searches: int = 1
 
 
 class TrackingSampler(Dataset):
     """A stream of training samples: item i depends on the seed and i alone, whatever worker or rank draws it.
 
-    Data set by ratio, sequence uniformly, frames causally (OSTrack): a visible template frame, then a visible search
-    frame at most `max_gap` later, in steps of 5 more where there is none. A draw that cannot be used is repeated;
-    after MAX_DRAWS an error names the first cause.
+    Data set by ratio, sequence uniformly, frames by the spec; of a still image all crops show the same frame. A draw
+    that cannot be used is repeated; after MAX_DRAWS an error names the first cause.
     """
 
     def __init__(
@@ -28,67 +37,85 @@ class TrackingSampler(Dataset):
         *,
         datasets: Sequence[BaseVideoDataset],
         ratios: Sequence[float],
-        max_gap: int,
+        spec: SamplingSpec,
         processing: PairProcessing,
         seed: int,
     ):
         self.datasets = list(datasets)
         self.ratios = np.asarray(ratios, float) / sum(ratios)
-        self.max_gap = max_gap
+        self.spec = spec
         self.processing = processing
         self.seed = seed
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor] | DataError:
-        """Sample `index` of the endless stream: the tensors of PairProcessing, or the error that there is none.
+        """Sample `index` of the endless stream: the tensors of PairProcessing and `redraws`, how many draws before it
+        could not be used; or the error that there is none.
 
         The error is handed back instead of raised, because a loader's worker would bury it in a traceback; `collate`
         passes it on and the trainer's process raises it.
         """
         rng = np.random.default_rng([self.seed, index])
         first_cause = None
-        for _ in range(MAX_DRAWS):
+        for redraws in range(MAX_DRAWS):
             dataset = self.datasets[rng.choice(len(self.datasets), p=self.ratios)]
-            sequence = int(rng.integers(len(dataset)))
             try:
-                info = dataset.sequence_info(sequence)
-                frames = self._frames(rng, info, dataset.is_video)
-                if frames is None:
-                    raise DataError(
-                        f"{dataset.sequence_name(sequence)}: too few visible frames ({int(info.visible.sum())} of "
-                        f"{len(info.visible)})"
-                    )
-                pictures = [dataset.frame(sequence, frame) for frame in frames]
-                return self.processing(rng, pictures, [info.boxes[frame] for frame in frames])
+                return {**self._draw(rng, dataset), "redraws": torch.tensor([redraws])}
             except DataError as error:
                 first_cause = first_cause or error
         return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first cause: {first_cause}")
 
-    def _frames(self, rng: np.random.Generator, info: SequenceInfo, is_video: bool) -> tuple[int, int] | None:
-        """Template and search frame, or None where the sequence has too few."""
-        if not is_video:
-            return (0, 0) if info.valid[0] else None
-        visible = np.flatnonzero(info.visible)
-        if len(info.visible) < MIN_LENGTH or len(visible) < MIN_VISIBLE:
-            return None
-        template = int(rng.choice(visible[:-1]))
-        later = visible[visible > template]
-        nearest = int(later[0] - template)
-        gap = self.max_gap + 5 * max(0, -(-(nearest - self.max_gap) // 5))
-        return template, int(rng.choice(later[later <= template + gap]))
+    def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset) -> dict[str, torch.Tensor]:
+        """A sample of a data set. Raises DataError where the draw cannot be used."""
+        sequence = int(rng.integers(len(dataset)))
+        info, spec = dataset.sequence_info(sequence), self.spec
+        if dataset.is_video:
+            frames = choose_frames(
+                rng, info, mode=spec.mode, max_gap=spec.max_gap, templates=spec.templates, searches=spec.searches
+            )
+        else:
+            frames = ([0] * spec.templates, [0] * spec.searches) if info.valid[0] else None
+        if frames is None:
+            raise DataError(
+                f"{dataset.sequence_name(sequence)}: too few visible frames ({int(info.visible.sum())} of "
+                f"{len(info.visible)})"
+            )
+        plans = self.processing.plan(rng, *([info.boxes[frame] for frame in kind] for kind in frames))
+        pictures: dict[int, tuple[np.ndarray, float]] = {}
+        for frame, scale in _needed_scales(frames, plans).items():
+            pictures[frame] = dataset.frame(sequence, frame, scale)
+        return self.processing(plans, *([pictures[frame] for frame in kind] for kind in frames))
+
+
+def _needed_scales(
+    frames: tuple[list[int], list[int]], plans: tuple[list[CropPlan], list[CropPlan]]
+) -> dict[int, float]:
+    """The resolution that each frame has to be read at, so that no crop is enlarged more than in full resolution."""
+    scales: dict[int, float] = {}
+    for frame, plan in zip([*frames[0], *frames[1]], [*plans[0], *plans[1]]):
+        scales[frame] = max(scales.get(frame, 0.0), min(plan.window.scale, 1.0))
+    return scales
 
 
 class EpochSampler(Sampler[int]):
-    """The stream's indices of one epoch, shared among `world_size` ranks: epoch e holds e*n .. (e+1)*n - 1."""
+    """The stream's indices of one epoch, shared among `world_size` ranks: epoch e begins at e * samples_per_epoch and
+    has as many whole steps as fit; a step takes `step_size` samples of each rank, and the same ones for any number of
+    ranks.
 
-    def __init__(self, samples_per_epoch: int, rank: int = 0, world_size: int = 1):
+    start: how many samples of the epoch are done already, by all ranks together.
+    """
+
+    def __init__(self, samples_per_epoch: int, step_size: int, rank: int = 0, world_size: int = 1):
         self.samples_per_epoch = samples_per_epoch
+        self.step_size = step_size
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.start = 0
 
     def __iter__(self) -> Iterator[int]:
-        start = self.epoch * self.samples_per_epoch
-        return iter(range(start + self.rank, start + len(self) * self.world_size, self.world_size))
+        first = self.epoch * self.samples_per_epoch + self.start
+        return iter(range(first + self.rank, first + len(self) * self.world_size, self.world_size))
 
     def __len__(self) -> int:
-        return self.samples_per_epoch // self.world_size
+        steps = (self.samples_per_epoch - self.start) // (self.step_size * self.world_size)
+        return steps * self.step_size

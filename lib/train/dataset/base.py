@@ -1,9 +1,18 @@
 """What a training data set offers to the sampler."""
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
+
+from lib.errors import DataError
+from lib.train.dataset.storage import Storage
+from lib.utils.annotations import parse_boxes
+from lib.utils.image import decode_image
+from lib.utils.jpeg import Decoder, find_decoder
+
+KEPT_INFOS = 256
 
 
 @dataclass
@@ -19,15 +28,19 @@ class BaseVideoDataset(ABC):
     """Sequences of frames with a box each. Still images are sequences of one frame with `is_video` False."""
 
     name: str
+    note = ""  # what a check should say besides, such as how much of an official split is there
     is_video = True
 
     def __init__(self):
-        self._infos: dict[int, SequenceInfo] = {}
+        self._infos: OrderedDict[int, SequenceInfo] = OrderedDict()
 
     def sequence_info(self, index: int) -> SequenceInfo:
-        """Annotation of a sequence, read once."""
+        """Annotation of a sequence; those of the last KEPT_INFOS sequences are kept."""
         if index not in self._infos:
             self._infos[index] = self.read_info(index)
+            if len(self._infos) > KEPT_INFOS:
+                self._infos.popitem(last=False)
+        self._infos.move_to_end(index)
         return self._infos[index]
 
     @abstractmethod
@@ -39,9 +52,95 @@ class BaseVideoDataset(ABC):
         """Annotation of a sequence, from its files."""
 
     @abstractmethod
-    def frame(self, index: int, frame: int) -> np.ndarray:
-        """A frame of a sequence: (H, W, 3) uint8 RGB."""
+    def frame(self, index: int, frame: int, min_scale: float = 0.0) -> tuple[np.ndarray, float]:
+        """A frame of a sequence and its scale: (H, W, 3) uint8 RGB, full pixels * scale = its pixels.
+
+        min_scale: it may be read smaller, down to this share of its resolution; 0: full size.
+        """
 
     @abstractmethod
     def sequence_name(self, index: int) -> str:
         """What errors and logs call a sequence."""
+
+
+class StoredDataset(BaseVideoDataset):
+    """A data set whose frames are image files of a storage."""
+
+    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+        super().__init__()
+        self.storage = storage
+        self.decoder = decoder or find_decoder()
+
+    @abstractmethod
+    def frame_file(self, index: int, frame: int) -> str:
+        """The file of a frame, in the storage."""
+
+    def frame_count(self, index: int) -> int:
+        """How many image files a sequence has."""
+        folder = self.frame_file(index, 0).rpartition("/")[0]
+        return sum(is_image(name) for name in self.storage.children(folder))
+
+    def frame(self, index: int, frame: int, min_scale: float = 0.0) -> tuple[np.ndarray, float]:
+        file = self.frame_file(index, frame)
+        return decode_image(
+            self.storage.read(file), self.storage.place(file), self.decoder, min_scale=min_scale, fast=min_scale > 0
+        )
+
+    def check(self, index: int) -> int:
+        """The number of frames of a sequence whose annotation and frames fit. Raises DataError where they do not."""
+        boxes, frames = len(self.sequence_info(index).boxes), self.frame_count(index)
+        if boxes != frames:
+            raise DataError(f"{self.sequence_name(index)}: {boxes} boxes for {frames} frames")
+        if not self.storage.has(self.frame_file(index, 0)):
+            raise DataError(f"{self.storage.place(self.frame_file(index, 0))}: the first frame is missing")
+        return frames
+
+    def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
+        """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless
+        absent_is_nan, for NaN: zero width or height is how an absent target is written."""
+        boxes = parse_boxes(self.storage.read(file), self.storage.place(file))
+        nan = np.isnan(boxes).any(1)
+        wrong = np.isinf(boxes).any(1) | (boxes[:, 2:] < 0).any(1)
+        if not absent_is_nan:
+            wrong |= nan
+        if wrong.any():
+            line = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"{self.storage.place(file)}, line {line + 1}: {boxes[line].tolist()} is not a box (x, y, w, h); a "
+                f"target that is absent has {'NaN or ' if absent_is_nan else ''}zero width and height"
+            )
+        return boxes
+
+
+def has_area(boxes: np.ndarray) -> np.ndarray:
+    """boxes (T, 4) xywh -> (T,) bool: width and height are positive numbers."""
+    return (boxes[:, 2:] > 0).all(1)
+
+
+class ListedFrames(StoredDataset):
+    """A data set whose frames have names of any kind and are taken in their order."""
+
+    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+        super().__init__(storage, decoder)
+        self._files: tuple[int, list[str]] = (-1, [])  # of the sequence that was asked for last
+
+    @abstractmethod
+    def frame_folder(self, index: int) -> str:
+        """The folder of a sequence's frames, in the storage."""
+
+    def frame_file(self, index: int, frame: int) -> str:
+        folder = self.frame_folder(index)
+        if self._files[0] != index:
+            self._files = index, [name for name in self.storage.children(folder) if is_image(name)]
+        files = self._files[1]
+        if frame >= len(files):
+            raise DataError(f"{self.storage.place(folder)}: {len(files)} frames, but frame {frame + 1} has a box")
+        return f"{folder}/{files[frame]}"
+
+    def frame_count(self, index: int) -> int:
+        return sum(is_image(name) for name in self.storage.children(self.frame_folder(index)))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return name.lower().endswith((".jpg", ".jpeg", ".png", ".bmp"))

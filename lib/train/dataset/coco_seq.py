@@ -1,49 +1,56 @@
 """COCO 2017 as one-frame sequences."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from lib.errors import DataError
-from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
-from lib.utils.image import read_image
+from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
+from lib.train.dataset.storage import Storage
+from lib.utils.jpeg import Decoder
+
+ANNOTATION = "annotations/instances_train2017.json"
+IMAGES = "images/train2017"
 
 
-class CocoSeq(BaseVideoDataset):
-    """Layout: root/annotations/instances_train2017.json and root/images/train2017/*.jpg. Every instance that is no
-    crowd and has an area is a sequence of one frame."""
+class CocoSeq(StoredDataset):
+    """Layout: annotations/instances_train2017.json and images/train2017/*.jpg. Every instance that is no crowd is a
+    sequence of one frame; one without an area is never drawn."""
 
     name = "COCO17"
     is_video = False
 
-    def __init__(self, root: str | Path):
-        super().__init__()
-        self.root = Path(root)
-        path = self.root / "annotations" / "instances_train2017.json"
+    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+        super().__init__(storage, decoder)
+        place = storage.place(ANNOTATION)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            files = {image["id"]: image["file_name"] for image in content["images"]}
-            instances = [
-                (files[item["image_id"]], item["bbox"]) for item in content["annotations"] if not item["iscrowd"]
-            ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not readable as COCO's instances ({type(error).__name__}: {error})") from error
-        self.files = [file for file, _ in instances]
-        self.boxes = np.array([box for _, box in instances], float).reshape(-1, 4)
-        if not self.files:
-            raise DataError(f"{path}: no instance in it")
+            content = json.loads(storage.read(ANNOTATION))
+            rows = {image["id"]: row for row, image in enumerate(content["images"])}
+            instances = [item for item in content["annotations"] if not item["iscrowd"]]
+            # Arrays, not a million small objects: worker processes share their memory
+            self.files = np.array([image["file_name"] for image in content["images"]])
+            self.image = np.array([rows[item["image_id"]] for item in instances], np.int32)
+            self.boxes = np.array([item["bbox"] for item in instances], float).reshape(-1, 4)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{place}: not readable as COCO's instances ({type(error).__name__}: {error})") from error
+        if not len(self.image):
+            raise DataError(f"{place}: no instance in it")
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.image)
 
     def read_info(self, index: int) -> SequenceInfo:
         box = self.boxes[index : index + 1]
-        valid = (box[:, 2:] > 0).all(1)
+        valid = has_area(box)
         return SequenceInfo(box, valid, valid)
 
-    def frame(self, index: int, frame: int) -> np.ndarray:
-        return read_image(self.root / "images" / "train2017" / self.files[index])
+    def frame_file(self, index: int, frame: int) -> str:
+        return f"{IMAGES}/{self.files[self.image[index]]}"
+
+    def check(self, index: int) -> int:
+        if not self.storage.has(self.frame_file(index, 0)):
+            raise DataError(f"{self.storage.place(self.frame_file(index, 0))}: the image is missing")
+        return 1
 
     def sequence_name(self, index: int) -> str:
-        return f"{self.root}, {self.files[index]}, instance {index}"
+        return f"{self.storage.place(self.frame_file(index, 0))}, instance {index}"

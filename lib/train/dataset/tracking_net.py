@@ -2,42 +2,63 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from lib.errors import DataError
-from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
-from lib.utils.annotations import read_boxes
-from lib.utils.image import read_image
+from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
+from lib.train.dataset.storage import Storage
+from lib.utils.jpeg import Decoder
+
+SETS = 12
+CLASS_MAP = Path(__file__).parent / "splits" / "trackingnet_classmap.txt"
 
 
-class TrackingNet(BaseVideoDataset):
-    """Layout: root/TRAIN_{0..11}/anno/<video>.txt (x, y, w, h) and root/TRAIN_i/frames/<video>/%d.jpg from 0. Of the
-    twelve sets those are used that are there."""
+class TrackingNet(StoredDataset):
+    """Layout: TRAIN_{0..11}/anno/<video>.txt (x, y, w, h) and TRAIN_i/frames/<video>/%d.jpg from 0. Of the twelve sets
+    those are used that are there."""
 
     name = "TRACKINGNET"
 
-    def __init__(self, root: str | Path):
-        super().__init__()
-        self.root = Path(root)
-        sets = [self.root / f"TRAIN_{number}" for number in range(12)]
-        here = [folder for folder in sets if (folder / "anno").is_dir()]
-        self.annotations = [path for folder in here for path in sorted((folder / "anno").glob("*.txt"))]
-        if not self.annotations:
-            raise DataError(f"{self.root}: no TRAIN_<i>/anno/<video>.txt there")
-        if len(here) < len(sets):
-            print(f"TRACKINGNET: {len(here)} of 12 training sets are in {self.root}")
+    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+        super().__init__(storage, decoder)
+        self.videos = [
+            (number, file.removesuffix(".txt"))
+            for number in range(SETS)
+            for file in storage.children(f"TRAIN_{number}/anno")
+            if file.endswith(".txt")
+        ]
+        if not self.videos:
+            raise DataError(f"{storage.place('')}: no TRAIN_<i>/anno/<video>.txt there")
+        sets = len({number for number, _ in self.videos})
+        if sets < SETS:
+            self.note = f"{sets} of {SETS} training sets"
+        self._classes: dict[str, str] | None = None
 
     def __len__(self) -> int:
-        return len(self.annotations)
+        return len(self.videos)
 
-    def frame(self, index: int, frame: int) -> np.ndarray:
-        annotation = self.annotations[index]
-        return read_image(annotation.parents[1] / "frames" / annotation.stem / f"{frame}.jpg")
+    def frame_file(self, index: int, frame: int) -> str:
+        number, video = self.videos[index]
+        return f"TRAIN_{number}/frames/{video}/{frame}.jpg"
 
     def sequence_name(self, index: int) -> str:
-        return str(self.annotations[index])
+        return self.storage.place(self._annotation(index))
 
     def read_info(self, index: int) -> SequenceInfo:
-        boxes = read_boxes(self.annotations[index])
-        valid = (boxes[:, 2:] > 0).all(1)
+        boxes = self.read_boxes(self._annotation(index))
+        valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)
+
+    def class_name(self, index: int) -> str:
+        """The class of a video's target, by the data set's class map; trackingnet_classmap.txt in its root goes
+        first."""
+        if self._classes is None:
+            own = CLASS_MAP.name
+            text = self.storage.read_text(own) if self.storage.has(own) else CLASS_MAP.read_text(encoding="utf-8")
+            self._classes = dict(line.split("\t") for line in text.splitlines())
+        video = self.videos[index][1]
+        if video not in self._classes:
+            raise DataError(f"{self.storage.place(self._annotation(index))}: the class map does not name this video")
+        return self._classes[video]
+
+    def _annotation(self, index: int) -> str:
+        number, video = self.videos[index]
+        return f"TRAIN_{number}/anno/{video}.txt"

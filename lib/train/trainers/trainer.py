@@ -1,21 +1,32 @@
-"""The training loop: epochs, mixed precision, averaging, checkpoints. Knows no model and no data set."""
+"""The training loop: epochs, mixed precision, accumulation, averaging, checkpoints. Knows no model and no data set."""
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lib.errors import CheckpointError, TrainingError
+from lib.errors import CheckpointError, DataError, TrainingError
 from lib.train.admin.checkpoints import checkpoint_path, remove_older, save_checkpoint, versions
 from lib.train.admin.loggers import TrainingLog
+from lib.train.admin.processes import Processes
 from lib.train.admin.settings import Settings
-from lib.train.admin.statistics import Statistics
+from lib.train.admin.statistics import Statistics, Stopwatch, add_up
+from lib.train.admin.stopping import StopSignals
+from lib.utils.device import fast_half_precision
+
+ASK_INTERVAL = 10  # steps after which several processes ask each other whether one of them was told to stop
+MEMORY_KEYS = "TRAIN.BATCH_SIZE (with TRAIN.ACCUMULATION), TRAIN.AMP=true or TRAIN.ACTIVATION_CHECKPOINTING=true"
+
+Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,15 +36,23 @@ class Schedule:
     epochs: int
     lr_factor: Callable[[int], float]
     grad_clip_norm: float = 0.0
+    accumulation: int = 1  # batches a step
     amp: bool = False
     ema: float = 0.0
     val_interval: int = 1
     print_interval: int = 50
+    save_interval: int = 0  # steps between checkpoints within an epoch; 0: none
     keep_checkpoints: int = 3
+    keep_every: int = 0
+    milestones: Collection[int] = ()  # epochs whose checkpoints stay
 
 
 class Trainer:
-    """Runs an actor over a loader. A run that is resumed goes on as if it had never stopped."""
+    """Runs an actor over a loader, in one process or in several. A run that is resumed goes on as if it had never
+    stopped.
+
+    epoch: epochs finished; position: samples of the next one that all processes together have done.
+    """
 
     def __init__(
         self,
@@ -42,159 +61,284 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         train_loader: DataLoader,
         val_loader: DataLoader | None,
+        prepare: Callable[[Batch, torch.device], Batch],
         schedule: Schedule,
         settings: Settings,
         log: TrainingLog,
         config: dict,
+        processes: Processes | None = None,
     ):
-        """actor: called with a batch, returns (loss, status); config: plain values, kept in every checkpoint."""
+        """actor: called with a batch, returns (loss, status); prepare: moves a batch of the loaders to the device;
+        config: plain values, kept in every checkpoint."""
         self.actor = actor
+        self.net = actor.net
         self.optimizer = optimizer
         self.train_loader = train_loader
         self.val_loader = val_loader
+        self.prepare = prepare
         self.schedule = schedule
         self.settings = settings
         self.log = log
         self.config = config
+        self.processes = processes or Processes()
         self.epoch = 0
+        self.position = 0
         self.step = 0
+        self.validation_due = False
+        self.exit_code = 0
+        self.statistics = Statistics()
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.amp_dtype = fast_half_precision(settings.device) if schedule.amp else None
         self.scaler = torch.amp.GradScaler(settings.device.type, enabled=self.amp_dtype is torch.float16)
-        self.average = AveragedModel(actor.net, multi_avg_fn=warmed_average(schedule.ema)) if schedule.ema else None
+        self.average = AveragedModel(self.net, multi_avg_fn=warmed_average(schedule.ema)) if schedule.ema else None
+        if self.processes.world_size > 1:
+            devices = [settings.device] if settings.device.type == "cuda" else None
+            actor.net = DistributedDataParallel(self.net, device_ids=devices, gradient_as_bucket_view=True)
+        self.train_net = actor.net
 
     def train(self) -> None:
-        """Train up to the schedule's last epoch, with a checkpoint after each."""
-        while self.epoch < self.schedule.epochs:
-            self.epoch += 1
-            self.log.figures("train", self.epoch, self._train_epoch())
-            if self.val_loader is not None and (
-                self.epoch % self.schedule.val_interval == 0 or self.epoch == self.schedule.epochs
-            ):
-                self.log.figures("val", self.epoch, self._validate())
-            self.save()
+        """Train up to the schedule's last epoch, with a checkpoint after each.
+
+        SIGTERM or Ctrl-C ends it early: the state is saved and exit_code is 128 + the number of the signal, else 0.
+        """
+        with StopSignals() as stop:
+            while self.epoch < self.schedule.epochs or self.validation_due:
+                if not (self.validation_due or self._train_epoch(stop)) or not self._validation(stop):
+                    path = self.save()
+                    self.log.line(f"stopped on request; saved {path}; go on with --resume auto")
+                    self.exit_code = 128 + max(received or 0 for received in self.processes.gather(stop.received))
+                    return
+                self.save()
 
     def save(self) -> Path:
-        """Write the checkpoint of this epoch; `net` holds the weights to track with."""
-        net = self.actor.net
-        path = checkpoint_path(self.settings.checkpoint_dir, type(net).__name__, self.epoch)
+        """Write the checkpoint of this state; `net` holds the weights to track with. Older ones that are not to be kept
+        are removed once it is there."""
+        within = self.step if self.position else None
+        path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, within)
         content = {
             "net": self.tested_network().state_dict(),
             "epoch": self.epoch,
             "step": self.step,
+            "position": self.position,
+            "validation_due": self.validation_due,
+            "statistics": add_up(self.processes.gather(dict(self.statistics.sums))),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "rng": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
+            "rng": self.processes.gather(self._random_state()),
+            "world_size": self.processes.world_size,
             "script": self.settings.script_name,
             "config_name": self.settings.config_name,
             "config": self.config,
             "versions": versions(),
         }
         if self.average is not None:
-            content["net_raw"] = net.state_dict()
+            content["net_raw"] = self.net.state_dict()
             content["averaged_steps"] = int(self.average.n_averaged)
-        save_checkpoint(path, content)
-        remove_older(self.settings.checkpoint_dir, self.schedule.keep_checkpoints)
+        self.processes.first(lambda: self._write(path, content))
         return path
 
     def resume(self, content: dict, source: str) -> None:
-        """Take up the state of a checkpoint of this very configuration. source: named in errors."""
-        needed = {"net", "optimizer", "scaler", "rng", "epoch", "step"}
+        """Take up the state of a checkpoint of this very configuration. source: named in errors.
+
+        With another number of processes the samples go on where they were, but random numbers do not.
+        """
+        needed = {"net", "optimizer", "scaler", "rng", "epoch", "step", "position", "validation_due", "statistics"}
         if self.average is not None:
             needed |= {"net_raw", "averaged_steps"}
         missing = needed - set(content)
         if missing:
             raise CheckpointError(f"{source}: no training state to go on from; missing: {', '.join(sorted(missing))}")
-        self.actor.net.load_state_dict(content["net_raw"] if self.average is not None else content["net"])
+        self.net.load_state_dict(content["net_raw"] if self.average is not None else content["net"])
         if self.average is not None:
             self.average.module.load_state_dict(content["net"])
             self.average.n_averaged.fill_(content["averaged_steps"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.scaler.load_state_dict(content["scaler"])
-        torch.set_rng_state(content["rng"]["cpu"])
-        if content["rng"]["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(content["rng"]["cuda"])
-        self.epoch, self.step = content["epoch"], content["step"]
+        self.epoch, self.step, self.position = content["epoch"], content["step"], content["position"]
+        self.validation_due = content["validation_due"]
+        self.statistics = Statistics(content["statistics"] if self.processes.is_first else None)
+        states = content["rng"]
+        if len(states) == self.processes.world_size:
+            self._set_random_state(states[self.processes.rank])
+        else:
+            self.log.line(f"{source} is of {len(states)} processes, now {self.processes.world_size}: not the same run")
+            torch.manual_seed(self.step * self.processes.world_size + self.processes.rank)
 
     def tested_network(self) -> torch.nn.Module:
         """The network to validate and to track with: the average where there is one."""
-        return self.actor.net if self.average is None else self.average.module
+        return self.net if self.average is None else self.average.module
 
-    def _train_epoch(self) -> dict[str, float]:
+    def _train_epoch(self, stop: StopSignals) -> bool:
+        """Finish the running epoch. False where the run was told to stop before its end."""
         self.actor.train()
-        self.train_loader.sampler.epoch = self.epoch - 1
-        statistics = Statistics()
-        started = ready = time.perf_counter()
-        waited, pairs = 0.0, 0
-        description = f"epoch {self.epoch}/{self.schedule.epochs}"
-        with self._batches(self.train_loader, description) as bar:
-            for number, batch in enumerate(bar, start=1):
-                waited += time.perf_counter() - ready
-                size = batch["search_images"].shape[1]
-                statistics.add(self._train_step(batch), size)
-                pairs += size
-                if number % self.schedule.print_interval == 0:
-                    means = statistics.means()
-                    bar.set_postfix({name: f"{means[name]:.3f}" for name in ("Loss/total", "IoU") if name in means})
-                ready = time.perf_counter()
-        elapsed = max(time.perf_counter() - started, 1e-9)
-        speed = {"lr": self.optimizer.param_groups[-1]["lr"], "pairs_per_s": pairs / elapsed}
-        return {**statistics.means(), **speed, "data_wait": waited / elapsed}
+        sampler = self.train_loader.sampler
+        sampler.epoch, sampler.start = self.epoch, self.position
+        if self.position == 0:
+            self.statistics = Statistics()
+        accumulation, world = self.schedule.accumulation, self.processes.world_size
+        steps = len(self.train_loader) // accumulation
+        watch = Stopwatch()
+        with self._bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps) as bar:
+            batches = self._batches(self.train_loader)
+            for number in range(1, steps + 1):
+                step_batches = list(islice(batches, accumulation))
+                watch.got_data()
+                pairs = 0
+                for status, size in self._train_step(step_batches):
+                    self.statistics.add(status, size)
+                    pairs += size * world
+                self.position += pairs
+                watch.did(pairs)
+                bar.update()
+                self._show_progress(bar, number, steps, watch)
+                if number < steps and self._told_to_stop(stop):
+                    return False
+                if self.schedule.save_interval and number < steps and self.step % self.schedule.save_interval == 0:
+                    self.save()
+        self.epoch, self.position = self.epoch + 1, 0
+        interval = self.schedule.val_interval
+        last = self.epoch == self.schedule.epochs
+        self.validation_due = self.val_loader is not None and (self.epoch % interval == 0 or last)
+        speed = {
+            "lr": self.optimizer.param_groups[-1]["lr"],
+            "pairs_per_s": watch.pairs_per_s(),
+            "data_wait": watch.wait(),
+        }
+        self.log.figures("train", self.epoch, {**self._means(self.statistics), **speed})
+        return True
 
-    def _train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+    def _train_step(self, batches: list[Batch]) -> list[tuple[dict[str, float], int]]:
+        """One step of the optimizer. Returns status and size of each batch."""
         for group, rate in zip(self.optimizer.param_groups, self.base_rates):
             group["lr"] = rate * self.schedule.lr_factor(self.step)
-        loss, status = self._forward(batch)
-        if not math.isfinite(loss.item()):
-            self._stop_for(loss, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        if self.schedule.grad_clip_norm:
-            self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.actor.net.parameters(), self.schedule.grad_clip_norm)
-        self.scaler.step(self.optimizer)
+        answers = []
+        try:
+            for number, batch in enumerate(batches, start=1):
+                with self._exchange_gradients(number == len(batches)):
+                    loss, status = self._forward(batch)
+                    if not math.isfinite(loss.item()):
+                        self._stop_for(loss, batch)
+                    self.scaler.scale(loss / len(batches)).backward()
+                answers.append((status, batch["search_images"].shape[1]))
+            if self.schedule.grad_clip_norm:
+                self.scaler.unscale_(self.optimizer)
+                torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.grad_clip_norm)
+            self.scaler.step(self.optimizer)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(f"out of memory on {self.settings.device} ({error}); change {MEMORY_KEYS}") from error
         self.scaler.update()
         self.step += 1
         if self.average is not None:
-            self.average.update_parameters(self.actor.net)
-        return status
+            self.average.update_parameters(self.net)
+        return answers
 
-    def _batches(self, loader: DataLoader, description: str) -> tqdm:
-        """The batches of a loader with a progress bar; an error in place of a batch is raised here."""
+    def _exchange_gradients(self, now: bool) -> AbstractContextManager:
+        """The context of a backward pass: several processes average their gradients in the last of a step alone."""
+        return nullcontext() if now or self.processes.world_size == 1 else self.train_net.no_sync()
 
-        def checked():
+    def _batches(self, loader: DataLoader) -> Iterator[Batch]:
+        """The batches of a loader; an error in place of a batch is raised here."""
+        try:
             for batch in loader:
                 if isinstance(batch, Exception):
                     raise batch
                 yield batch
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
+            raise DataError(
+                f"a loader's worker process died or gave nothing for {loader.timeout:.0f} s ({error}). Too little "
+                "memory: lower TRAIN.NUM_WORKER; a full /dev/shm: enlarge it; storage that does not answer: see "
+                "docs/SCALE.md"
+            ) from error
 
-        return tqdm(checked(), total=len(loader), desc=description, unit="batch", leave=False)
+    def _forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        redraws = batch["redraws"].float().mean().item()
+        batch = self.prepare({key: value for key, value in batch.items() if key != "redraws"}, self.settings.device)
+        with torch.autocast(self.settings.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None):
+            loss, status = self.actor(batch)
+        return loss, {**status, "redraws": redraws}
 
-    def _forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
-        device = self.settings.device
-        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        with torch.autocast(device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None):
-            return self.actor(batch)
+    def _validation(self, stop: StopSignals) -> bool:
+        """The validation where one is due. False where the run was told to stop before its end."""
+        if not self.validation_due:
+            return True
+        figures = self._validate(stop)
+        if figures is None:
+            return False
+        self.log.figures("val", self.epoch, figures)
+        self.validation_due = False
+        return True
 
     @torch.no_grad()
-    def _validate(self) -> dict[str, float]:
-        """Mean figures of the tested network; the same pairs every time."""
+    def _validate(self, stop: StopSignals) -> dict[str, float] | None:
+        """Mean figures of the tested network over all processes; the same pairs every time. None: told to stop."""
         statistics = Statistics()
-        trained, self.actor.net = self.actor.net, self.tested_network()
+        self.actor.net = self.tested_network()
         self.actor.eval()
-        for batch in self._batches(self.val_loader, "validation"):
-            statistics.add(self._forward(batch)[1], batch["search_images"].shape[1])
-        self.actor.net = trained
-        return statistics.means()
+        try:
+            with self._bar("validation", len(self.val_loader)) as bar:
+                for number, batch in enumerate(self._batches(self.val_loader), start=1):
+                    statistics.add(self._forward(batch)[1], batch["search_images"].shape[1])
+                    bar.update()
+                    if self._told_to_stop(stop, number):
+                        return None
+        finally:
+            self.actor.net = self.train_net
+        return self._means(statistics)
 
-    def _stop_for(self, loss: torch.Tensor, batch: dict[str, torch.Tensor]) -> None:
+    def _told_to_stop(self, stop: StopSignals, number: int | None = None) -> bool:
+        """Whether a signal has come, to this process or, asked every ASK_INTERVAL steps, to any."""
+        if self.processes.world_size == 1:
+            return stop.received is not None
+        number = self.step if number is None else number
+        return number % ASK_INTERVAL == 0 and self.processes.any(stop.received is not None)
+
+    def _means(self, statistics: Statistics) -> dict[str, float]:
+        return Statistics(add_up(self.processes.gather(dict(statistics.sums)))).means()
+
+    def _bar(self, description: str, total: int) -> tqdm:
+        hidden = None if self.processes.is_first else True  # None: shown on a terminal
+        return tqdm(total=total, desc=description, unit="step", leave=False, disable=hidden)
+
+    def _show_progress(self, bar: tqdm, number: int, steps: int, watch: Stopwatch) -> None:
+        """Every print_interval steps: on the bar, or, where there is no terminal, as a line of the log."""
+        if not self.processes.is_first or number % self.schedule.print_interval:
+            return
+        left = steps - number + (self.schedule.epochs - self.epoch - 1) * steps
+        eta = timedelta(seconds=round(left * watch.elapsed() / number))
+        figures = [f"{name.removeprefix('Loss/')} {value:.3f}" for name, value in self.statistics.means().items()]
+        speed = f"{watch.pairs_per_s():.1f} pairs/s, data wait {100 * watch.wait():.0f} %, {eta} left"
+        if bar.disable:
+            self.log.line(f"[train {self.epoch + 1}, {number}/{steps}] {', '.join(figures)}, {speed}")
+        else:
+            bar.set_postfix_str(", ".join([*figures, speed]))
+
+    def _random_state(self) -> dict[str, torch.Tensor]:
+        state = {"cpu": torch.get_rng_state()}
+        if self.settings.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.settings.device)
+        return state
+
+    def _set_random_state(self, state: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(state["cpu"])
+        if "cuda" in state and self.settings.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"], self.settings.device)
+
+    def _write(self, path: Path, content: dict) -> None:
+        save_checkpoint(path, content)
+        schedule = self.schedule
+        remove_older(path.parent, schedule.keep_checkpoints, schedule.milestones, schedule.keep_every)
+
+    def _stop_for(self, loss: torch.Tensor, batch: Batch) -> None:
         """Save what led to a loss that is no number, and stop."""
         bad = [name for name, value in batch.items() if not torch.isfinite(value).all()]
-        bad += [name for name, value in self.actor.net.named_parameters() if not torch.isfinite(value).all()]
-        path = self.settings.log_dir / f"not_a_number_step{self.step}.pth"
+        bad += [name for name, value in self.net.named_parameters() if not torch.isfinite(value).all()]
+        path = self.settings.log_dir / f"not_a_number_step{self.step}_rank{self.processes.rank}.pth"
         save_checkpoint(path, {"step": self.step, "epoch": self.epoch, "batch": batch, "not_finite": bad})
         raise TrainingError(
-            f"the loss is {loss.item()} at step {self.step} (epoch {self.epoch}); tensors that are not finite: "
+            f"the loss is {loss.item()} at step {self.step} (epoch {self.epoch + 1}); tensors that are not finite: "
             f"{', '.join(bad[:5]) or 'none of the batch or the weights'}. The batch is in {path}"
         )
 
@@ -207,11 +351,3 @@ def warmed_average(decay: float) -> Callable:
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
     return update
-
-
-def fast_half_precision(device: torch.device) -> torch.dtype | None:
-    """The half precision that this device computes in faster than in float32, or None."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else None

@@ -1,0 +1,102 @@
+"""The processes of a training run: one, or several that torchrun has started."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from lib.errors import ConfigError, SDTrackError, TrainingError
+from lib.utils.device import choose_device
+
+
+class Processes:
+    """This process among `world_size`. With one process every method is the obvious local thing.
+
+    All methods are collective: every process calls them, in the same order.
+    """
+
+    def __init__(self, rank: int = 0, local_rank: int = 0, world_size: int = 1):
+        self.rank = rank
+        self.local_rank = local_rank
+        self.world_size = world_size
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes logs and checkpoints."""
+        return self.rank == 0
+
+    def first(self, action: Callable[[], Any]) -> Any:
+        """What action returns in the first process, everywhere. Where it raises one of the project's errors, the first
+        process raises it and the others end quietly with exit code 1."""
+        answer, error = None, None
+        if self.is_first:
+            try:
+                answer = action()
+            except SDTrackError as caught:
+                error = caught
+        if self.world_size > 1:
+            box = [answer, error is not None]
+            dist.broadcast_object_list(box, group=self._control())
+            answer = box[0]
+            if box[1] and not self.is_first:
+                raise SystemExit(1)
+        if error is not None:
+            raise error
+        return answer
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return flag if self.world_size == 1 else any(self.gather(flag))
+
+    def gather(self, value: Any) -> list[Any]:
+        """The value of every process, by rank."""
+        if self.world_size == 1:
+            return [value]
+        values = [None] * self.world_size
+        dist.all_gather_object(values, value, group=self._control())
+        return values
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.any(False)
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self.world_size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+    def _control(self):
+        """A group for small Python values, over the CPU: it does not make the GPUs wait."""
+        if not hasattr(self, "_control_group"):
+            self._control_group = dist.new_group(backend="gloo")
+        return self._control_group
+
+
+def join_processes(device: str | None, timeout_s: float) -> tuple[Processes, torch.device]:
+    """The processes that torchrun's environment describes, or this one alone; and this one's device.
+
+    A process that waits longer than timeout_s for the others raises an error instead of hanging. nccl on GPUs, else
+    gloo.
+    """
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Processes(), choose_device(device)
+    rank, local_rank, world_size = (int(os.environ[key]) for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+    if device is None and torch.cuda.is_available():
+        local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if local_size > torch.cuda.device_count():
+            raise ConfigError(
+                f"--nproc_per_node {local_size}: there are only {torch.cuda.device_count()} GPUs here; take as many, "
+                "or --device cpu"
+            )
+        device = f"cuda:{local_rank}"
+    chosen = choose_device(device or "cpu")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    try:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"the {world_size} processes do not find each other ({error})") from error
+    return Processes(rank, local_rank, world_size), chosen

@@ -1,0 +1,167 @@
+"""The names of DATA.TRAIN.DATASETS_NAME: where each data set belongs, and how it is opened and checked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.errors import DataError
+from lib.train.dataset.base import BaseVideoDataset, StoredDataset
+from lib.train.dataset.coco_seq import CocoSeq
+from lib.train.dataset.folder import Folder
+from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.imagenetvid import ImagenetVid
+from lib.train.dataset.lasot import Lasot
+from lib.train.dataset.storage import Storage, lmdb_path, open_storage
+from lib.train.dataset.synthetic import Synthetic
+from lib.train.dataset.tnl2k import Tnl2k
+from lib.train.dataset.tracking_net import TrackingNet
+from lib.utils.jpeg import Decoder, find_decoder
+from lib.utils.local_paths import LocalPaths
+
+FOLDER_PREFIX = "folder:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set belongs below data_dir, what is in it, and how it is opened."""
+
+    folder: str  # "" for a data set without files
+    layout: str
+    open: Callable[[Storage, Decoder, Path], BaseVideoDataset]  # the path: a folder for what is read once and kept
+
+
+def _got10k(split: str) -> Source:
+    part = "val" if split == "official_val" else "train"
+    layout = f"{part}/list.txt, {part}/<name>/%08d.jpg, groundtruth.txt, absence.label, cover.label, cut_by_image.label"
+    return Source("got10k", layout, lambda storage, decoder, _: Got10k(storage, split, decoder))
+
+
+SOURCES = {
+    "LASOT": Source(
+        "lasot",
+        "<class>/<class>-<n>/img/%08d.jpg, groundtruth.txt, full_occlusion.txt, out_of_view.txt",
+        lambda storage, decoder, _: Lasot(storage, decoder),
+    ),
+    "GOT10K_vottrain": _got10k("vottrain"),
+    "GOT10K_votval": _got10k("votval"),
+    "GOT10K_train_full": _got10k("train_full"),
+    "GOT10K_official_val": _got10k("official_val"),
+    "TRACKINGNET": Source(
+        "trackingnet",
+        "TRAIN_{0..11}/anno/<video>.txt, TRAIN_{0..11}/frames/<video>/%d.jpg",
+        lambda storage, decoder, _: TrackingNet(storage, decoder),
+    ),
+    "COCO17": Source(
+        "coco",
+        "annotations/instances_train2017.json, images/train2017/*.jpg",
+        lambda storage, decoder, _: CocoSeq(storage, decoder),
+    ),
+    "VID": Source(
+        "vid",
+        "Data/VID/train/<part>/<snippet>/%06d.JPEG, Annotations/VID/train/<part>/<snippet>/%06d.xml",
+        lambda storage, decoder, kept: ImagenetVid(storage, kept / "imagenetvid_train.npz", decoder),
+    ),
+    "TNL2K": Source(
+        "tnl2k",
+        "TNL2K_train_subset*/<sequence>/imgs/*, groundtruth.txt",
+        lambda storage, decoder, _: Tnl2k(storage, decoder=decoder),
+    ),
+    "SYNTHETIC": Source("", "", lambda *_: Synthetic("train")),
+    "SYNTHETIC_val": Source("", "", lambda *_: Synthetic("val")),
+}
+FOLDER_SOURCE = Source(
+    "",
+    "<sequence>/img/*, groundtruth.txt or groundtruth_rect.txt",
+    lambda storage, decoder, _: Folder(storage, decoder),
+)
+
+
+@dataclass(frozen=True)
+class DataAccess:
+    """How data sets are reached: the folders of this machine, files or LMDB, and the JPEG decoder."""
+
+    paths: LocalPaths
+    storage: str = "auto"
+    decoder: str = "auto"
+
+    def root(self, name: str) -> Path | None:
+        """The root folder of a data set; None for one without files."""
+        if name.startswith(FOLDER_PREFIX):
+            return Path(name.removeprefix(FOLDER_PREFIX)).expanduser().absolute()
+        folder = find_source(name).folder
+        return self.paths.dataset(folder) if folder else None
+
+    def open(self, name: str) -> BaseVideoDataset:
+        """The data set of a name. Raises DataError where it is not there or not in its layout."""
+        source, root = find_source(name), self.root(name)
+        if root is None:
+            return source.open(None, None, None)
+        if not root.exists() and not lmdb_path(root).exists():
+            raise DataError(f"expected {root} with {source.layout}")
+        return source.open(open_storage(root, self.storage), find_decoder(self.decoder), self.paths.save_dir / "cache")
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What a check has found: how much is there, and what is wrong."""
+
+    name: str
+    root: Path | None
+    sequences: int = 0
+    checked: int = 0  # sequences that were looked at
+    frames: int = 0  # in those
+    note: str = ""
+    missing: str = ""
+    broken: Sequence[str] = ()  # an error for each sequence that cannot be used
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not self.missing and not self.broken
+
+    def __str__(self) -> str:
+        if self.missing:
+            return f"{self.name}: missing or not usable: {self.missing}"
+        if self.root is None:
+            return f"{self.name}: {self.sequences:,} sequences, made on the way"
+        of = f" in {self.checked:,} of {self.sequences:,} sequences" if self.checked < self.sequences else ""
+        text = f"{self.name}: {self.root}: {self.sequences:,} sequences, {self.frames:,} frames{of}"
+        text += f" ({self.note})" if self.note else ""
+        if self.broken:
+            text += f"; {len(self.broken)} broken, the first: {self.broken[0]}"
+        return text
+
+
+def check_dataset(name: str, access: DataAccess, most: int | None = None) -> DatasetReport:
+    """Open a data set and compare the annotation of its sequences with their frames.
+
+    most: look at this many, spread evenly, instead of all.
+    """
+    root = access.root(name)
+    try:
+        dataset = access.open(name)
+    except DataError as error:
+        return DatasetReport(name, root, missing=str(error))
+    if not isinstance(dataset, StoredDataset):
+        return DatasetReport(name, root, sequences=len(dataset))
+    count = len(dataset)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, most or count)).round().astype(int))
+    frames, broken = 0, []
+    for index in tqdm(chosen, desc=name, unit="sequence", leave=False):
+        try:
+            frames += dataset.check(int(index))
+        except DataError as error:
+            broken.append(str(error))
+    return DatasetReport(name, root, count, len(chosen), frames, dataset.note, broken=broken)
+
+
+def find_source(name: str) -> Source:
+    """The source of a name. Raises DataError for one that is not known."""
+    if name.startswith(FOLDER_PREFIX):
+        return FOLDER_SOURCE
+    if name not in SOURCES:
+        raise DataError(f"there is no training data set '{name}'; there are: {', '.join(SOURCES)}, folder:PATH")
+    return SOURCES[name]

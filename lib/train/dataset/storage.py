@@ -1,0 +1,164 @@
+"""Where the files of a data set are: in a folder, or packed into one LMDB. Data sets see no difference."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+import lmdb
+
+from lib.errors import DataError
+
+COMPLETE = b"\x00complete"  # the key that the last write of a packing leaves
+COMMIT_BYTES = 64 * 2**20
+
+
+class Storage(ABC):
+    """Files by name: POSIX paths relative to a data set's root, such as "train/list.txt"."""
+
+    root: Path
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """The contents of a file. Raises DataError that names one that is missing or cannot be read."""
+
+    @abstractmethod
+    def children(self, folder: str = "") -> list[str]:
+        """Sorted names directly in a folder; empty for a folder that is not there."""
+
+    def place(self, name: str) -> str:
+        """What errors call a file."""
+        return f"{self.root}/{name}" if name else str(self.root)
+
+    def read_text(self, name: str) -> str:
+        """A file's contents as text."""
+        try:
+            return self.read(name).decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.place(name)}: not a text file ({error})") from error
+
+    def has(self, name: str) -> bool:
+        """Whether a file or a folder that is not empty is there."""
+        folder, _, last = name.rpartition("/")
+        return last in self.children(folder)
+
+
+class FileStorage(Storage):
+    """Plain files below a folder."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def read(self, name: str) -> bytes:
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.place(name)}: cannot be read ({error.strerror})") from error
+
+    def children(self, folder: str = "") -> list[str]:
+        try:
+            return sorted(entry.name for entry in os.scandir(self.root / folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise DataError(f"{self.place(folder)}: cannot be read ({error.strerror})") from error
+
+    def has(self, name: str) -> bool:
+        return (self.root / name).exists()
+
+
+class LmdbStorage(Storage):
+    """The files of a data set as the values of an LMDB that tracking/make_lmdb.py has written.
+
+    Every process opens it for itself, as LMDB demands.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        self._env: lmdb.Environment | None = None
+        self._pid = 0
+        if self._get(COMPLETE) is None:
+            raise DataError(
+                f"{self.root}: this LMDB is not complete. Run tracking/make_lmdb.py again, which goes on where it "
+                "stopped"
+            )
+
+    def __getstate__(self) -> dict:
+        return {"root": self.root, "_env": None, "_pid": 0}
+
+    def read(self, name: str) -> bytes:
+        value = self._get(name.encode())
+        if value is None:
+            raise DataError(f"{self.place(name)}: no such file in this LMDB")
+        return value
+
+    def children(self, folder: str = "") -> list[str]:
+        prefix = f"{folder}/".encode() if folder else b""
+        names = []
+        with self._environment().begin() as transaction, transaction.cursor() as cursor:
+            here = cursor.set_range(prefix or b"\x01")
+            while here and cursor.key().startswith(prefix):
+                name = cursor.key()[len(prefix) :].split(b"/", 1)[0]
+                names.append(name.decode())
+                is_folder = cursor.key() != prefix + name
+                here = cursor.set_range(prefix + name + b"0") if is_folder else cursor.next()  # "0" follows "/"
+        return sorted(set(names))
+
+    def has(self, name: str) -> bool:
+        return self._get(name.encode()) is not None or super().has(name)
+
+    def _get(self, key: bytes) -> bytes | None:
+        try:
+            with self._environment().begin() as transaction:
+                return transaction.get(key)
+        except lmdb.Error as error:
+            raise DataError(f"{self.root}: not a readable LMDB ({error})") from error
+
+    def _environment(self) -> lmdb.Environment:
+        if self._env is None or self._pid != os.getpid():
+            try:
+                self._env = lmdb.open(str(self.root), readonly=True, lock=False, readahead=False, create=False)
+            except lmdb.Error as error:
+                raise DataError(f"{self.root}: not a readable LMDB ({error})") from error
+            self._pid = os.getpid()
+        return self._env
+
+
+def lmdb_path(root: Path) -> Path:
+    """Where the LMDB of a data set belongs: beside its folder, <root>.lmdb."""
+    return root.with_name(f"{root.name}.lmdb")
+
+
+def open_storage(root: str | Path, kind: str = "auto") -> Storage:
+    """The files of a data set. kind: "files" | "lmdb" | "auto" (the LMDB where one lies beside the folder, else
+    files)."""
+    packed = lmdb_path(Path(root))
+    if kind == "lmdb" and not packed.exists():
+        raise DataError(f"{packed} is missing: write it with tracking/make_lmdb.py, or set DATA.STORAGE=files")
+    if kind == "lmdb" or (kind == "auto" and packed.exists()):
+        return LmdbStorage(packed)
+    return FileStorage(root)
+
+
+def pack(root: Path, names: Iterable[str], to: Path) -> None:
+    """Write files into an LMDB, those that are there already left out; committed every COMMIT_BYTES, so that an
+    interrupted packing loses little and goes on. Raises DataError for a file that cannot be read or a full disk.
+
+    names: relative to root; a progress bar may be wrapped around them.
+    """
+    source = FileStorage(root)
+    try:
+        with lmdb.open(str(to), map_size=2**43, writemap=False, meminit=False) as env:
+            transaction, waiting = env.begin(write=True), 0
+            for name in names:
+                if transaction.get(name.encode()) is None:
+                    data = source.read(name)
+                    transaction.put(name.encode(), data)
+                    waiting += len(data)
+                if waiting > COMMIT_BYTES:
+                    transaction.commit()
+                    transaction, waiting = env.begin(write=True), 0
+            transaction.put(COMPLETE, b"1")
+            transaction.commit()
+    except lmdb.Error as error:
+        raise DataError(f"{to}: cannot be written ({error})") from error

@@ -1,0 +1,38 @@
+"""TNL2K for training."""
+
+from lib.errors import DataError
+from lib.train.dataset.base import ListedFrames, SequenceInfo, has_area
+from lib.train.dataset.storage import Storage
+from lib.utils.jpeg import Decoder
+
+
+class Tnl2k(ListedFrames):
+    """Layout: <subset>/<sequence>/imgs/* (any names, in their order) and groundtruth.txt (x, y, w, h).
+
+    subset: the prefix of the folders; the official training set comes as TNL2K_train_subset, in one or several parts.
+    """
+
+    name = "TNL2K"
+
+    def __init__(self, storage: Storage, subset: str = "TNL2K_train_subset", decoder: Decoder | None = None):
+        super().__init__(storage, decoder)
+        parts = [part for part in storage.children() if part.startswith(subset)]
+        self.folders = [
+            f"{part}/{name}" for part in parts for name in storage.children(part) if not name.startswith(".")
+        ]
+        if not self.folders:
+            raise DataError(f"{storage.place('')}: no {subset}*/<sequence> there")
+
+    def __len__(self) -> int:
+        return len(self.folders)
+
+    def frame_folder(self, index: int) -> str:
+        return f"{self.folders[index]}/imgs"
+
+    def sequence_name(self, index: int) -> str:
+        return self.storage.place(self.folders[index])
+
+    def read_info(self, index: int) -> SequenceInfo:
+        boxes = self.read_boxes(f"{self.folders[index]}/groundtruth.txt")
+        valid = has_area(boxes)
+        return SequenceInfo(boxes, valid, valid)

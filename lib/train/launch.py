@@ -1,0 +1,27 @@
+"""Starts a training on several processes: torchrun, with its exit codes and signals passed through."""
+
+import sys
+
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+LOCAL = ("--standalone",)
+
+
+def launch(script: str, arguments: list[str], nproc_per_node: int, where: tuple[str, ...] = LOCAL) -> int:
+    """Run `script arguments` in nproc_per_node processes of this machine and return the exit code: 0, that of the
+    process that failed first, or 128 + the signal that ended the run (to which the processes have answered before).
+
+    where: torchrun's options that say which machines take part.
+    """
+    options = [*where, f"--nproc-per-node={nproc_per_node}", script, *arguments]
+    try:
+        torchrun.run(torchrun.parse_args(options))
+    except SignalException as stopped:
+        return 128 + int(stopped.sigval)
+    except ChildFailedError as failed:
+        rank, failure = failed.get_first_failure()
+        print(f"error: process {rank} of the training failed; what it says is above", file=sys.stderr)
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    return 0

@@ -1,0 +1,99 @@
+"""JPEG decoding: simplejpeg, jpeg4py or OpenCV behind one interface, at full size or at a reduced DCT scale.
+
+A reduction of d gives ceil(W / d) x ceil(H / d) pixels; pixel x of the reduced image covers [x * d, (x + 1) * d) of the
+full one, exactly, so that coordinates are only divided by d.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from lib.errors import ConfigError
+
+REDUCTIONS = (8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """decode(data, reduction, fast) -> (H, W, 3) uint8 RGB, ValueError for what is no JPEG.
+
+    fast: cheaper inverse DCT and colour upsampling, for training; without it the result is the exact one.
+    """
+
+    name: str
+    reductions: tuple[int, ...]
+    decode: Callable[[bytes, int, bool], np.ndarray]
+
+    def reduction_for(self, min_scale: float) -> int:
+        """The largest reduction that leaves at least min_scale (0 to 1) of the full resolution."""
+        return next((d for d in self.reductions if d * min_scale <= 1), 1)
+
+
+def find_decoder(name: str = "auto") -> Decoder:
+    """The decoder of this name; "auto": the first usable one of simplejpeg, jpeg4py, cv2, which is their order of
+    speed.
+
+    Raises ConfigError for one that is not known or does not work here.
+    """
+    if name == "auto":
+        return DECODERS["simplejpeg"]
+    if name not in DECODERS:
+        raise ConfigError(f"there is no JPEG decoder '{name}'; there are: auto, {', '.join(DECODERS)}")
+    reason = _unusable(name)
+    if reason:
+        raise ConfigError(f"the JPEG decoder {name} is not usable here ({reason}); take DATA.DECODER=auto")
+    return DECODERS[name]
+
+
+@cache
+def _unusable(name: str) -> str:
+    """Why a decoder cannot be used here, or ""."""
+    if find_spec(name) is None:
+        return f"the package {name} is not installed"
+    try:
+        DECODERS[name].decode(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), 1, False)
+    except OSError as error:  # jpeg4py loads the system's libturbojpeg at its first use
+        return str(error)
+    return ""
+
+
+def _simplejpeg(data: bytes, reduction: int, fast: bool) -> np.ndarray:
+    options = {}
+    if reduction > 1:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        options = {"min_height": -(-height // reduction), "min_width": -(-width // reduction)}
+    return simplejpeg.decode_jpeg(data, "RGB", fastdct=fast, fastupsample=fast, strict=False, **options)
+
+
+def _jpeg4py(data: bytes, _reduction: int, _fast: bool) -> np.ndarray:
+    import jpeg4py
+
+    try:
+        return jpeg4py.JPEG(np.frombuffer(data, np.uint8)).decode()
+    except jpeg4py.JPEGRuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _cv2(data: bytes, reduction: int, _fast: bool) -> np.ndarray:
+    flags = {
+        1: cv2.IMREAD_COLOR,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }[reduction]
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ValueError("OpenCV cannot decode it")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+DECODERS = {
+    "simplejpeg": Decoder("simplejpeg", REDUCTIONS, _simplejpeg),
+    "jpeg4py": Decoder("jpeg4py", (1,), _jpeg4py),
+    "cv2": Decoder("cv2", REDUCTIONS, _cv2),
+}
