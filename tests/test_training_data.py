@@ -41,8 +41,8 @@ class Numbered(BaseVideoDataset):
         boxes = np.tile([40.0, 40, 20, 20], (len(self.visible), 1))
         return SequenceInfo(boxes, np.ones(len(self.visible), bool), self.visible)
 
-    def frame(self, index, frame, min_scale=0.0):
-        return np.full((100, 100, 3), frame, np.uint8), 1.0
+    def frame(self, index, frame, most_reduced=1):
+        return np.full((100, 100, 3), frame, np.uint8), 1
 
     def sequence_name(self, index):
         return "numbered-0"
@@ -125,7 +125,7 @@ def test_data_sets_travel_to_worker_processes(dataset):
 
 def sample_of(processing, frame, box=(40.0, 40, 20, 20), seed=0):
     plans = processing.plan(np.random.default_rng(seed), [np.array(box)], [np.array(box)])
-    return processing(plans, [(frame, 1.0)], [(frame, 1.0)])
+    return processing(plans, [(frame, 1)], [(frame, 1)])
 
 
 def test_flip_moves_the_box_with_the_picture():

@@ -14,6 +14,8 @@ import numpy as np
 
 from lib.errors import TrackingError
 
+MOST_PADDED = 6  # sides of the image that a window may have to be cut out of the padded image
+
 
 @dataclass(frozen=True)
 class CropWindow:
@@ -28,6 +30,12 @@ class CropWindow:
     def scale(self) -> float:
         """Crop pixels an image pixel."""
         return self.size / self.side
+
+    def aligned(self, reduction: int) -> "CropWindow":
+        """The nearest window in whole pixels of an image that is reduced so much: off by at most half of such a pixel,
+        and thus of a crop pixel where the reduced image still feeds the crop."""
+        left, top, side = (round(value / reduction) * reduction for value in (self.left, self.top, self.side))
+        return CropWindow(left, top, max(side, reduction), self.size)
 
     def to_crop(self, boxes: np.ndarray) -> np.ndarray:
         """boxes (..., 4) xywh in image pixels -> xywh in fractions of the crop."""
@@ -52,18 +60,31 @@ def crop_window(box: Sequence[float], factor: float, size: int) -> CropWindow:
     return CropWindow(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side, size)
 
 
-def crop_image(image: np.ndarray, window: CropWindow, scale: float = 1.0) -> np.ndarray:
+def crop_image(image: np.ndarray, window: CropWindow, reduction: int = 1) -> np.ndarray:
     """The pixels of a window: image (H, W, 3) uint8 -> (size, size, 3) uint8, bilinear, zeros outside the image.
 
-    scale: pixels of `image` a pixel of the full image, in which the window is given.
+    reduction: pixels of the full image, in which the window is given, a pixel of `image`; it divides the window.
     """
-    step = scale * window.side / window.size
-    middle = 0.5 * step - 0.5  # cv2 counts pixel centres
-    to_image = np.array([[step, 0, scale * window.left + middle], [0, step, scale * window.top + middle]])
-    return cv2.warpAffine(
-        image,
-        to_image,
-        (window.size, window.size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
+    left, top, side = window.left // reduction, window.top // reduction, window.side // reduction
+    height, width = image.shape[:2]
+    if side > MOST_PADDED * max(height, width):
+        return _warp(image, left, top, side, window.size)
+    x1, y1, x2, y2 = (
+        min(max(at, 0), end) for at, end in zip((left, top, left + side, top + side), (width, height) * 2)
     )
+    patch = image[y1:y2, x1:x2]
+    if patch.shape[:2] != (side, side):
+        if not patch.size:
+            return np.zeros((window.size, window.size, 3), np.uint8)
+        rims = (y1 - top, top + side - y2, x1 - left, left + side - x2)
+        patch = cv2.copyMakeBorder(patch, *rims, cv2.BORDER_CONSTANT)
+    return cv2.resize(patch, (window.size, window.size), interpolation=cv2.INTER_LINEAR)
+
+
+def _warp(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
+    """The same without padding the image, for windows so large that the padding would not fit into memory."""
+    step = side / size
+    middle = 0.5 * step - 0.5  # cv2 counts pixel centres
+    to_image = np.array([[step, 0, left + middle], [0, step, top + middle]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, to_image, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)

@@ -21,29 +21,30 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def decode_image(
-    data: bytes, source: str, decoder: Decoder, *, min_scale: float = 0.0, fast: bool = True
-) -> tuple[np.ndarray, float]:
-    """The image in the bytes of a file, and its scale: (H, W, 3) uint8 RGB, full pixels * scale = its pixels.
+    data: bytes, source: str, decoder: Decoder, *, most_reduced: int = 1, fast: bool = True
+) -> tuple[np.ndarray, int]:
+    """The image in the bytes of a file, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its
+    pixels.
 
-    min_scale: a JPEG may be decoded smaller, down to this share of its resolution; 0 and any other format: full size.
-    source: named in errors. Raises DataError for a broken or truncated image.
+    most_reduced: how small it may be; only a JPEG is decoded smaller. source: named in errors. Raises DataError for a
+    broken or truncated image.
     """
     if data[:2] == b"\xff\xd8":
         if b"\xff\xd9" not in data[-4096:]:
             raise DataError(f"{source}: a truncated JPEG (its end is missing)")
-        reduction = decoder.reduction_for(min_scale) if min_scale else 1
+        reduction = decoder.reduction_for(most_reduced)
         try:
-            return decoder.decode(data, reduction, fast), 1 / reduction
+            return decoder.decode(data, reduction, fast), reduction
         except ValueError as error:
             raise DataError(f"{source}: not a readable JPEG ({error})") from error
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
         raise DataError(f"{source}: not a readable image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 1.0
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 1
 
 
 def write_jpeg(path: str | Path, image: np.ndarray, quality: int = 92) -> None:
-    """Write (H, W, 3) uint8 RGB as a JPEG file."""
-    data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorspace="RGB")
+    """Write (H, W, 3) uint8 RGB as a JPEG file, its colours halved (4:2:0) as cameras and the data sets have it."""
+    data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")
     Path(path).write_bytes(data)

@@ -15,7 +15,7 @@ import simplejpeg
 
 from lib.errors import ConfigError
 
-REDUCTIONS = (8, 4, 2, 1)
+REDUCTIONS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Decoder:
     reductions: tuple[int, ...]
     decode: Callable[[bytes, int, bool], np.ndarray]
 
-    def reduction_for(self, min_scale: float) -> int:
-        """The largest reduction that leaves at least min_scale (0 to 1) of the full resolution."""
-        return next((d for d in self.reductions if d * min_scale <= 1), 1)
+    def reduction_for(self, most: int) -> int:
+        """The largest reduction that it can do and that is not above `most`."""
+        return max((d for d in self.reductions if d <= most), default=1)
 
 
 def find_decoder(name: str = "auto") -> Decoder:

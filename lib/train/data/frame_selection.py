@@ -20,38 +20,39 @@ def choose_frames(
     if len(info.visible) < MIN_LENGTH or len(visible) <= 2 * (templates + searches):
         return None
     if mode == "causal":
-        return _causal(rng, visible, len(info.visible), max_gap, templates, searches)
+        return _causal(rng, visible, max_gap, templates, searches)
     further = {"trident": info.visible, "trident_pro": np.ones_like(info.visible), "stark": info.valid}[mode]
     return _trident(rng, visible, np.flatnonzero(further), max_gap, templates, searches)
 
 
 def _causal(
-    rng: np.random.Generator, visible: np.ndarray, length: int, max_gap: int, templates: int, searches: int
-) -> tuple[list[int], list[int]] | None:
-    first, last = visible[templates - 1], visible[-searches]  # leaves frames for the others on either side
-    base = int(rng.choice(visible[(visible >= first) & (visible < last)]))
-    earlier, later = visible[visible < base], visible[visible > base]
-    before = [int(f) for f in rng.choice(_within(earlier, base, max_gap), templates - 1)] if templates > 1 else []
-    after = rng.choice(_within(later, base, max_gap), searches)
-    return [base, *before], [int(frame) for frame in after]
+    rng: np.random.Generator, visible: np.ndarray, max_gap: int, templates: int, searches: int
+) -> tuple[list[int], list[int]]:
+    place = int(rng.integers(templates - 1, len(visible) - searches))  # leaves frames for the others on either side
+    base = int(visible[place])
+    before = _draw(rng, _within(visible[:place], base, max_gap), templates - 1)
+    return [base, *before], _draw(rng, _within(visible[place + 1 :], base, max_gap), searches)
 
 
 def _within(frames: np.ndarray, base: int, max_gap: int) -> np.ndarray:
     """Those of the frames, all on one side of base, within max_gap of it, or within 5, 10 ... more where there is
     none."""
     distance = np.abs(frames - base)
-    steps = max(0, -(-(int(distance.min()) - max_gap) // 5))
-    return frames[distance <= max_gap + 5 * steps]
+    nearest = int(distance.min()) if len(frames) else max_gap
+    return frames[distance <= max_gap + 5 * max(0, -(-(nearest - max_gap) // 5))]
 
 
 def _trident(
     rng: np.random.Generator, visible: np.ndarray, further: np.ndarray, max_gap: int, templates: int, searches: int
 ) -> tuple[list[int], list[int]] | None:
-    template = int(rng.choice(visible))
-    after = [int(frame) for frame in rng.choice(visible, searches)]
-    low, high = (after[0], after[0] + max_gap) if template >= after[0] else (after[0] - max_gap, after[0])
+    template, after = _draw(rng, visible, 1), _draw(rng, visible, searches)
+    low, high = (after[0], after[0] + max_gap) if template[0] >= after[0] else (after[0] - max_gap, after[0])
     near = further[(further >= low) & (further < high)]
     if templates > 1 and not len(near):
         return None
-    extra = [int(frame) for frame in rng.choice(near, templates - 1)] if templates > 1 else []
-    return [template, *extra], after
+    return [*template, *_draw(rng, near, templates - 1)], after
+
+
+def _draw(rng: np.random.Generator, frames: np.ndarray, count: int) -> list[int]:
+    """So many of the frames, each drawn from all of them."""
+    return frames[rng.integers(len(frames), size=count)].tolist() if count else []

@@ -1,6 +1,6 @@
 """Batches for the trainer."""
 
-import signal
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +60,4 @@ class BatchPreparation:
 def _start_worker(_worker: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    # The trainer's process answers these, saves, and ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgrp()  # Ctrl-C and torchrun's SIGTERM go to the trainer alone, which saves and then ends its workers

@@ -57,10 +57,10 @@ class PairProcessing:
     def __call__(
         self,
         plans: tuple[Sequence[CropPlan], Sequence[CropPlan]],
-        templates: Iterable[tuple[np.ndarray, float]],
-        searches: Iterable[tuple[np.ndarray, float]],
+        templates: Iterable[tuple[np.ndarray, int]],
+        searches: Iterable[tuple[np.ndarray, int]],
     ) -> dict[str, torch.Tensor]:
-        """templates, searches: the frame (H, W, 3) uint8 RGB and its scale for each plan.
+        """templates, searches: the frame (H, W, 3) uint8 RGB and its reduction for each plan.
 
         Returns template_images, search_images (N, S, S, 3) uint8 and template_anno, search_anno (N, 4) float32 xywh in
         fractions of the crop. Raises DataError for a window outside its frame.
@@ -80,21 +80,21 @@ class PairProcessing:
         return CropPlan(window, box, gray, flip, gain)
 
 
-def make_crop(plan: CropPlan, image: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, at `scale`."""
-    window = plan.window
-    height, width = (round(side / scale) for side in image.shape[:2])
+def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, reduced so much."""
+    window = plan.window.aligned(reduction)
+    height, width = (side * reduction for side in image.shape[:2])
     outside = window.left >= width or window.top >= height
     if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
         raise DataError(f"the crop around {plan.box.tolist()} lies outside its frame of {width} x {height} pixels")
-    crop, box = crop_image(image, window, scale), window.to_crop(plan.box)
+    crop, box = crop_image(image, window, reduction), window.to_crop(plan.box)
     if plan.gray:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if plan.flip:
-        crop = crop[:, ::-1]
+        crop = cv2.flip(crop, 1)
         box = np.array([1 - box[0] - box[2], *box[1:]])
     if plan.gain != 1:
-        crop = cv2.convertScaleAbs(np.ascontiguousarray(crop), alpha=plan.gain)
+        crop = cv2.convertScaleAbs(crop, alpha=plan.gain)
     return crop, box
 
 

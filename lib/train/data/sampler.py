@@ -42,7 +42,7 @@ class TrackingSampler(Dataset):
         seed: int,
     ):
         self.datasets = list(datasets)
-        self.ratios = np.asarray(ratios, float) / sum(ratios)
+        self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
         self.spec = spec
         self.processing = processing
         self.seed = seed
@@ -57,7 +57,7 @@ class TrackingSampler(Dataset):
         rng = np.random.default_rng([self.seed, index])
         first_cause = None
         for redraws in range(MAX_DRAWS):
-            dataset = self.datasets[rng.choice(len(self.datasets), p=self.ratios)]
+            dataset = self.datasets[min(self.shares.searchsorted(rng.random(), "right"), len(self.datasets) - 1)]
             try:
                 return {**self._draw(rng, dataset), "redraws": torch.tensor([redraws])}
             except DataError as error:
@@ -80,20 +80,18 @@ class TrackingSampler(Dataset):
                 f"{len(info.visible)})"
             )
         plans = self.processing.plan(rng, *([info.boxes[frame] for frame in kind] for kind in frames))
-        pictures: dict[int, tuple[np.ndarray, float]] = {}
-        for frame, scale in _needed_scales(frames, plans).items():
-            pictures[frame] = dataset.frame(sequence, frame, scale)
+        pictures: dict[int, tuple[np.ndarray, int]] = {}
+        for frame, reduction in _most_reduced(frames, plans).items():
+            pictures[frame] = dataset.frame(sequence, frame, reduction)
         return self.processing(plans, *([pictures[frame] for frame in kind] for kind in frames))
 
 
-def _needed_scales(
-    frames: tuple[list[int], list[int]], plans: tuple[list[CropPlan], list[CropPlan]]
-) -> dict[int, float]:
-    """The resolution that each frame has to be read at, so that no crop is enlarged more than in full resolution."""
-    scales: dict[int, float] = {}
+def _most_reduced(frames: tuple[list[int], list[int]], plans: tuple[list[CropPlan], list[CropPlan]]) -> dict[int, int]:
+    """How small each frame may be read, so that every crop of it still has at least its output resolution."""
+    most: dict[int, int] = {}
     for frame, plan in zip([*frames[0], *frames[1]], [*plans[0], *plans[1]]):
-        scales[frame] = max(scales.get(frame, 0.0), min(plan.window.scale, 1.0))
-    return scales
+        most[frame] = min(most.get(frame, plan.window.side), max(1, plan.window.side // plan.window.size))
+    return most
 
 
 class EpochSampler(Sampler[int]):

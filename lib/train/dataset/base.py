@@ -52,10 +52,10 @@ class BaseVideoDataset(ABC):
         """Annotation of a sequence, from its files."""
 
     @abstractmethod
-    def frame(self, index: int, frame: int, min_scale: float = 0.0) -> tuple[np.ndarray, float]:
-        """A frame of a sequence and its scale: (H, W, 3) uint8 RGB, full pixels * scale = its pixels.
+    def frame(self, index: int, frame: int, most_reduced: int = 1) -> tuple[np.ndarray, int]:
+        """A frame of a sequence, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its pixels.
 
-        min_scale: it may be read smaller, down to this share of its resolution; 0: full size.
+        most_reduced: how small it may be.
         """
 
     @abstractmethod
@@ -80,11 +80,9 @@ class StoredDataset(BaseVideoDataset):
         folder = self.frame_file(index, 0).rpartition("/")[0]
         return sum(is_image(name) for name in self.storage.children(folder))
 
-    def frame(self, index: int, frame: int, min_scale: float = 0.0) -> tuple[np.ndarray, float]:
+    def frame(self, index: int, frame: int, most_reduced: int = 1) -> tuple[np.ndarray, int]:
         file = self.frame_file(index, frame)
-        return decode_image(
-            self.storage.read(file), self.storage.place(file), self.decoder, min_scale=min_scale, fast=min_scale > 0
-        )
+        return decode_image(self.storage.read(file), self.storage.place(file), self.decoder, most_reduced=most_reduced)
 
     def check(self, index: int) -> int:
         """The number of frames of a sequence whose annotation and frames fit. Raises DataError where they do not."""

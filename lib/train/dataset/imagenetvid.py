@@ -66,7 +66,9 @@ class ImagenetVid(StoredDataset):
     def _build_index(self) -> dict[str, np.ndarray]:
         """The tracks as arrays: snippet, first frame, place of their frames in boxes (frames, 4) and seen (frames,)."""
         snippet, first, start, boxes, seen = [], [], [0], [], []
-        for number, name in enumerate(tqdm(self.snippets, desc="VID: reading annotations, once", unit="snippet")):
+        for number, name in enumerate(
+            tqdm(self.snippets, desc="VID: reading annotations, once", unit="snippet", disable=None)
+        ):
             for track in self._tracks(name).values():
                 frames = np.array(sorted(track))
                 span = frames - frames[0]

@@ -100,7 +100,7 @@ class DataAccess:
         if root is None:
             return source.open(None, None, None)
         if not root.exists() and not lmdb_path(root).exists():
-            raise DataError(f"expected {root} with {source.layout}")
+            raise DataError(f"{root} is missing")
         return source.open(open_storage(root, self.storage), find_decoder(self.decoder), self.paths.save_dir / "cache")
 
 
@@ -124,14 +124,14 @@ class DatasetReport:
 
     def __str__(self) -> str:
         if self.missing:
-            return f"{self.name}: missing or not usable: {self.missing}"
+            return f"{self.name}: {self.missing}; expected in {self.root}: {find_source(self.name).layout}"
         if self.root is None:
             return f"{self.name}: {self.sequences:,} sequences, made on the way"
         of = f" in {self.checked:,} of {self.sequences:,} sequences" if self.checked < self.sequences else ""
         text = f"{self.name}: {self.root}: {self.sequences:,} sequences, {self.frames:,} frames{of}"
         text += f" ({self.note})" if self.note else ""
         if self.broken:
-            text += f"; {len(self.broken)} broken, the first: {self.broken[0]}"
+            text += f"; {len(self.broken)} cannot be used, the first: {self.broken[0]}"
         return text
 
 
@@ -150,7 +150,7 @@ def check_dataset(name: str, access: DataAccess, most: int | None = None) -> Dat
     count = len(dataset)
     chosen = np.unique(np.linspace(0, count - 1, min(count, most or count)).round().astype(int))
     frames, broken = 0, []
-    for index in tqdm(chosen, desc=name, unit="sequence", leave=False):
+    for index in tqdm(chosen, desc=name, unit="sequence", leave=False, disable=None):
         try:
             frames += dataset.check(int(index))
         except DataError as error:

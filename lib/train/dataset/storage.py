@@ -68,23 +68,15 @@ class FileStorage(Storage):
 
 
 class LmdbStorage(Storage):
-    """The files of a data set as the values of an LMDB that tracking/make_lmdb.py has written.
-
-    Every process opens it for itself, as LMDB demands.
-    """
+    """The files of a data set as the values of an LMDB that tracking/make_lmdb.py has written."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
-        self._env: lmdb.Environment | None = None
-        self._pid = 0
         if self._get(COMPLETE) is None:
             raise DataError(
                 f"{self.root}: this LMDB is not complete. Run tracking/make_lmdb.py again, which goes on where it "
                 "stopped"
             )
-
-    def __getstate__(self) -> dict:
-        return {"root": self.root, "_env": None, "_pid": 0}
 
     def read(self, name: str) -> bytes:
         value = self._get(name.encode())
@@ -95,7 +87,7 @@ class LmdbStorage(Storage):
     def children(self, folder: str = "") -> list[str]:
         prefix = f"{folder}/".encode() if folder else b""
         names = []
-        with self._environment().begin() as transaction, transaction.cursor() as cursor:
+        with _environment(str(self.root)).begin() as transaction, transaction.cursor() as cursor:
             here = cursor.set_range(prefix or b"\x01")
             while here and cursor.key().startswith(prefix):
                 name = cursor.key()[len(prefix) :].split(b"/", 1)[0]
@@ -109,19 +101,28 @@ class LmdbStorage(Storage):
 
     def _get(self, key: bytes) -> bytes | None:
         try:
-            with self._environment().begin() as transaction:
+            with _environment(str(self.root)).begin() as transaction:
                 return transaction.get(key)
         except lmdb.Error as error:
             raise DataError(f"{self.root}: not a readable LMDB ({error})") from error
 
-    def _environment(self) -> lmdb.Environment:
-        if self._env is None or self._pid != os.getpid():
-            try:
-                self._env = lmdb.open(str(self.root), readonly=True, lock=False, readahead=False, create=False)
-            except lmdb.Error as error:
-                raise DataError(f"{self.root}: not a readable LMDB ({error})") from error
-            self._pid = os.getpid()
-        return self._env
+
+_OPEN: dict[str, lmdb.Environment] = {}
+
+
+def _environment(root: str) -> lmdb.Environment:
+    """An LMDB, opened once in a process for all who read it."""
+    if root not in _OPEN:
+        _OPEN[root] = lmdb.open(root, readonly=True, lock=False, readahead=False, create=False)
+    return _OPEN[root]
+
+
+def _close_environments() -> None:
+    while _OPEN:
+        _OPEN.popitem()[1].close()
+
+
+os.register_at_fork(before=_close_environments)  # an LMDB must not be taken through a fork; both sides open it again
 
 
 def lmdb_path(root: Path) -> Path:

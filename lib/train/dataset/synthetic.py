@@ -25,8 +25,8 @@ class Synthetic(BaseVideoDataset):
         valid = ~truth.absent
         return SequenceInfo(truth.boxes, valid, valid & (truth.visibility > 0.2))
 
-    def frame(self, index: int, frame: int, min_scale: float = 0.0) -> tuple[np.ndarray, float]:
-        return self._scene(index).frame(frame), 1.0
+    def frame(self, index: int, frame: int, most_reduced: int = 1) -> tuple[np.ndarray, int]:
+        return self._scene(index).frame(frame), 1
 
     def sequence_name(self, index: int) -> str:
         return f"{self.name}, seed {self.first_seed + index}"

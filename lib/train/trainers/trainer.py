@@ -179,9 +179,11 @@ class Trainer:
         steps = len(self.train_loader) // accumulation
         watch = Stopwatch()
         with self._bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps) as bar:
-            batches = self._batches(self.train_loader)
+            batches = self._batches(self.train_loader, stop)
             for number in range(1, steps + 1):
                 step_batches = list(islice(batches, accumulation))
+                if len(step_batches) < accumulation:
+                    return False  # told to stop, and so were the loader's workers
                 watch.got_data()
                 pairs = 0
                 for status, size in self._train_step(step_batches):
@@ -237,8 +239,9 @@ class Trainer:
         """The context of a backward pass: several processes average their gradients in the last of a step alone."""
         return nullcontext() if now or self.processes.world_size == 1 else self.train_net.no_sync()
 
-    def _batches(self, loader: DataLoader) -> Iterator[Batch]:
-        """The batches of a loader; an error in place of a batch is raised here."""
+    def _batches(self, loader: DataLoader, stop: StopSignals) -> Iterator[Batch]:
+        """The batches of a loader; an error in place of a batch is raised here. They end early where a signal to stop
+        has ended the loader's workers as well."""
         try:
             for batch in loader:
                 if isinstance(batch, Exception):
@@ -247,6 +250,8 @@ class Trainer:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
+            if stop.received is not None and self.processes.world_size == 1:
+                return
             raise DataError(
                 f"a loader's worker process died or gave nothing for {loader.timeout:.0f} s ({error}). Too little "
                 "memory: lower TRAIN.NUM_WORKER; a full /dev/shm: enlarge it; storage that does not answer: see "
@@ -274,16 +279,18 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, stop: StopSignals) -> dict[str, float] | None:
         """Mean figures of the tested network over all processes; the same pairs every time. None: told to stop."""
-        statistics = Statistics()
+        statistics, number = Statistics(), 0
         self.actor.net = self.tested_network()
         self.actor.eval()
         try:
             with self._bar("validation", len(self.val_loader)) as bar:
-                for number, batch in enumerate(self._batches(self.val_loader), start=1):
+                for number, batch in enumerate(self._batches(self.val_loader, stop), start=1):
                     statistics.add(self._forward(batch)[1], batch["search_images"].shape[1])
                     bar.update()
                     if self._told_to_stop(stop, number):
                         return None
+            if number < len(self.val_loader):
+                return None
         finally:
             self.actor.net = self.train_net
         return self._means(statistics)

@@ -1,0 +1,49 @@
+"""Which training data sets are there, how much is in them, and what is wrong: python tracking/check_data.py [--config
+NAME]
+
+With --config the exit code is 1 if a data set that this config needs is not usable.
+"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+
+from lib.config.loader import load_config
+from lib.train.base_functions import dataset_names
+from lib.train.dataset.sources import SOURCES, DataAccess, DatasetReport, check_dataset
+from lib.utils.cli import add_override_argument, add_path_arguments, run_command
+from lib.utils.local_paths import local_paths
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", default="sdtrack")
+    parser.add_argument("--config", help="look at what this config needs alone")
+    parser.add_argument("--dataset_name", nargs="+", help="look at these alone, such as LASOT or folder:PATH")
+    parser.add_argument("--sequences", type=int, metavar="N", help="look at N sequences of each, else at all")
+    add_override_argument(parser)
+    add_path_arguments(parser)
+    args = parser.parse_args()
+    names, access = args.dataset_name or list(SOURCES), DataAccess(local_paths(args.data_dir, args.save_dir))
+    if args.config:
+        cfg = load_config(args.script, args.config, args.overrides)
+        names, access = dataset_names(cfg), DataAccess(access.paths, cfg.DATA.STORAGE, cfg.DATA.DECODER)
+    reports = []
+    for name in names:
+        reports.append(check_dataset(name, access, args.sequences))
+        print(as_text(reports[-1]), flush=True)
+    unusable = [report.name for report in reports if not report.usable]
+    if args.config or args.dataset_name:
+        print(f"not usable: {', '.join(unusable)}" if unusable else "all usable")
+        return 1 if unusable else 0
+    return 0
+
+
+def as_text(report: DatasetReport) -> str:
+    """A report: state, place and contents, what is wrong first, what is expected there."""
+    state = "ok" if report.usable else "MISSING" if report.missing else "BROKEN"
+    return "\n".join([f"{state:<8}{report}", *(f"        {error}" for error in report.broken[1:5])])
+
+
+if __name__ == "__main__":
+    run_command(main)
