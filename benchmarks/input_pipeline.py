@@ -2,8 +2,9 @@
 
 Plain: OpenCV decodes whole frames, grayscale and flip run on them, then crop, resize and normalisation, in float32 from
 there on. Both feed a DataLoader of one worker from the same files: 128 px templates, 256 px searches, targets of 100 to
-500 px. Ours are normalised in the trainer's process, which is counted, too. Then two workers against one ("raw": batches
-as they leave the loader, for a GPU to normalise), LMDB against files, and the memory of a worker on 10,000 sequences.
+500 px. Ours are normalised in the trainer's process, which is counted, too. Then two workers against one ("raw":
+batches as they leave the loader, for a GPU to normalise), LMDB against files, and the memory of a worker on 10,000
+sequences.
 """
 
 from _common import interleaved, report

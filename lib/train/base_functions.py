@@ -39,22 +39,23 @@ def build_loaders(cfg, paths: LocalPaths, rank: int = 0, world_size: int = 1) ->
     augmented = PairProcessing(**crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS)
     spec = SamplingSpec(data.SAMPLER_MODE, data.MAX_SAMPLE_INTERVAL, data.TEMPLATE.NUMBER, data.SEARCH.NUMBER)
     loaders = []
-    for split, processing, seed in (
-        (data.TRAIN, augmented, train.SEED),
-        (data.VAL, PairProcessing(**crops), train.SEED + 1),
+    for name, processing, seed in (
+        ("TRAIN", augmented, train.SEED),
+        ("VAL", PairProcessing(**crops), train.SEED + 1),
     ):
+        split = data[name]
         if not split.DATASETS_NAME:
             loaders.append(None)
             continue
-        step_size = train.BATCH_SIZE * (train.ACCUMULATION if split is data.TRAIN else 1)
+        step_size = train.BATCH_SIZE * (train.ACCUMULATION if name == "TRAIN" else 1)
         if split.SAMPLE_PER_EPOCH < step_size * world_size:
             raise ConfigError(
-                f"SAMPLE_PER_EPOCH {split.SAMPLE_PER_EPOCH} is less than one step of {step_size * world_size} samples "
-                f"(TRAIN.BATCH_SIZE {train.BATCH_SIZE}, TRAIN.ACCUMULATION {train.ACCUMULATION}, {world_size} "
-                "processes): no step would be made"
+                f"DATA.{name}.SAMPLE_PER_EPOCH: {split.SAMPLE_PER_EPOCH} is less than one step of "
+                f"{step_size * world_size} samples (TRAIN.BATCH_SIZE {train.BATCH_SIZE}, TRAIN.ACCUMULATION "
+                f"{train.ACCUMULATION}, {world_size} processes): no step would be made"
             )
         source = TrackingSampler(
-            datasets=[access.open(name) for name in split.DATASETS_NAME],
+            datasets=[access.open(dataset) for dataset in split.DATASETS_NAME],
             ratios=split.DATASETS_RATIO,
             spec=spec,
             processing=processing,
