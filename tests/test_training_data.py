@@ -9,7 +9,7 @@ from lib.errors import DataError
 from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
-from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
+from lib.train.dataset.base import KEPT_INFOS, BaseVideoDataset, SequenceInfo
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.folder import Folder
 from lib.train.dataset.got10k import Got10k
@@ -21,6 +21,7 @@ from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.image import read_image, write_jpeg
 from lib.utils.normalize import normalize
+from lib.utils.synthetic.writer import write_got10k
 
 PLAIN = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 3.0, 0.25))
 
@@ -75,6 +76,30 @@ def test_causal_pairs_are_visible_ordered_and_within_the_gap():
     assert (gaps > 0).all()
     assert gaps.max() <= 15  # ten, and five more where the ten hold nothing visible
     assert not np.isin(pairs, np.arange(20, 30)).any()
+
+
+def test_trident_frames_are_anywhere_and_further_templates_near_the_search_frame():
+    visible = np.ones(60, bool)
+    visible[20:30] = False
+    rows = drawn_frames(sampler(Numbered(visible), max_gap=6, mode="trident", templates=2), 200)
+    template, further, search = rows.T
+    assert (template > search).any()
+    assert (template < search).any()
+    assert not np.isin(rows, np.arange(20, 30)).any()
+    gap = np.where(template >= search, further - search, search - further)
+    assert gap.min() >= 0
+    assert gap.max() <= 6
+    anything = drawn_frames(sampler(Numbered(visible), max_gap=6, mode="trident_pro", templates=2), 200)
+    assert np.isin(anything[:, 1], np.arange(20, 30)).any()
+    assert not np.isin(anything[:, [0, 2]], np.arange(20, 30)).any()
+
+
+def test_causal_templates_come_before_the_searches():
+    rows = drawn_frames(sampler(Numbered([True] * 60), max_gap=10, templates=2, searches=2), 150)
+    base, earlier, *later = rows.T
+    assert ((base - earlier >= 1) & (base - earlier <= 10)).all()
+    for search in later:
+        assert ((search - base >= 1) & (search - base <= 10)).all()
 
 
 def test_a_sample_depends_on_the_seed_and_its_index_alone():
@@ -212,6 +237,119 @@ def test_coco_leaves_crowds_out(tmp_path):
     (tmp_path / "annotations" / "instances_train2017.json").write_text('{"images": [')
     with pytest.raises(DataError, match="not readable as COCO"):
         CocoSeq(FileStorage(tmp_path))
+
+
+def test_tracking_net_knows_its_classes(tmp_path):
+    for video in ("Nf1aqv5Fg5o_0", "mine_0"):
+        write_frames(tmp_path / "TRAIN_0" / "frames" / video, 1, first=0, digits=1)
+        (tmp_path / "TRAIN_0" / "anno").mkdir(exist_ok=True)
+        (tmp_path / "TRAIN_0" / "anno" / f"{video}.txt").write_text("1,2,3,4\n")
+    dataset = TrackingNet(FileStorage(tmp_path))
+    assert dataset.class_name(0) == "airplane"
+    with pytest.raises(DataError, match=r"mine_0\.txt: the class map does not name"):
+        dataset.class_name(1)
+    (tmp_path / "trackingnet_classmap.txt").write_text("mine_0\tbird\n")
+    assert TrackingNet(FileStorage(tmp_path)).class_name(1) == "bird"
+
+
+def test_imagenet_vid_makes_a_sequence_of_each_track(tmp_path):
+    annotations, frames = tmp_path / "Annotations/VID/train/part/snippet", tmp_path / "Data/VID/train/part/snippet"
+    annotations.mkdir(parents=True)
+    frames.mkdir(parents=True)
+    item = (
+        "<object><trackid>{}</trackid><name>n1</name><bndbox><xmax>{}</xmax><xmin>10</xmin><ymax>40</ymax>"
+        "<ymin>5</ymin></bndbox><occluded>{}</occluded></object>"
+    )
+    for frame in range(6):
+        objects = item.format(0, 30 + frame, int(frame == 2)) if frame != 4 else ""
+        objects += item.format(1, 20, 0) if frame >= 3 else ""
+        (annotations / f"{frame:06d}.xml").write_text(f"<annotation>{objects}</annotation>")
+        write_jpeg(frames / f"{frame:06d}.JPEG", np.full((40, 60, 3), 40 * frame, np.uint8))
+    index = tmp_path / "kept" / "index.npz"
+    for _ in range(2):  # built, then read
+        dataset = ImagenetVid(FileStorage(tmp_path), index)
+        assert len(dataset) == 2
+        info = dataset.sequence_info(0)
+        assert info.boxes[1].tolist() == [10, 5, 21, 35]
+        assert info.valid.tolist() == [True, True, True, True, False, True]
+        assert info.visible.tolist() == [True, True, False, True, False, True]
+        assert dataset.sequence_info(1).valid.tolist() == [True] * 3
+        assert abs(dataset.frame(1, 0)[0].mean() - 120) < 2
+        assert dataset.check(1) == 3
+    (annotations / "000000.xml").write_text("<annotation>")
+    index.unlink()
+    with pytest.raises(DataError, match=r"000000\.xml: not readable as VID"):
+        ImagenetVid(FileStorage(tmp_path), index)
+    index.write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"index\.npz: not readable .*remove it"):
+        ImagenetVid(FileStorage(tmp_path), index)
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "frames", "truth"),
+    [(Folder, "a", "img", "groundtruth_rect.txt"), (Tnl2k, "TNL2K_train_subset_p1/a", "imgs", "groundtruth.txt")],
+)
+def test_frames_of_any_name_are_taken_in_their_order(tmp_path, kind, folder, frames, truth):
+    place = tmp_path / folder
+    write_frames(place / frames, 3, first=8, digits=4)
+    (place / frames / "notes.txt").write_text("no image")
+    (place / truth).write_text("1,2,3,4\n0,0,0,0\n5,6,7,8\n")
+    dataset = kind(FileStorage(tmp_path))
+    assert dataset.sequence_info(0).visible.tolist() == [True, False, True]
+    assert [round(dataset.frame(0, number)[0].mean()) for number in range(3)] == pytest.approx([8, 9, 10], abs=1)
+    assert dataset.check(0) == 3
+    (place / truth).write_text("1,2,3,4\n5,6,7,8\n")
+    with pytest.raises(DataError, match="2 boxes for 3 frames"):
+        kind(FileStorage(tmp_path)).check(0)
+    (place / truth).write_text("1,2,3,4\n" * 4)
+    with pytest.raises(DataError, match="3 frames, but frame 4 has a box"):
+        kind(FileStorage(tmp_path)).frame(0, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,2,-3,4", r"groundtruth\.txt, line 2: \[1.0, 2.0, -3.0, 4.0\] is not a box"),
+        ("inf,2,3,4", "line 2"),
+        ("nan,nan,nan,nan", "line 2.*zero width and height"),
+    ],
+)
+def test_boxes_that_are_none_are_named(tmp_path, line, message):
+    folder = tmp_path / "airplane" / "airplane-10"
+    write_frames(folder / "img", 3)
+    (folder / "groundtruth.txt").write_text(f"1,2,3,4\n{line}\n1,2,3,4\n")
+    for name in ("full_occlusion.txt", "out_of_view.txt"):
+        (folder / name).write_text("0,0,0")
+    with pytest.raises(DataError, match=message):
+        Lasot(FileStorage(tmp_path)).sequence_info(0)
+
+
+def test_ones_own_sequences_may_say_absent_with_nan(tmp_path):
+    write_frames(tmp_path / "a" / "img", 2)
+    (tmp_path / "a" / "groundtruth.txt").write_text("1,2,3,4\nnan,nan,nan,nan\n")
+    assert Folder(FileStorage(tmp_path)).sequence_info(0).valid.tolist() == [True, False]
+
+
+def test_got10k_labels_fit_the_boxes(tmp_path):
+    write_got10k(tmp_path, "train", range(1), 22)
+    dataset = Got10k(FileStorage(tmp_path), "train_full")
+    assert dataset.check(0) == 22
+    assert set(dataset.label(0, "cut", 22)) <= {0, 1}
+    label = tmp_path / "train" / "GOT-10k_Train_000001" / "cut_by_image.label"
+    label.write_text("0\n" * 21)
+    with pytest.raises(DataError, match=r"cut_by_image\.label: 21 lines, but groundtruth\.txt has 22"):
+        dataset.check(0)
+
+
+def test_annotations_that_are_kept_do_not_grow_without_end():
+    class Many(Numbered):
+        def __len__(self):
+            return 1000
+
+    dataset = Many([True] * 30)
+    for index in range(1000):
+        dataset.sequence_info(index)
+    assert len(dataset._infos) == KEPT_INFOS
 
 
 @pytest.mark.parametrize(

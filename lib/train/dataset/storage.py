@@ -148,6 +148,7 @@ def pack(root: Path, names: Iterable[str], to: Path) -> None:
     names: relative to root; a progress bar may be wrapped around them.
     """
     source = FileStorage(root)
+    _close_environments()
     try:
         with lmdb.open(str(to), map_size=2**43, writemap=False, meminit=False) as env:
             transaction, waiting = env.begin(write=True), 0
