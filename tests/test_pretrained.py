@@ -2,20 +2,20 @@
 
 import argparse
 import json
+import subprocess
+import sys
+from collections import OrderedDict
 
 import pytest
 import torch
-from doubles import (
-    REFERENCE,
-    needs_reference,
-    tiny_config,
-)
+from doubles import PROJECT, REFERENCE, TINY, needs_reference, tiny_config
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 
 from lib.config.loader import load_config
 from lib.errors import CheckpointError
 from lib.models.sdtrack import build_sdtrack
 from lib.models.sdtrack.checkpoint import convert_backbone, load_pretrained, resample_position
+from lib.utils.checkpoint import read_foreign_checkpoint
 
 SMALL = (
     "MODEL.BACKBONE.STEM=patch",
@@ -105,3 +105,74 @@ def test_public_key_lists_fill_the_vit_b_backbone(file, kind, part):
     own = backbone.state_dict()
     assert set(converted) == set(own)
     assert all(converted[key].shape == own[key].shape for key in own)
+
+
+def convert(*arguments):
+    command = [sys.executable, "tracking/convert_checkpoint.py", *map(str, arguments), "--config", "demo"]
+    options = ["--set", *TINY, *SMALL]
+    return subprocess.run([*command, *options], cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+class Settings:
+    """Stands for an object of OSTrack's own program."""
+
+    def __init__(self):
+        self.device = torch.device("cpu")
+        self.stats = OrderedDict(Loss=[1.0])
+
+
+def ostrack_file(path, legacy=False):
+    """A file as OSTrack writes it: weights beside objects of its own classes."""
+    net = network()
+    state = {f"backbone.{key}": value for key, value in net.backbone.state_dict().items()}
+    state |= {"backbone.cls_token": torch.zeros(1, 1, 32), "backbone.pos_embed": torch.zeros(1, 10, 32)}
+    state |= {"box_head.conv1_ctr.0.weight": torch.zeros(3)}
+    content = {"epoch": 300, "net": state, "settings": Settings(), "stats": {"Loss": Settings()}, "constructor": None}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return net
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_with_foreign_objects_is_converted_and_then_trains(tmp_path, legacy):
+    theirs = ostrack_file(tmp_path / "ostrack.pth.tar", legacy)
+    with pytest.raises(CheckpointError, match=r"refused.*convert_checkpoint"):
+        load_pretrained(network(), "ostrack.pth.tar", "ostrack", tmp_path)
+    answer = convert(tmp_path / "ostrack.pth.tar", "--kind", "ostrack", "--to", tmp_path / "clean.pth")
+    assert answer.returncode == 0, answer.stderr
+    assert "test_pretrained.Settings" in answer.stdout
+    net = network()
+    load_pretrained(net, "clean.pth", "ostrack", tmp_path)
+    for key, value in theirs.backbone.state_dict().items():
+        assert torch.equal(net.backbone.state_dict()[key], value)
+
+
+def test_check_says_whether_weights_fit(tmp_path):
+    _, state = timm_state()
+    torch.save(state, tmp_path / "vit.pth")
+    answer = convert(tmp_path / "vit.pth", "--check", "--kind", "timm")
+    assert answer.returncode == 0, answer.stderr
+    assert "30 of 30 weights" in answer.stdout
+    answer = convert(tmp_path / "vit.pth", "--kind", "ostrack")
+    assert answer.returncode == 1
+    assert "keys do not fit" in answer.stderr
+    (tmp_path / "half.pth").write_bytes((tmp_path / "vit.pth").read_bytes()[:3000])
+    for name, message in (("half.pth", "truncated or not a checkpoint"), ("gone.pth", "cannot be read")):
+        answer = convert(tmp_path / name)
+        assert (answer.returncode, message in answer.stderr, "Traceback" in answer.stderr) == (1, True, False)
+
+
+def test_code_in_a_foreign_file_is_never_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "harm"), "w"))
+
+    _, state = timm_state()
+    torch.save({"net": state, "extra": Bomb()}, tmp_path / "bomb.pth")
+    content, left_out = read_foreign_checkpoint(tmp_path / "bomb.pth")
+    assert left_out in (["io.open"], ["_io.open"])
+    assert torch.equal(content["net"]["norm.weight"], state["norm.weight"])
+    assert not (tmp_path / "harm").exists()
+    torch.save(Bomb(), tmp_path / "bomb.pth")
+    with pytest.raises(CheckpointError, match="expected a dictionary"):
+        read_foreign_checkpoint(tmp_path / "bomb.pth")
+    assert not (tmp_path / "harm").exists()

@@ -3,6 +3,7 @@
 import argparse
 import pickle
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -19,7 +20,9 @@ def read_checkpoint(path: str | Path) -> dict:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({error})"
+            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint "
+            f"({str(error).splitlines()[0]}). tracking/convert_checkpoint.py can copy the tensors of such a file "
+            "without running what is in it"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
@@ -31,3 +34,61 @@ def read_checkpoint(path: str | Path) -> dict:
 def pretrained_file(file: str, pretrained_dir: Path) -> Path:
     """Where MODEL.PRETRAIN_FILE is looked for."""
     return Path(pretrained_dir) / Path(file).expanduser()
+
+
+def read_foreign_checkpoint(path: str | Path) -> tuple[dict, list[str]]:
+    """The contents of a checkpoint that was saved with objects of its own program, such as OSTrack's, and the names of
+    what was left out: every object that is neither a tensor nor a plain container becomes an empty placeholder. Nothing
+    of the file is imported or run.
+    """
+    left_out: set[str] = set()
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str):
+            if (module, name) in HARMLESS:
+                return super().find_class(module, name)
+            left_out.add(f"{module}.{name}")
+            return type(name, (_Placeholder,), {})
+
+    tools = ModuleType("placeholders")  # what torch.load takes for the module pickle
+    tools.Unpickler, tools.load = Unpickler, lambda file, **options: Unpickler(file, **options).load()
+    try:
+        content = torch.load(path, map_location="cpu", pickle_module=tools, weights_only=False)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
+    return content, sorted(left_out)
+
+
+HARMLESS = {
+    ("collections", "OrderedDict"),
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch", "Size"),
+}
+
+
+class _Placeholder:
+    """Takes in whatever a pickle says about an object, and keeps none of it."""
+
+    def __new__(cls, *_args, **_options):
+        return super().__new__(cls)
+
+    def __init__(self, *_args, **_options):
+        pass
+
+    def __setstate__(self, _state):
+        pass
+
+    def __setitem__(self, _key, _value):
+        pass
+
+    def append(self, _item):
+        """Nothing."""
+
+    def extend(self, _items):
+        """Nothing."""

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from lib.errors import CheckpointError
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
 
+MAY_BE_NEW = ("template_embed",)  # weights of ours that no foreign backbone has
+
 
 def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load a state dict strictly. Raises CheckpointError that names the keys or shapes that do not fit."""
@@ -41,21 +43,43 @@ def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Pa
             "--set MODEL.PRETRAIN_FILE=none"
         )
     content = read_checkpoint(path)
-    state = next((content[key] for key in ("net", "model", "module", "state_dict") if key in content), content)
     if kind == "sdtrack":
+        state = network_state(content)
         load_network(network, state, str(path))
         print(f"{path}: loaded all {len(state)} weights of the network")
         return
-    backbone = network.backbone
-    converted = convert_backbone(state, kind, backbone)
-    missing, unexpected = backbone.load_state_dict(_fitting(converted, backbone, path), strict=False)
-    problem = [key for key in missing if key != "template_embed"] + list(unexpected)
+    state = fit_backbone(network_state(content), kind, network.backbone, str(path))
+    network.backbone.load_state_dict(state, strict=False)
+    new = len(network.backbone.state_dict()) - len(state)
+    print(f"{path}: loaded {len(state)} of {len(state) + new} backbone weights, new: {new}")
+
+
+def network_state(content: dict) -> dict[str, Tensor]:
+    """The weights of a file's contents, which lie under net, model, module or state_dict, or are all of it."""
+    return next((content[key] for key in ("net", "model", "module", "state_dict") if key in content), content)
+
+
+def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, source: str) -> dict[str, Tensor]:
+    """convert_backbone, checked strictly: all keys and shapes of the backbone and none besides, MAY_BE_NEW aside.
+
+    Raises CheckpointError that names what does not fit.
+    """
+    converted, own = convert_backbone(state, kind, backbone), backbone.state_dict()
+    wrong = [key for key in converted if key in own and own[key].shape != converted[key].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{source}: {len(wrong)} weights have another shape, such as {wrong[0]}: "
+            f"{tuple(converted[wrong[0]].shape)} in the file, {tuple(own[wrong[0]].shape)} in the network. Do "
+            "MODEL.BACKBONE's sizes fit this file?"
+        )
+    problem = [key for key in own if key not in converted and key not in MAY_BE_NEW]
+    problem += [key for key in converted if key not in own]
     if problem:
         raise CheckpointError(
-            f"{path}: {len(problem)} keys do not fit ({', '.join(problem[:5])} ...). "
+            f"{source}: {len(problem)} keys do not fit ({', '.join(problem[:5])} ...). "
             f"Is MODEL.BACKBONE.PRETRAIN_TYPE ({kind}) right for this file?"
         )
-    print(f"{path}: loaded {len(converted)} of {len(backbone.state_dict())} backbone weights, new: {len(missing)}")
+    return converted
 
 
 def convert_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module) -> dict[str, Tensor]:
@@ -108,14 +132,3 @@ def resample_position(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _block(key: str) -> int:
     return int(key.split(".")[1])
-
-
-def _fitting(state: dict[str, Tensor], backbone: nn.Module, path: Path) -> dict[str, Tensor]:
-    own = backbone.state_dict()
-    wrong = [key for key in state if key in own and own[key].shape != state[key].shape]
-    if wrong:
-        raise CheckpointError(
-            f"{path}: {len(wrong)} weights have another shape, such as {wrong[0]}: {tuple(state[wrong[0]].shape)} "
-            f"in the file, {tuple(own[wrong[0]].shape)} in the network. Do MODEL.BACKBONE's sizes fit this file?"
-        )
-    return state

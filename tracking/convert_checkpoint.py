@@ -1,0 +1,67 @@
+"""Do these weights fit, and copy them: python tracking/convert_checkpoint.py FILE --config vitb_300 [--kind mae]
+[--to OUT]
+
+Opens a file of pretrained weights (CAE, MAE, timm, OSTrack, or our own) without running code from it, converts the
+keys, and compares them with the network of the config, strictly; exit code 1 where they do not fit. --to writes the
+converted backbone as a file of tensors alone, to be trained from with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack.
+"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+
+import torch
+
+from lib.config.loader import load_config
+from lib.models.sdtrack.checkpoint import fit_backbone, load_network, network_state
+from lib.models.sdtrack.sdtrack import build_network
+from lib.train.admin.checkpoints import save_checkpoint
+from lib.utils.checkpoint import read_foreign_checkpoint
+from lib.utils.cli import add_override_argument, run_command
+
+KINDS = ("cae", "mae", "timm", "ostrack", "sdtrack")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file")
+    parser.add_argument("--config", default="vitb_300", help="whose network the weights are for")
+    parser.add_argument("--kind", choices=KINDS, help="whose keys the file has, instead of what the config says")
+    parser.add_argument("--check", action="store_true", help="compare alone, write nothing (as without --to)")
+    parser.add_argument("--to", help="write the converted backbone there")
+    add_override_argument(parser)
+    args = parser.parse_args()
+    if args.check and args.to:
+        parser.error("--check writes nothing: leave it out, or --to")
+    cfg = load_config("sdtrack", args.config, args.overrides)
+    kind = args.kind or cfg.MODEL.BACKBONE.PRETRAIN_TYPE
+    content, left_out = read_foreign_checkpoint(args.file)
+    if left_out:
+        print(
+            f"{args.file}: {len(left_out)} kinds of objects that are no tensors were left out: "
+            f"{', '.join(left_out[:8])}"
+        )
+    state = {key: value for key, value in network_state(content).items() if isinstance(value, torch.Tensor)}
+    network = build_network(cfg)
+    if kind == "sdtrack":
+        load_network(network, state, args.file)
+        converted = {key: value for key, value in state.items() if key.startswith("backbone.")}
+        print(f"{args.file}: all {len(state)} weights fit the network of {args.config}")
+    else:
+        fitting = fit_backbone(state, kind, network.backbone, args.file)
+        converted = {f"backbone.{key}": value for key, value in fitting.items()}
+        new = len(network.backbone.state_dict()) - len(fitting)
+        print(
+            f"{args.file}: {len(state)} tensors, read as {kind}; {len(fitting)} of {len(fitting) + new} weights of the "
+            f"backbone of {args.config}, new: {new}"
+        )
+    if args.to:
+        save_checkpoint(args.to, {"net": {key: value.contiguous() for key, value in converted.items()}})
+        print(
+            f"{args.to} written; train from it with --set MODEL.PRETRAIN_FILE={args.to} "
+            "MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)
