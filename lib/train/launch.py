@@ -1,7 +1,9 @@
 """Starts a training on several processes: torchrun, with its exit codes and signals passed through."""
 
+import os
 import sys
 
+import torch
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -15,6 +17,9 @@ def launch(script: str, arguments: list[str], nproc_per_node: int, where: tuple[
 
     where: torchrun's options that say which machines take part.
     """
+    # without it torchrun takes 1, and says so at length
+    threads = 1 if torch.cuda.is_available() else max(1, (os.cpu_count() or 1) // nproc_per_node)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     options = [*where, f"--nproc-per-node={nproc_per_node}", script, *arguments]
     try:
         torchrun.run(torchrun.parse_args(options))
