@@ -31,7 +31,9 @@ from lib.utils.local_paths import LocalPaths
 class Machine:
     """One GPU's share of a cluster, and the work of one step on it."""
 
-    compute_s: float  # forward, backward, optimizer and the trainer's own, without waiting
+    step_s: float  # one GPU, `measured_batch` pairs: forward, backward, optimizer and the trainer's own, no waiting
+    measured_batch: int = 32
+    fixed_s: float = 0.03  # the part of it that a smaller batch does not shorten: launches, matching, synchronisation
     batch: int = 32  # pairs a GPU and step
     gradient_bytes: float = 442e6  # vitb_300 in float32
     network_bytes_per_s: float = 20e9  # all-reduce bandwidth a GPU
@@ -40,36 +42,42 @@ class Machine:
     cores: int = 12  # loader workers a GPU
     pairs_per_core: float = 170.0
     bytes_per_pair: float = 110e3  # two frames
+    reads_per_pair: float = 5.0  # files that are opened: two frames, up to three annotations
     storage_bytes_per_s: float = 2e9  # of the whole run, or of each host where every host has its own copy
+    storage_reads_per_s: float = 5e3
     own_copy_gpus: int = 0  # GPUs that share a copy of the data; 0: all share one
 
 
 def step_parts(machine: Machine, gpus: int) -> dict[str, float]:
     """Seconds that each part of the model alone would need for one step on so many GPUs."""
+    compute = machine.fixed_s + (machine.step_s - machine.fixed_s) * machine.batch / machine.measured_batch
     ring = 2 * (gpus - 1) / gpus * machine.gradient_bytes / machine.network_bytes_per_s
     all_reduce = (ring + 2 * (gpus - 1) * machine.latency_s) * (1 - machine.overlap) if gpus > 1 else 0.0
     readers = min(gpus, machine.own_copy_gpus or gpus)
     return {
-        "GPU": machine.compute_s + all_reduce,
+        "GPU": compute + all_reduce,
         "workers": machine.batch / (machine.cores * machine.pairs_per_core),
-        "storage": machine.batch * readers * machine.bytes_per_pair / machine.storage_bytes_per_s,
+        "bytes from storage": machine.batch * readers * machine.bytes_per_pair / machine.storage_bytes_per_s,
+        "reads from storage": machine.batch * readers * machine.reads_per_pair / machine.storage_reads_per_s,
     }
 
 
 def table(machine: Machine, epochs: int = 300, samples: int = 60_000) -> None:
     """Hours of vitb_300 and what bounds it, by number of GPUs and kind of storage."""
     kinds = {
-        "local disks, 2 GB/s a host of 8": replace(machine, own_copy_gpus=8),
-        "network storage, 2 GB/s together": machine,
-        "network storage, files, 0.2 GB/s": replace(machine, storage_bytes_per_s=0.2e9),
+        "local disks, files": replace(machine, own_copy_gpus=8, storage_reads_per_s=1e5),
+        "network storage, files": machine,
+        "network storage, LMDB": replace(machine, reads_per_pair=2.0, storage_reads_per_s=2e4),
     }
-    print(f"{'storage':<34}{'GPUs':>6}{'pairs/s':>10}{'hours':>8}  bound by")
+    print(f"{'storage':<26}{'GPUs':>6}{'batch':>7}{'steps':>9}{'pairs/s':>10}{'hours':>8}  bound by")
     for name, kind in kinds.items():
-        for gpus in (1, 8, 64, 256):
-            parts = step_parts(kind, gpus)
+        for gpus, batch in ((1, 32), (8, 32), (64, 32), (64, 4), (256, 32), (256, 1)):
+            parts = step_parts(replace(kind, batch=batch), gpus)
             bound = max(parts, key=parts.get)
-            pairs = machine.batch * gpus / parts[bound]
-            print(f"{name:<34}{gpus:>6}{pairs:>10.0f}{epochs * samples / pairs / 3600:>8.1f}  {bound}")
+            steps = epochs * (samples // (batch * gpus))
+            hours = steps * parts[bound] / 3600
+            speed = batch * gpus / parts[bound]
+            print(f"{name:<26}{gpus:>6}{batch:>7}{steps:>9}{speed:>10.0f}{hours:>8.1f}  {bound}")
 
 
 def measure(folder: Path, steps: int) -> None:
@@ -107,7 +115,7 @@ def exchange(buffer: torch.Tensor) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--step_s", type=float, default=0.25, help="seconds of a step of 32 pairs on one GPU")
+    parser.add_argument("--step_s", type=float, default=0.15, help="seconds of a step of 32 pairs on one GPU")
     parser.add_argument("--pairs_per_core", type=float, default=170.0)
     parser.add_argument("--cores", type=int, default=12, help="loader workers a GPU")
     parser.add_argument("--quick", action="store_true", help="two steps: shows only that it runs")
@@ -130,7 +138,7 @@ def main() -> None:
                 raise SystemExit(code)
         one, two = (json.loads((Path(folder) / f"{number}.json").read_text()) for number in (1, 2))
     bandwidth = one["bytes"] / two["all_reduce"]
-    model = Machine(one["step"], 8, one["bytes"], bandwidth, 0.0, overlap=0.0, pairs_per_core=1e9, bytes_per_pair=0)
+    model = Machine(one["step"], gradient_bytes=one["bytes"], network_bytes_per_s=bandwidth, latency_s=0.0, overlap=0.0)
     predicted = step_parts(model, 2)["GPU"]
     figures = {
         "one_process.step_s": one["step"],

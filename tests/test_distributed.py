@@ -160,6 +160,6 @@ def test_bad_input_is_said_once(tmp_path):
 
 def test_a_process_that_hangs_ends_the_run(tmp_path):
     hang = FAILING.format(action="import signal, time; signal.signal(15, signal.SIG_DFL); time.sleep(10000)")
-    code, text = finish(start(tmp_path, "--set", *RUN[8:], "TRAIN.TIMEOUT_S=8", inject=hang))
+    code, text = finish(start(tmp_path, "--set", *RUN[8:], "TRAIN.TIMEOUT_S=15", inject=hang))
     assert code != 0, text
     assert "of the training failed" in text

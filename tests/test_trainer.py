@@ -1,19 +1,24 @@
+import os
 import pickle
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 import torch
 from doubles import PROJECT, tiny_config
 
-from lib.errors import CheckpointError, DataError, SDTrackError, TrainingError
+from lib.errors import CheckpointError, ConfigError, DataError, SDTrackError, TrainingError
 from lib.models.losses.box_losses import iou_and_giou
 from lib.train import train_script
-from lib.train.actors.sdtrack import build_actor, overlap_status
+from lib.train.actors.sdtrack import SDTrackActor, build_actor, overlap_status
 from lib.train.admin.checkpoints import latest_checkpoint
+from lib.train.admin.loggers import TrainingLog
 from lib.train.admin.settings import Settings
 from lib.train.admin.stopping import StopSignals
 from lib.train.base_functions import build_optimizer, lr_factor
+from lib.train.dataset.synthetic import Synthetic
+from lib.train.run_training import run_training
 from lib.train.trainers import trainer as trainer_module
 from lib.train.trainers.trainer import warmed_average
 from lib.utils.checkpoint import read_checkpoint
@@ -198,3 +203,62 @@ def test_status_of_the_best_query():
     assert status["IoU"].item() == pytest.approx(iou.item())
     assert status["matched_IoU"].item() == pytest.approx(1)
     assert status["score_gap"].item() == pytest.approx(abs(torch.tensor(2.0).sigmoid().item() - 0.5), abs=1e-6)
+
+
+def test_out_of_memory_names_the_keys_that_help(tmp_path, monkeypatch):
+    def hungry(self, data):
+        raise torch.OutOfMemoryError("tried to allocate 80 GiB")
+
+    monkeypatch.setattr(SDTrackActor, "forward_pass", hungry)
+    with pytest.raises(TrainingError, match=r"80 GiB.*TRAIN\.BATCH_SIZE.*TRAIN\.ACTIVATION_CHECKPOINTING=true"):
+        train(tmp_path)
+
+
+def test_a_loader_worker_that_dies_ends_the_run_with_one_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Synthetic, "frame", lambda *_: os._exit(3))
+    with pytest.raises(DataError, match=r"worker process died .*TRAIN\.NUM_WORKER"):
+        train(tmp_path, "TRAIN.NUM_WORKER=1")
+
+
+class FakeWandb(ModuleType):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        super().__init__("wandb")
+        self.told = []
+
+    def init(self, **options):
+        self.told.append(options)
+        return self
+
+    def log(self, figures):
+        self.told.append(figures)
+
+    def finish(self):
+        self.told.append("finished")
+
+
+def test_wandb_gets_the_figures_where_it_is_asked_for(tmp_path, monkeypatch):
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    cfg = tiny_config()
+    monkeypatch.setattr("lib.train.run_training.local_paths", lambda *_: LocalPaths(save_dir=tmp_path))
+    run_training("sdtrack", "demo", cfg, save_dir=str(tmp_path), device="cpu", use_wandb=True)
+    first, train_figures, val_figures, last = wandb.told
+    assert (first["project"], first["name"]) == ("sdtrack", "demo")
+    assert first["config"] == cfg.to_dict()
+    assert train_figures["epoch"] == 1
+    assert {"train/Loss/total", "train/matched_IoU", "train/pairs_per_s"} <= set(train_figures)
+    assert "val/IoU" in val_figures
+    assert last == "finished"
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ConfigError, match="pip install wandb"):
+        TrainingLog(tmp_path, {})
+
+
+def test_progress_goes_to_the_log_where_there_is_no_terminal(tmp_path, capsys):
+    train(tmp_path, "TRAIN.PRINT_INTERVAL=1")
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("[train 1, 1/2]"))
+    for word in ("total", "cls", "l1", "giou", "IoU", "matched_IoU", "pairs/s", "data wait", "left"):
+        assert word in line
+    assert line in (tmp_path / "logs" / "sdtrack" / "demo" / "train.log").read_text()

@@ -80,6 +80,14 @@ def check_opencv() -> str:
     return "writes and reads mp4"
 
 
+def check_lmdb() -> str:
+    import lmdb
+
+    with tempfile.TemporaryDirectory() as folder, lmdb.open(folder) as env, env.begin(write=True) as transaction:
+        transaction.put(b"a", b"1")
+    return "packs data sets"
+
+
 def check_matplotlib() -> str:
     from matplotlib.figure import Figure
 
@@ -124,6 +132,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "scipy": check_scipy,
     "simplejpeg": check_simplejpeg,
     "jpeg4py": check_jpeg4py,
+    "lmdb": check_lmdb,
     "opencv-python": check_opencv,
     "matplotlib": check_matplotlib,
     "pandas": check_pandas,
