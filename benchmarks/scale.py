@@ -96,7 +96,7 @@ def measure(folder: Path, steps: int) -> None:
     trainer.actor.train()
     for number in range(steps + 1):
         for name, job in (("step", lambda: trainer._train_step([batch])), ("all_reduce", lambda: exchange(buffer))):
-            processes.wait()
+            processes.any(False)  # all start together
             started = time.perf_counter()
             job()
             if number:

@@ -29,6 +29,8 @@ from lib.utils.local_paths import LocalPaths
 class InMemory(list):
     """Batches that are there already, in the form of the trainer's loader."""
 
+    batch_size = 0
+
     class sampler:
         epoch = start = 0
 
@@ -39,6 +41,7 @@ def make_trainer(folder: Path, cfg, device: torch.device, steps: int) -> Trainer
     trainer = build_trainer(settings, cfg, LocalPaths(save_dir=folder))
     two = [batch for batch, _ in zip(trainer.train_loader, range(2))]
     trainer.train_loader = InMemory(two[number % 2] for number in range(steps))
+    trainer.steps_per_epoch = steps
     trainer.log.figures = lambda *_: None
     return trainer
 
@@ -111,16 +114,15 @@ def main() -> None:
     half = fast_half_precision(device)
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        trainers = {}
         for name, amp in (("fp32", "false"), *([(str(half).removeprefix("torch."), "true")] if half else [])):
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
             cfg = load_config("sdtrack", config, [*overrides, f"TRAIN.AMP={amp}"])
-            trainers[name] = make_trainer(Path(folder), cfg, device, steps)
-            prepare = trainers[name].prepare
-            trainers[name].bare_batches = [
-                prepare({key: value for key, value in batch.items() if key != "redraws"}, device)
-                for batch in trainers[name].train_loader
+            trainer = make_trainer(Path(folder), cfg, device, steps)
+            trainer.bare_batches = [
+                trainer.prepare({key: value for key, value in batch.items() if key != "redraws"}, device)
+                for batch in trainer.train_loader
             ]
-        for name, trainer in trainers.items():
             jobs = {"bare": lambda _, t=trainer: bare_steps(t), "whole": lambda _, t=trainer: whole_steps(t)}
             seconds = interleaved(jobs, rounds)
             bare, whole = seconds["bare"].median, seconds["whole"].median
@@ -130,12 +132,16 @@ def main() -> None:
             figures[f"{name}.spread"] = max(value.spread for value in seconds.values())
             figures[f"{name}.peak_memory_MB"] = memory_mb(device)
             rate = product_rate(device, trainer.amp_dtype or torch.float32)
-            macs = network_macs(trainer, cfg)
-            figures[f"{name}.share_of_product_rate"] = 6 * macs * steps * batch_size / whole / rate
+            figures[f"{name}.share_of_product_rate"] = (
+                6 * network_macs(trainer, cfg) * steps * batch_size / whole / rate
+            )
+            parameters = sum(parameter.numel() for parameter in trainer.net.parameters())
+            del trainer, jobs
         figures["overhead_share"] = figures["fp32.overhead_share"]
-        if len(trainers) > 1:
-            figures["ratio_half_precision"] = figures["fp32.step_s"] / figures[f"{list(trainers)[1]}.step_s"]
-        parameters = sum(parameter.numel() for parameter in trainer.net.parameters())
+        if half:
+            figures["ratio_half_precision"] = (
+                figures["fp32.step_s"] / figures[f"{str(half).removeprefix('torch.')}.step_s"]
+            )
         figures["gradient_MB"] = 4 * parameters / 1e6
     print(f"{config}, {device}, batch {batch_size}")
     report(figures, args.json)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from lib.config.loader import Config, load_config
 from lib.test.tracker.basetracker import BaseTracker
@@ -67,3 +68,14 @@ class DriftingTracker(BaseTracker):
             raise RuntimeError("told to fail")
         self.box = [self.box[0] + 1, *self.box[1:]]
         return {"target_bbox": self.box}
+
+
+def same(a, b):
+    """Whether two checkpoints are equal in every tensor and value."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b

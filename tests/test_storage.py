@@ -100,6 +100,26 @@ def test_an_unfinished_or_broken_lmdb_is_refused(got10k, tmp_path):
         LmdbStorage(tmp_path / "broken.lmdb")
 
 
+def test_a_second_packing_takes_in_what_has_changed_and_is_not_complete_before_its_end(tmp_path):
+    root, to = tmp_path / "d", tmp_path / "d.lmdb"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "boxes.txt").write_text("old")
+    pack(root, names_below(root), to)
+    (root / "a" / "boxes.txt").write_text("new")
+    (root / "a" / "more.txt").write_text("more")
+
+    def interrupted():
+        yield "a/boxes.txt"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(root, interrupted(), to)
+    pack(root, names_below(root), to)
+    assert [LmdbStorage(to).read(f"a/{name}.txt") for name in ("boxes", "more")] == [b"new", b"more"]
+    with pytest.raises(DataError, match=r"gone/d\.lmdb: cannot be written"):
+        pack(root, names_below(root), tmp_path / "gone" / "d.lmdb")
+
+
 def test_make_lmdb_is_killed_and_goes_on(got10k, tmp_path):
     root = tmp_path / "data" / "got10k"
     shutil.copytree(got10k, root)

@@ -2,17 +2,17 @@ import os
 import pickle
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
-from doubles import PROJECT, tiny_config
+from doubles import PROJECT, same, tiny_config
 
 from lib.errors import CheckpointError, ConfigError, DataError, SDTrackError, TrainingError
 from lib.models.losses.box_losses import iou_and_giou
 from lib.train import train_script
 from lib.train.actors.sdtrack import SDTrackActor, build_actor, overlap_status
-from lib.train.admin.checkpoints import latest_checkpoint
+from lib.train.admin.checkpoints import latest_checkpoint, save_checkpoint
 from lib.train.admin.loggers import TrainingLog
 from lib.train.admin.settings import Settings
 from lib.train.admin.stopping import StopSignals
@@ -29,16 +29,6 @@ def train(folder, *overrides, resume="never"):
     settings = Settings("sdtrack", "demo", folder, torch.device("cpu"))
     paths = LocalPaths(data_dir=folder / "data", save_dir=folder, pretrained_dir=folder / "pretrained")
     return train_script.run(settings, tiny_config(*overrides), paths, resume)
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 def test_four_epochs_equal_two_resume_and_two(tmp_path):
@@ -181,9 +171,11 @@ def test_one_fixed_batch_is_learned_by_heart():
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_half_precision_trains_and_validates(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "fast_half_precision", lambda _device: torch.bfloat16)
-    trainer = train(tmp_path, "TRAIN.AMP=true")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_trains_and_validates(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(trainer_module, "fast_half_precision", lambda _device: dtype)
+    trainer = train(tmp_path, "TRAIN.AMP=true", "TRAIN.ACCUMULATION=2", "TRAIN.EPOCH=3")
+    assert trainer.scaler.is_enabled() == (dtype is torch.float16)
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in trainer.actor.net.parameters())
     figures = trainer._validate(StopSignals())
     assert {"Loss/total", "Loss/cls", "Loss/l1", "Loss/giou", "IoU", "matched_IoU", "score_gap", "redraws"} == set(
@@ -231,6 +223,9 @@ class FakeWandb(ModuleType):
         self.told.append(options)
         return self
 
+    util = SimpleNamespace(generate_id=lambda: "some-id")
+    Error = RuntimeError
+
     def log(self, figures):
         self.told.append(figures)
 
@@ -247,6 +242,7 @@ def test_wandb_gets_the_figures_where_it_is_asked_for(tmp_path, monkeypatch):
     first, train_figures, val_figures, last = wandb.told
     assert (first["project"], first["name"]) == ("sdtrack", "demo")
     assert first["config"] == cfg.to_dict()
+    assert (first["id"], first["resume"]) == ("some-id", "allow")
     assert train_figures["epoch"] == 1
     assert {"train/Loss/total", "train/matched_IoU", "train/pairs_per_s"} <= set(train_figures)
     assert "val/IoU" in val_figures
@@ -262,3 +258,13 @@ def test_progress_goes_to_the_log_where_there_is_no_terminal(tmp_path, capsys):
     for word in ("total", "cls", "l1", "giou", "IoU", "matched_IoU", "pairs/s", "data wait", "left"):
         assert word in line
     assert line in (tmp_path / "logs" / "sdtrack" / "demo" / "train.log").read_text()
+
+
+def test_a_run_that_goes_on_with_another_number_of_processes_keeps_its_rates(tmp_path):
+    options = ("TRAIN.EPOCH=2", "DATA.TRAIN.SAMPLE_PER_EPOCH=16")
+    path = train(tmp_path, *options).save()
+    content = read_checkpoint(path)
+    content["rng"], content["step"] = content["rng"] * 2, 4  # as of two processes: two steps an epoch
+    save_checkpoint(path, content)
+    trainer = train(tmp_path, *options, "TRAIN.EPOCH=2", resume="auto")
+    assert trainer.step == 8

@@ -291,7 +291,7 @@ def test_imagenet_vid_makes_a_sequence_of_each_track(tmp_path):
 )
 def test_frames_of_any_name_are_taken_in_their_order(tmp_path, kind, folder, frames, truth):
     place = tmp_path / folder
-    write_frames(place / frames, 3, first=8, digits=4)
+    write_frames(place / frames, 3, first=8, digits=1)
     (place / frames / "notes.txt").write_text("no image")
     (place / truth).write_text("1,2,3,4\n0,0,0,0\n5,6,7,8\n")
     dataset = kind(FileStorage(tmp_path))
@@ -339,6 +339,13 @@ def test_got10k_labels_fit_the_boxes(tmp_path):
     label.write_text("0\n" * 21)
     with pytest.raises(DataError, match=r"cut_by_image\.label: 21 lines, but groundtruth\.txt has 22"):
         dataset.check(0)
+
+
+def test_an_empty_list_is_named(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "list.txt").write_text("\n")
+    with pytest.raises(DataError, match=r"train/list\.txt: no sequence in it"):
+        Got10k(FileStorage(tmp_path), "train_full")
 
 
 def test_annotations_that_are_kept_do_not_grow_without_end():

@@ -9,6 +9,7 @@ converted backbone as a file of tensors alone, to be trained from with MODEL.BAC
 import _init_paths  # noqa: F401
 
 import argparse
+from pathlib import Path
 
 import torch
 
@@ -56,11 +57,9 @@ def main() -> None:
             f"backbone of {args.config}, new: {new}"
         )
     if args.to:
-        save_checkpoint(args.to, {"net": {key: value.contiguous() for key, value in converted.items()}})
-        print(
-            f"{args.to} written; train from it with --set MODEL.PRETRAIN_FILE={args.to} "
-            "MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
-        )
+        to = Path(args.to).absolute()
+        save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})
+        print(f"{to} written; train from it with --set MODEL.PRETRAIN_FILE={to} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack")
 
 
 if __name__ == "__main__":

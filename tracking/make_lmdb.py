@@ -7,6 +7,8 @@ any time; the same command goes on. Training then reads D/lasot.lmdb (DATA.STORA
 import _init_paths  # noqa: F401
 
 import argparse
+import os
+from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,12 +34,16 @@ def main() -> None:
         raise DataError(f"{root}: there is no such folder")
     to = Path(args.to) if args.to else lmdb_path(root)
     print(f"listing {root}", flush=True)
-    files = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    names = sorted(path.relative_to(root).as_posix() for path in files)
+    folders = os.walk(root, followlinks=True)  # a data set may be spread over disks
+    files = (Path(folder) / name for folder, _, inside in folders for name in inside)
+    names = sorted(path.relative_to(root).as_posix() for path in files if path.suffix.lower() in SUFFIXES)
     if not names:
         raise DataError(f"{root}: no file of a data set in it")
     pack(root, tqdm(names, unit="file"), to)
-    print(f"{to}: {len(names):,} files")
+    counts = Counter(name.partition("/")[0] for name in names)
+    print(
+        "\n".join(f"{part:<32}{count:>12,} files" for part, count in counts.items()) + f"\n{to}: {len(names):,} files"
+    )
 
 
 if __name__ == "__main__":

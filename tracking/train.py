@@ -8,9 +8,11 @@ ends; --resume auto goes on.
 import _init_paths  # noqa: F401
 
 import argparse
+import os
 import sys
 
 from lib.config.loader import load_config
+from lib.errors import ConfigError
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 
 
@@ -41,6 +43,8 @@ def main() -> int:
     cfg = load_config(args.script, args.config, overrides)
     if args.mode != "single":
         return start_processes(args)
+    if args.nproc_per_node > 1 and "RANK" not in os.environ:
+        raise ConfigError(f"--nproc_per_node {args.nproc_per_node} needs --mode multiple (or multi_node)")
     from lib.train.run_training import run_training
 
     trainer = run_training(
@@ -62,6 +66,8 @@ def start_processes(args: argparse.Namespace) -> int:
 
     where = LOCAL
     if args.mode == "multi_node":
+        if not 0 <= args.rank < args.world_size:
+            raise ConfigError(f"--rank {args.rank}: there are {args.world_size} machines (--world-size), from 0")
         where = (
             f"--nnodes={args.world_size}",
             f"--node-rank={args.rank}",

@@ -8,7 +8,10 @@ from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from lib.errors import TrainingError
+
 LOCAL = ("--standalone",)
+SHUTDOWN_S = 120  # how long processes that were told to stop have, to finish their step and save
 
 
 def launch(script: str, arguments: list[str], nproc_per_node: int, where: tuple[str, ...] = LOCAL) -> int:
@@ -20,6 +23,7 @@ def launch(script: str, arguments: list[str], nproc_per_node: int, where: tuple[
     # without it torchrun takes 1, and says so at length
     threads = 1 if torch.cuda.is_available() else max(1, (os.cpu_count() or 1) // nproc_per_node)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_S))
     options = [*where, f"--nproc-per-node={nproc_per_node}", script, *arguments]
     try:
         torchrun.run(torchrun.parse_args(options))
@@ -29,4 +33,8 @@ def launch(script: str, arguments: list[str], nproc_per_node: int, where: tuple[
         rank, failure = failed.get_first_failure()
         print(f"error: process {rank} of the training failed; what it says is above", file=sys.stderr)
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except (RuntimeError, ValueError, OSError) as error:
+        raise TrainingError(
+            f"torchrun does not start with {' '.join(options[: -1 - len(arguments)])}: {error}"
+        ) from error
     return 0

@@ -1,5 +1,7 @@
 """Starts a training run in this process, alone or as one of those that torchrun has started."""
 
+import os
+
 import cv2
 import torch
 
@@ -27,8 +29,9 @@ def run_training(
     paths = local_paths(data_dir, save_dir)
     processes, chosen = join_processes(device, cfg.TRAIN.TIMEOUT_S)
     wandb = {"project": script, "name": config_name, "config": cfg.to_dict()} if use_wandb else None
-    settings = Settings(script, config_name, paths.save_dir, chosen, processes.local_rank, wandb)
+    settings = Settings(script, config_name, paths.save_dir, chosen, int(os.environ.get("LOCAL_RANK", "0")), wandb)
     torch.backends.cudnn.benchmark = True
-    trainer = train_script.run(settings, cfg, paths, resume, processes)
-    processes.close()
-    return trainer
+    try:
+        return train_script.run(settings, cfg, paths, resume, processes)
+    finally:
+        processes.close()

@@ -16,8 +16,11 @@ from lib.utils.checkpoint import pretrained_file, read_checkpoint
 from lib.utils.files import make_folder
 from lib.utils.local_paths import LocalPaths
 
-LENGTH_KEYS = ("TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TRAIN.SAVE_INTERVAL")
-FREE_ON_RESUME = (*LENGTH_KEYS, "TRAIN.KEEP_", "TRAIN.TIMEOUT_S", "DATA.STORAGE", "TEST.")
+# Keys that may change when a run goes on, because no weight hangs on them
+FREE_ON_RESUME = (
+    "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TRAIN.SAVE_INTERVAL", "TRAIN.KEEP_",
+    "TRAIN.TIMEOUT_S", "TRAIN.ACTIVATION_CHECKPOINTING", "MODEL.PRETRAIN_FILE", "DATA.STORAGE", "DATA.DECODER", "TEST.",
+)  # fmt: skip
 
 
 def build_trainer(
@@ -60,8 +63,8 @@ def build_trainer(
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
         log.line(
             f"{settings.script_name}/{settings.config_name}: {parameters:.2f} M parameters, {settings.device}, "
-            f"{processes.world_size} process(es), {trainer.schedule.accumulation} x {cfg.TRAIN.BATCH_SIZE} pairs a "
-            "step in each"
+            f"{processes.world_size} process(es){_idle_gpus(processes)}, {trainer.schedule.accumulation} x "
+            f"{cfg.TRAIN.BATCH_SIZE} pairs a step in each"
         )
     return trainer
 
@@ -71,8 +74,10 @@ def run(
 ) -> Trainer:
     """Train a config to its last epoch, or until it is told to stop (trainer.exit_code), and return the trainer."""
     trainer = build_trainer(settings, cfg, paths, resume, processes)
-    trainer.train()
-    trainer.log.close()
+    try:
+        trainer.train()
+    finally:
+        trainer.log.close()
     return trainer
 
 
@@ -115,6 +120,12 @@ def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume:
     if newest is None:
         (settings.log_dir / "config.yaml").write_text(repr(cfg), encoding="utf-8")
     return newest
+
+
+def _idle_gpus(processes: Processes) -> str:
+    """A hint where one process trains on a machine with several GPUs."""
+    count = torch.cuda.device_count()
+    return f" of {count} GPUs (--mode multiple --nproc_per_node {count})" if processes.world_size == 1 < count else ""
 
 
 def _schedule(cfg: Config, steps_per_epoch: int) -> Schedule:

@@ -2,6 +2,7 @@
 
 import argparse
 import pickle
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -19,10 +20,11 @@ def read_checkpoint(path: str | Path) -> dict:
         with torch.serialization.safe_globals([argparse.Namespace]):  # CAE and MAE keep their arguments as one
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = next((line for line in lines if "nsupported" in line), lines[0])
         raise CheckpointError(
-            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint "
-            f"({str(error).splitlines()[0]}). tracking/convert_checkpoint.py can copy the tensors of such a file "
-            "without running what is in it"
+            f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({reason[:200]}). "
+            "tracking/convert_checkpoint.py can copy the tensors of such a file without running what is in it"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
@@ -52,6 +54,8 @@ def read_foreign_checkpoint(path: str | Path) -> tuple[dict, list[str]]:
 
     tools = ModuleType("placeholders")  # what torch.load takes for the module pickle
     tools.Unpickler, tools.load = Unpickler, lambda file, **options: Unpickler(file, **options).load()
+    if zipfile.is_zipfile(path) and any(name.endswith("constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+        raise CheckpointError(f"{path}: refused, a TorchScript program, not a file of weights")
     try:
         content = torch.load(path, map_location="cpu", pickle_module=tools, weights_only=False)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Images: reading and writing. Orientation tags are ignored, as by the benchmarks' own readers."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,19 @@ import simplejpeg
 
 from lib.errors import DataError
 from lib.utils.jpeg import Decoder, find_decoder
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def in_order(name: str) -> list[int | str]:
+    """Sorting key of file names, numbers in them by value: 2.jpg before 10.jpg."""
+    # split at the numbers, every odd part is one: names compare part by part
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
 
 
 def read_image(path: str | Path) -> np.ndarray:

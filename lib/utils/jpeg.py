@@ -35,7 +35,7 @@ class Decoder:
 
 
 def find_decoder(name: str = "auto") -> Decoder:
-    """The decoder of this name; "auto": the first usable one of simplejpeg, jpeg4py, cv2, which is their order of
+    """The decoder of this name; "auto": simplejpeg, the fastest, which is always there; the others are in the order of
     speed.
 
     Raises ConfigError for one that is not known or does not work here.

@@ -1,6 +1,5 @@
 """Videos: frames from a file, a camera or a folder of images, and an mp4 writer."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +8,7 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.utils.files import make_folder
-from lib.utils.image import read_image
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+from lib.utils.image import IMAGE_SUFFIXES, in_order, is_image, read_image
 
 
 class FrameSource:
@@ -94,7 +91,7 @@ class VideoWriter:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their names, numbers in them by value: 2.jpg before 10.jpg."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    # split at the numbers, every odd part is one: names compare part by part
-    return sorted(files, key=lambda path: [int(w) if w.isdecimal() else w for w in re.split(r"([0-9]+)", path.name)])
+    """The images of a folder in the order of their names, numbers in them by value."""
+    return [
+        folder / name for name in sorted((path.name for path in folder.iterdir() if is_image(path.name)), key=in_order)
+    ]

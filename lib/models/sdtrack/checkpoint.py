@@ -56,7 +56,10 @@ def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Pa
 
 def network_state(content: dict) -> dict[str, Tensor]:
     """The weights of a file's contents, which lie under net, model, module or state_dict, or are all of it."""
-    return next((content[key] for key in ("net", "model", "module", "state_dict") if key in content), content)
+    state = next((content[key] for key in ("net", "model", "module", "state_dict") if key in content), content)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"the weights of the file are a {type(state).__name__}, not a dictionary of tensors")
+    return state
 
 
 def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, source: str) -> dict[str, Tensor]:

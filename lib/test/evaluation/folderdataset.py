@@ -5,7 +5,8 @@ from pathlib import Path
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, sequence_from_files
 from lib.utils.annotations import read_boxes
-from lib.utils.video import IMAGE_SUFFIXES, image_files
+from lib.utils.image import IMAGE_SUFFIXES
+from lib.utils.video import image_files
 
 TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 

@@ -4,9 +4,11 @@ import platform
 import re
 import subprocess
 from collections.abc import Collection
-from importlib.metadata import version
 from pathlib import Path
 
+import cv2
+import numpy
+import timm
 import torch
 
 from lib.utils.files import write_atomically
@@ -29,8 +31,11 @@ def save_checkpoint(path: Path, content: dict) -> None:
     """Write the content so that a reader sees the old file or the whole new one. Opens with weights_only=True."""
 
     def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # an open file reports a full disk as the OSError that it is
-            torch.save(content, file)
+        try:
+            with temporary.open("wb") as file:
+                torch.save(content, file)
+        except RuntimeError as error:  # what torch makes of a disk that fills up while it writes
+            raise OSError(None, _first_os_error(error)) from error
 
     write_atomically(path, write)
 
@@ -62,8 +67,18 @@ def versions() -> dict[str, str]:
         commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except FileNotFoundError:
         commit = ""
-    packages = {name: version(name) for name in ("torch", "timm", "numpy", "opencv-python", "simplejpeg")}
+    packages = {module.__name__: str(module.__version__) for module in (torch, timm, numpy, cv2)}
     return {"python": platform.python_version(), **packages, "git_commit": commit or "unknown"}
+
+
+def _first_os_error(error: BaseException) -> str:
+    """The operating system's reason behind an error, or the error itself."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__context__
+    return str(error)
 
 
 def _found(folder: Path) -> list[Path]:

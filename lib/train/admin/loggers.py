@@ -64,4 +64,10 @@ def _start_wandb(folder: Path, options: dict[str, Any]):
         import wandb
     except ModuleNotFoundError as error:
         raise ConfigError("--use_wandb 1 needs the package wandb, which is not installed: pip install wandb") from error
-    return wandb.init(dir=str(folder), **options)
+    file = folder / "wandb_id"  # a run that is resumed goes on in the same place
+    if not file.is_file():
+        file.write_text(wandb.util.generate_id(), encoding="utf-8")
+    try:
+        return wandb.init(dir=str(folder), id=file.read_text(encoding="utf-8"), resume="allow", **options)
+    except wandb.Error as error:
+        raise ConfigError(f"--use_wandb 1: wandb does not start ({error}); try WANDB_MODE=offline") from error

@@ -18,10 +18,11 @@ class Processes:
     All methods are collective: every process calls them, in the same order.
     """
 
-    def __init__(self, rank: int = 0, local_rank: int = 0, world_size: int = 1):
+    def __init__(self, rank: int = 0, world_size: int = 1, timeout_s: float = 1800):
         self.rank = rank
-        self.local_rank = local_rank
         self.world_size = world_size
+        # for small values, over the CPU: they do not make the GPUs wait
+        self._control = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout_s)) if world_size > 1 else None
 
     @property
     def is_first(self) -> bool:
@@ -39,7 +40,7 @@ class Processes:
                 error = caught
         if self.world_size > 1:
             box = [answer, error is not None]
-            dist.broadcast_object_list(box, group=self._control())
+            dist.broadcast_object_list(box, group=self._control)
             answer = box[0]
             if box[1] and not self.is_first:
                 raise SystemExit(1)
@@ -49,30 +50,24 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
-        return flag if self.world_size == 1 else any(self.gather(flag))
+        if self.world_size == 1:
+            return flag
+        together = torch.tensor([int(flag)])
+        dist.all_reduce(together, op=dist.ReduceOp.MAX, group=self._control)
+        return bool(together)
 
     def gather(self, value: Any) -> list[Any]:
         """The value of every process, by rank."""
         if self.world_size == 1:
             return [value]
         values = [None] * self.world_size
-        dist.all_gather_object(values, value, group=self._control())
+        dist.all_gather_object(values, value, group=self._control)
         return values
-
-    def wait(self) -> None:
-        """Until every process is here."""
-        self.any(False)
 
     def close(self) -> None:
         """Leave the group."""
         if self.world_size > 1 and dist.is_initialized():
             dist.destroy_process_group()
-
-    def _control(self):
-        """A group for small Python values, over the CPU: it does not make the GPUs wait."""
-        if not hasattr(self, "_control_group"):
-            self._control_group = dist.new_group(backend="gloo")
-        return self._control_group
 
 
 def join_processes(device: str | None, timeout_s: float) -> tuple[Processes, torch.device]:
@@ -84,19 +79,24 @@ def join_processes(device: str | None, timeout_s: float) -> tuple[Processes, tor
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes(), choose_device(device)
     rank, local_rank, world_size = (int(os.environ[key]) for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
-    if device is None and torch.cuda.is_available():
-        local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if local_size > torch.cuda.device_count():
-            raise ConfigError(
-                f"--nproc_per_node {local_size}: there are only {torch.cuda.device_count()} GPUs here; take as many, "
-                "or --device cpu"
-            )
-        device = f"cuda:{local_rank}"
-    chosen = choose_device(device or "cpu")
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
+    chosen = _own_device(device, local_rank)
+    timeout = timedelta(seconds=timeout_s)
     try:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timeout)
+        return Processes(rank, world_size, timeout_s), chosen
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"the {world_size} processes do not find each other ({error})") from error
-    return Processes(rank, local_rank, world_size), chosen
+
+
+def _own_device(device: str | None, local_rank: int) -> torch.device:
+    """The GPU of this process, or the CPU where there is none or it is asked for."""
+    if device == "cpu" or (device is None and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if device not in (None, "cuda"):
+        raise ConfigError(f"--device {device}: several processes take a GPU each; say cuda or cpu")
+    count, wanted = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if wanted > count:
+        raise ConfigError(f"--nproc_per_node {wanted}: there are only {count} GPUs here; take as many, or --device cpu")
+    chosen = choose_device(f"cuda:{local_rank}")
+    torch.cuda.set_device(chosen)
+    return chosen

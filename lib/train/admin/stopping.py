@@ -23,3 +23,5 @@ class StopSignals:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
+        # a loader's workers may have got it as well: their end must not interrupt what is saved
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)

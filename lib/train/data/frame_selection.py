@@ -13,8 +13,9 @@ def choose_frames(
     """Template and search frames, or None where the sequence has too few that are visible.
 
     causal: a visible base frame and templates up to max_gap before it, searches up to max_gap after it, in steps of 5
-    more where there is none. trident, trident_pro, stark: template and search anywhere; every further template within
-    max_gap of the search frame, on the side of the template, among the visible, all, or the valid frames.
+    more where there is none (OSTrack's range ends one frame earlier). trident, trident_pro, stark: template and
+    search anywhere; every further template within max_gap of the search frame, on the side of the template, among the
+    visible, all, or the valid frames.
     """
     visible = np.flatnonzero(info.visible)
     if len(info.visible) < MIN_LENGTH or len(visible) <= 2 * (templates + searches):

@@ -9,7 +9,7 @@ import numpy as np
 from lib.errors import DataError
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
-from lib.utils.image import decode_image
+from lib.utils.image import decode_image, in_order, is_image
 from lib.utils.jpeg import Decoder, find_decoder
 
 KEPT_INFOS = 256
@@ -129,7 +129,7 @@ class ListedFrames(StoredDataset):
     def frame_file(self, index: int, frame: int) -> str:
         folder = self.frame_folder(index)
         if self._files[0] != index:
-            self._files = index, [name for name in self.storage.children(folder) if is_image(name)]
+            self._files = index, sorted(filter(is_image, self.storage.children(folder)), key=in_order)
         files = self._files[1]
         if frame >= len(files):
             raise DataError(f"{self.storage.place(folder)}: {len(files)} frames, but frame {frame + 1} has a box")
@@ -137,8 +137,3 @@ class ListedFrames(StoredDataset):
 
     def frame_count(self, index: int) -> int:
         return sum(is_image(name) for name in self.storage.children(self.frame_folder(index)))
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image."""
-    return name.lower().endswith((".jpg", ".jpeg", ".png", ".bmp"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import lmdb
 
 from lib.errors import DataError
+from lib.utils.image import is_image
 
 COMPLETE = b"\x00complete"  # the key that the last write of a packing leaves
 COMMIT_BYTES = 64 * 2**20
@@ -142,7 +143,7 @@ def open_storage(root: str | Path, kind: str = "auto") -> Storage:
 
 
 def pack(root: Path, names: Iterable[str], to: Path) -> None:
-    """Write files into an LMDB, those that are there already left out; committed every COMMIT_BYTES, so that an
+    """Write files into an LMDB, images that are there already left out; committed every COMMIT_BYTES, so that an
     interrupted packing loses little and goes on. Raises DataError for a file that cannot be read or a full disk.
 
     names: relative to root; a progress bar may be wrapped around them.
@@ -152,9 +153,11 @@ def pack(root: Path, names: Iterable[str], to: Path) -> None:
     try:
         with lmdb.open(str(to), map_size=2**43, writemap=False, meminit=False) as env:
             transaction, waiting = env.begin(write=True), 0
+            transaction.delete(COMPLETE)
             for name in names:
-                if transaction.get(name.encode()) is None:
-                    data = source.read(name)
+                before = transaction.get(name.encode())
+                data = None if before is not None and is_image(name) else source.read(name)
+                if data is not None and data != before:
                     transaction.put(name.encode(), data)
                     waiting += len(data)
                 if waiting > COMMIT_BYTES:
@@ -162,5 +165,5 @@ def pack(root: Path, names: Iterable[str], to: Path) -> None:
                     transaction, waiting = env.begin(write=True), 0
             transaction.put(COMPLETE, b"1")
             transaction.commit()
-    except lmdb.Error as error:
+    except (lmdb.Error, OSError) as error:
         raise DataError(f"{to}: cannot be written ({error})") from error

@@ -23,7 +23,6 @@ from lib.train.admin.statistics import Statistics, Stopwatch, add_up
 from lib.train.admin.stopping import StopSignals
 from lib.utils.device import fast_half_precision
 
-ASK_INTERVAL = 10  # steps after which several processes ask each other whether one of them was told to stop
 MEMORY_KEYS = "TRAIN.BATCH_SIZE (with TRAIN.ACCUMULATION), TRAIN.AMP=true or TRAIN.ACTIVATION_CHECKPOINTING=true"
 
 Batch = dict[str, torch.Tensor]
@@ -95,6 +94,8 @@ class Trainer:
             devices = [settings.device] if settings.device.type == "cuda" else None
             actor.net = DistributedDataParallel(self.net, device_ids=devices, gradient_as_bucket_view=True)
         self.train_net = actor.net
+        self.steps_per_epoch = len(train_loader) // schedule.accumulation
+        self.pairs_per_step = (train_loader.batch_size or 0) * schedule.accumulation * self.processes.world_size
 
     def train(self) -> None:
         """Train up to the schedule's last epoch, with a checkpoint after each.
@@ -103,7 +104,10 @@ class Trainer:
         """
         with StopSignals() as stop:
             while self.epoch < self.schedule.epochs or self.validation_due:
-                if not (self.validation_due or self._train_epoch(stop)) or not self._validation(stop):
+                finished = self.validation_due or self._train_epoch(stop)
+                if finished and self.validation_due:
+                    self.save()  # whatever comes in the validation, the epoch is not lost
+                if not (finished and self._validation(stop)):
                     path = self.save()
                     self.log.line(f"stopped on request; saved {path}; go on with --resume auto")
                     self.exit_code = 128 + max(received or 0 for received in self.processes.gather(stop.received))
@@ -162,6 +166,7 @@ class Trainer:
             self._set_random_state(states[self.processes.rank])
         else:
             self.log.line(f"{source} is of {len(states)} processes, now {self.processes.world_size}: not the same run")
+            self.step = self.epoch * self.steps_per_epoch + self.position // self.pairs_per_step  # the rate hangs on it
             torch.manual_seed(self.step * self.processes.world_size + self.processes.rank)
 
     def tested_network(self) -> torch.nn.Module:
@@ -176,11 +181,12 @@ class Trainer:
         if self.position == 0:
             self.statistics = Statistics()
         accumulation, world = self.schedule.accumulation, self.processes.world_size
-        steps = len(self.train_loader) // accumulation
+        steps = self.steps_per_epoch
+        done = self.position // self.pairs_per_step
         watch = Stopwatch()
-        with self._bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps) as bar:
+        with self._bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps, done) as bar:
             batches = self._batches(self.train_loader, stop)
-            for number in range(1, steps + 1):
+            for number in range(done + 1, steps + 1):
                 step_batches = list(islice(batches, accumulation))
                 if len(step_batches) < accumulation:
                     return False  # told to stop, and so were the loader's workers
@@ -192,7 +198,7 @@ class Trainer:
                 self.position += pairs
                 watch.did(pairs)
                 bar.update()
-                self._show_progress(bar, number, steps, watch)
+                self._show_progress(bar, number, number - done, watch)
                 if number < steps and self._told_to_stop(stop):
                     return False
                 if self.schedule.save_interval and number < steps and self.step % self.schedule.save_interval == 0:
@@ -248,7 +254,7 @@ class Trainer:
                     raise batch
                 yield batch
         except RuntimeError as error:
-            if "DataLoader" not in str(error):
+            if not str(error).startswith(("DataLoader worker (pid", "DataLoader timed out")):
                 raise
             if stop.received is not None and self.processes.world_size == 1:
                 return
@@ -279,42 +285,44 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, stop: StopSignals) -> dict[str, float] | None:
         """Mean figures of the tested network over all processes; the same pairs every time. None: told to stop."""
-        statistics, number = Statistics(), 0
+        statistics, done = Statistics(), 0
         self.actor.net = self.tested_network()
         self.actor.eval()
         try:
             with self._bar("validation", len(self.val_loader)) as bar:
-                for number, batch in enumerate(self._batches(self.val_loader, stop), start=1):
+                for batch in self._batches(self.val_loader, stop):
                     statistics.add(self._forward(batch)[1], batch["search_images"].shape[1])
                     bar.update()
-                    if self._told_to_stop(stop, number):
+                    done += 1
+                    if self._told_to_stop(stop):
                         return None
-            if number < len(self.val_loader):
+            if done < len(self.val_loader):
                 return None
         finally:
             self.actor.net = self.train_net
         return self._means(statistics)
 
-    def _told_to_stop(self, stop: StopSignals, number: int | None = None) -> bool:
-        """Whether a signal has come, to this process or, asked every ASK_INTERVAL steps, to any."""
-        if self.processes.world_size == 1:
-            return stop.received is not None
-        number = self.step if number is None else number
-        return number % ASK_INTERVAL == 0 and self.processes.any(stop.received is not None)
+    def _told_to_stop(self, stop: StopSignals) -> bool:
+        """Whether a signal has come, to this process or to any."""
+        return self.processes.any(stop.received is not None)
 
     def _means(self, statistics: Statistics) -> dict[str, float]:
         return Statistics(add_up(self.processes.gather(dict(statistics.sums)))).means()
 
-    def _bar(self, description: str, total: int) -> tqdm:
+    def _bar(self, description: str, total: int, done: int = 0) -> tqdm:
         hidden = None if self.processes.is_first else True  # None: shown on a terminal
-        return tqdm(total=total, desc=description, unit="step", leave=False, disable=hidden)
+        return tqdm(total=total, initial=done, desc=description, unit="step", leave=False, disable=hidden)
 
-    def _show_progress(self, bar: tqdm, number: int, steps: int, watch: Stopwatch) -> None:
-        """Every print_interval steps: on the bar, or, where there is no terminal, as a line of the log."""
+    def _show_progress(self, bar: tqdm, number: int, timed: int, watch: Stopwatch) -> None:
+        """Every print_interval steps: on the bar, or, where there is no terminal, as a line of the log.
+
+        number: of the step in the epoch; timed: how many of them the watch has seen.
+        """
+        steps = self.steps_per_epoch
         if not self.processes.is_first or number % self.schedule.print_interval:
             return
         left = steps - number + (self.schedule.epochs - self.epoch - 1) * steps
-        eta = timedelta(seconds=round(left * watch.elapsed() / number))
+        eta = timedelta(seconds=round(left * watch.elapsed() / timed))
         figures = [f"{name.removeprefix('Loss/')} {value:.3f}" for name, value in self.statistics.means().items()]
         speed = f"{watch.pairs_per_s():.1f} pairs/s, data wait {100 * watch.wait():.0f} %, {eta} left"
         if bar.disable:
