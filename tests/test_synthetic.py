@@ -5,6 +5,7 @@ from lib.errors import DataError
 from lib.test.evaluation.got10kdataset import got10k_sequences
 from lib.test.evaluation.syntheticdataset import FIRST_SEED, NUMBER
 from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.storage import FileStorage
 from lib.train.dataset.synthetic import SPLITS, Synthetic
 from lib.utils.synthetic import ATTRIBUTES, SyntheticSequence
 from lib.utils.synthetic.writer import write_got10k
@@ -102,13 +103,13 @@ def test_written_to_disk_it_reads_back_as_got10k(tmp_path):
     for split in ("train", "val", "test"):
         write_got10k(tmp_path, split, range(3, 5), length=24)
     scene = SyntheticSequence(3, length=24)
-    train = Got10k(tmp_path, "train_full")
+    train = Got10k(FileStorage(tmp_path), "train_full")
     assert len(train) == 2
     info = train.sequence_info(0)
     np.testing.assert_allclose(info.boxes, scene.annotation.boxes)
     assert np.array_equal(info.visible, (scene.annotation.visibility > 0) & ~scene.annotation.absent)
-    assert np.abs(train.frame(0, 4).astype(int) - scene.frame(4)).mean() < 8  # JPEG
+    assert np.abs(train.frame(0, 4)[0].astype(int) - scene.frame(4)).mean() < 8  # JPEG
     val, test = got10k_sequences(tmp_path, "val"), got10k_sequences(tmp_path, "test")
     assert [len(val[0].truth), len(test[0].truth)] == [24, 1]
     with pytest.raises(DataError, match="9,335"):
-        Got10k(tmp_path, "vottrain")
+        Got10k(FileStorage(tmp_path), "vottrain")
