@@ -10,7 +10,7 @@ from lib.errors import TrackingError
 from lib.test.tracker.sdtrack import SDTrack
 from lib.test.utils import TrackerParams
 from lib.train.data.loader import BatchPreparation, collate
-from lib.train.data.processing import CropSpec, PairProcessing, crop_around
+from lib.train.data.processing import CropSpec, PairProcessing, assemble, crop_around, make_crop
 from lib.utils.box_ops import (
     box_cxcywh_to_xyxy,
     box_xywh_to_xyxy,
@@ -86,7 +86,7 @@ def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit():
     specs = [CropSpec(part.SIZE, part.FACTOR) for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)]
     processing = PairProcessing(*specs)
     plans = processing.plan(np.random.default_rng(0), [box], [box])
-    batch = collate([processing(plans, [(IMAGE, 1)], [(IMAGE, 1)])])
+    batch = collate([assemble(*([make_crop(plan, IMAGE) for plan in kind] for kind in plans))])
     sample = {key: value[0] for key, value in BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD)(batch, "cpu").items()}
 
     tracker = SDTrack.__new__(SDTrack)

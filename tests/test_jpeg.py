@@ -1,5 +1,6 @@
 """The decoders are one: the same picture, and at reduced scale the same crops as at full resolution."""
 
+import pickle
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -14,7 +15,7 @@ from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.storage import FileStorage
 from lib.utils.crop import crop_window
 from lib.utils.image import decode_image, read_image, write_jpeg
-from lib.utils.jpeg import DECODERS, _unusable, find_decoder
+from lib.utils.jpeg import DECODERS, FrameBuffer, _unusable, find_decoder
 from lib.utils.synthetic import SyntheticSequence
 
 USABLE = [name for name in DECODERS if not _unusable(name)]
@@ -47,6 +48,16 @@ def test_a_reduced_picture_has_the_size_that_is_promised(name, most, expected, j
     image, reduction = decode_image(jpeg.read_bytes(), "frame", find_decoder(name), most_reduced=most)
     assert reduction == expected
     assert image.shape == (-(-363 // expected), -(-501 // expected), 3)
+
+
+@pytest.mark.parametrize("most", [1, 2, 8])
+def test_a_buffer_changes_no_picture_and_holds_one_at_a_time(jpeg, most):
+    data, buffer = jpeg.read_bytes(), FrameBuffer()
+    own, _ = decode_image(data, "frame", find_decoder(), most_reduced=most)
+    lent, _ = decode_image(data, "frame", find_decoder(), most_reduced=most, buffer=buffer)
+    np.testing.assert_array_equal(lent, own)
+    assert np.shares_memory(lent, buffer.of(0))
+    assert len(pickle.dumps(buffer)) < 200
 
 
 def test_decoders_that_are_not_there_are_named(monkeypatch):

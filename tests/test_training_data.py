@@ -7,7 +7,7 @@ import torch
 
 from lib.errors import DataError
 from lib.train.data.loader import BatchPreparation, make_loader
-from lib.train.data.processing import CropSpec, PairProcessing
+from lib.train.data.processing import CropSpec, PairProcessing, assemble, make_crop
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.base import KEPT_INFOS, BaseVideoDataset, SequenceInfo
 from lib.train.dataset.coco_seq import CocoSeq
@@ -42,7 +42,7 @@ class Numbered(BaseVideoDataset):
         boxes = np.tile([40.0, 40, 20, 20], (len(self.visible), 1))
         return SequenceInfo(boxes, np.ones(len(self.visible), bool), self.visible)
 
-    def frame(self, index, frame, most_reduced=1):
+    def frame(self, index, frame, most_reduced=1, buffer=None):
         return np.full((100, 100, 3), frame, np.uint8), 1
 
     def sequence_name(self, index):
@@ -150,7 +150,7 @@ def test_data_sets_travel_to_worker_processes(dataset):
 
 def sample_of(processing, frame, box=(40.0, 40, 20, 20), seed=0):
     plans = processing.plan(np.random.default_rng(seed), [np.array(box)], [np.array(box)])
-    return processing(plans, [(frame, 1)], [(frame, 1)])
+    return assemble(*([make_crop(plan, frame) for plan in kind] for kind in plans))
 
 
 def test_flip_moves_the_box_with_the_picture():

@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 
 from lib.errors import DataError
-from lib.utils.jpeg import Decoder, find_decoder
+from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -35,20 +35,26 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def decode_image(
-    data: bytes, source: str, decoder: Decoder, *, most_reduced: int = 1, fast: bool = True
+    data: bytes,
+    source: str,
+    decoder: Decoder,
+    *,
+    most_reduced: int = 1,
+    fast: bool = True,
+    buffer: FrameBuffer | None = None,
 ) -> tuple[np.ndarray, int]:
     """The image in the bytes of a file, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its
     pixels.
 
-    most_reduced: how small it may be; only a JPEG is decoded smaller. source: named in errors. Raises DataError for a
-    broken or truncated image.
+    most_reduced: how small it may be; only a JPEG is decoded smaller. fast, buffer: as in lib.utils.jpeg. source: named
+    in errors. Raises DataError for a broken or truncated image.
     """
     if data[:2] == b"\xff\xd8":
         if b"\xff\xd9" not in data[-4096:]:
             raise DataError(f"{source}: a truncated JPEG (its end is missing)")
         reduction = decoder.reduction_for(most_reduced)
         try:
-            return decoder.decode(data, reduction, fast), reduction
+            return decoder.decode(data, reduction, fast, buffer), reduction
         except ValueError as error:
             raise DataError(f"{source}: not a readable JPEG ({error})") from error
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

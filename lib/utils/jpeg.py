@@ -18,16 +18,33 @@ from lib.errors import ConfigError
 REDUCTIONS = (1, 2, 4, 8)
 
 
+class FrameBuffer:
+    """Memory that one decoded frame after the other is written to: new memory for each takes as long as decoding it."""
+
+    def __init__(self):
+        self._memory = np.empty(0, np.uint8)
+
+    def __reduce__(self):
+        return FrameBuffer, ()
+
+    def of(self, size: int) -> np.ndarray:
+        """At least so many bytes; what was in them before is gone."""
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.uint8)
+        return self._memory
+
+
 @dataclass(frozen=True)
 class Decoder:
-    """decode(data, reduction, fast) -> (H, W, 3) uint8 RGB, ValueError for what is no JPEG.
+    """decode(data, reduction, fast, buffer) -> (H, W, 3) uint8 RGB, ValueError for what is no JPEG.
 
     fast: cheaper inverse DCT and colour upsampling, for training; without it the result is the exact one.
+    buffer: the picture may lie in it, and is then good until its next use; None: in memory of its own.
     """
 
     name: str
     reductions: tuple[int, ...]
-    decode: Callable[[bytes, int, bool], np.ndarray]
+    decode: Callable[[bytes, int, bool, FrameBuffer | None], np.ndarray]
 
     def reduction_for(self, most: int) -> int:
         """The largest reduction that it can do and that is not above `most`."""
@@ -56,21 +73,25 @@ def _unusable(name: str) -> str:
     if find_spec(name) is None:
         return f"the package {name} is not installed"
     try:
-        DECODERS[name].decode(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), 1, False)
+        DECODERS[name].decode(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), 1, False, None)
     except OSError as error:  # jpeg4py loads the system's libturbojpeg at its first use
         return str(error)
     return ""
 
 
-def _simplejpeg(data: bytes, reduction: int, fast: bool) -> np.ndarray:
-    options = {}
-    if reduction > 1:
+def _simplejpeg(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None) -> np.ndarray:
+    options = {"fastdct": fast, "fastupsample": fast, "strict": False}
+    if reduction > 1 or buffer is not None:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-        options = {"min_height": -(-height // reduction), "min_width": -(-width // reduction)}
-    return simplejpeg.decode_jpeg(data, "RGB", fastdct=fast, fastupsample=fast, strict=False, **options)
+        height, width = -(-height // reduction), -(-width // reduction)
+        if reduction > 1:
+            options |= {"min_height": height, "min_width": width}
+        if buffer is not None:
+            options["buffer"] = buffer.of(3 * height * width)
+    return simplejpeg.decode_jpeg(data, "RGB", **options)
 
 
-def _jpeg4py(data: bytes, _reduction: int, _fast: bool) -> np.ndarray:
+def _jpeg4py(data: bytes, _reduction: int, _fast: bool, _buffer: FrameBuffer | None) -> np.ndarray:
     import jpeg4py
 
     try:
@@ -79,7 +100,7 @@ def _jpeg4py(data: bytes, _reduction: int, _fast: bool) -> np.ndarray:
         raise ValueError(str(error)) from error
 
 
-def _cv2(data: bytes, reduction: int, _fast: bool) -> np.ndarray:
+def _cv2(data: bytes, reduction: int, _fast: bool, _buffer: FrameBuffer | None) -> np.ndarray:
     flags = {
         1: cv2.IMREAD_COLOR,
         2: cv2.IMREAD_REDUCED_COLOR_2,

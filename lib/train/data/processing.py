@@ -34,7 +34,7 @@ class CropPlan:
 
 @dataclass(frozen=True)
 class PairProcessing:
-    """Plans, then makes, the template and search crops of a sample.
+    """Plans the template and search crops of a sample; make_crop makes them.
 
     Grayscale is decided for the sample; brightness and the horizontal flip for each crop. (OSTrack flips all frames,
     then each crop again: the same distribution.) Colour and flips run on the crops, not on the frames.
@@ -54,24 +54,6 @@ class PairProcessing:
         templates = [self._plan(rng, self.template, box, gray) for box in template_boxes]
         return templates, [self._plan(rng, self.search, box, gray) for box in search_boxes]
 
-    def __call__(
-        self,
-        plans: tuple[Sequence[CropPlan], Sequence[CropPlan]],
-        templates: Iterable[tuple[np.ndarray, int]],
-        searches: Iterable[tuple[np.ndarray, int]],
-    ) -> dict[str, torch.Tensor]:
-        """templates, searches: the frame (H, W, 3) uint8 RGB and its reduction for each plan.
-
-        Returns template_images, search_images (N, S, S, 3) uint8 and template_anno, search_anno (N, 4) float32 xywh in
-        fractions of the crop. Raises DataError for a window outside its frame.
-        """
-        sample = {}
-        for name, kind, frames in zip(("template", "search"), plans, (templates, searches)):
-            crops = [make_crop(plan, *frame) for plan, frame in zip(kind, frames)]
-            sample[f"{name}_images"] = torch.from_numpy(np.stack([crop for crop, _ in crops]))
-            sample[f"{name}_anno"] = torch.from_numpy(np.stack([box for _, box in crops]).astype(np.float32))
-        return sample
-
     def _plan(self, rng: np.random.Generator, spec: CropSpec, box: np.ndarray, gray: bool) -> CropPlan:
         box = np.asarray(box, float)
         window = crop_around(rng, spec, box)
@@ -80,8 +62,23 @@ class PairProcessing:
         return CropPlan(window, box, gray, flip, gain)
 
 
+def assemble(
+    templates: Sequence[tuple[np.ndarray, np.ndarray]], searches: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, torch.Tensor]:
+    """Crops and boxes of make_crop -> a sample: template_images, search_images (N, S, S, 3) uint8 and template_anno,
+    search_anno (N, 4) float32 xywh in fractions of the crop."""
+    sample = {}
+    for name, kind in (("template", templates), ("search", searches)):
+        sample[f"{name}_images"] = torch.from_numpy(np.stack([crop for crop, _ in kind]))
+        sample[f"{name}_anno"] = torch.from_numpy(np.stack([box for _, box in kind]).astype(np.float32))
+    return sample
+
+
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, reduced so much."""
+    """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, reduced so much.
+
+    Raises DataError for a window outside the frame.
+    """
     window = plan.window.aligned(reduction)
     height, width = (side * reduction for side in image.shape[:2])
     outside = window.left >= width or window.top >= height

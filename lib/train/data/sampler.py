@@ -9,8 +9,9 @@ from torch.utils.data import Dataset, Sampler
 
 from lib.errors import DataError
 from lib.train.data.frame_selection import choose_frames
-from lib.train.data.processing import CropPlan, PairProcessing
+from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop
 from lib.train.dataset.base import BaseVideoDataset
+from lib.utils.jpeg import FrameBuffer
 
 MAX_DRAWS = 50
 
@@ -46,9 +47,10 @@ class TrackingSampler(Dataset):
         self.spec = spec
         self.processing = processing
         self.seed = seed
+        self._buffer = FrameBuffer()
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor] | DataError:
-        """Sample `index` of the endless stream: the tensors of PairProcessing and `redraws`, how many draws before it
+        """Sample `index` of the endless stream: the tensors of `assemble` and `redraws`, how many draws before it
         could not be used; or the error that there is none.
 
         The error is handed back instead of raised, because a loader's worker would bury it in a traceback; `collate`
@@ -80,10 +82,14 @@ class TrackingSampler(Dataset):
                 f"{len(info.visible)})"
             )
         plans = self.processing.plan(rng, *([info.boxes[frame] for frame in kind] for kind in frames))
-        pictures: dict[int, tuple[np.ndarray, int]] = {}
+        crops: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         for frame, reduction in _most_reduced(frames, plans).items():
-            pictures[frame] = dataset.frame(sequence, frame, reduction)
-        return self.processing(plans, *([pictures[frame] for frame in kind] for kind in frames))
+            picture = dataset.frame(sequence, frame, reduction, self._buffer)
+            for kind, (of_kind, planned) in enumerate(zip(frames, plans)):
+                for place, (other, plan) in enumerate(zip(of_kind, planned)):
+                    if other == frame:
+                        crops[kind, place] = make_crop(plan, *picture)
+        return assemble(*([crops[kind, place] for place in range(len(frames[kind]))] for kind in (0, 1)))
 
 
 def _most_reduced(frames: tuple[list[int], list[int]], plans: tuple[list[CropPlan], list[CropPlan]]) -> dict[int, int]:

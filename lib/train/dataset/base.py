@@ -10,7 +10,7 @@ from lib.errors import DataError
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
 from lib.utils.image import decode_image, in_order, is_image
-from lib.utils.jpeg import Decoder, find_decoder
+from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
 KEPT_INFOS = 256
 
@@ -52,10 +52,12 @@ class BaseVideoDataset(ABC):
         """Annotation of a sequence, from its files."""
 
     @abstractmethod
-    def frame(self, index: int, frame: int, most_reduced: int = 1) -> tuple[np.ndarray, int]:
+    def frame(
+        self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
+    ) -> tuple[np.ndarray, int]:
         """A frame of a sequence, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its pixels.
 
-        most_reduced: how small it may be.
+        most_reduced: how small it may be; buffer: where it may lie, good until the buffer's next use.
         """
 
     @abstractmethod
@@ -80,9 +82,12 @@ class StoredDataset(BaseVideoDataset):
         folder = self.frame_file(index, 0).rpartition("/")[0]
         return sum(is_image(name) for name in self.storage.children(folder))
 
-    def frame(self, index: int, frame: int, most_reduced: int = 1) -> tuple[np.ndarray, int]:
+    def frame(
+        self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
+    ) -> tuple[np.ndarray, int]:
         file = self.frame_file(index, frame)
-        return decode_image(self.storage.read(file), self.storage.place(file), self.decoder, most_reduced=most_reduced)
+        place = self.storage.place(file)
+        return decode_image(self.storage.read(file), place, self.decoder, most_reduced=most_reduced, buffer=buffer)
 
     def check(self, index: int) -> int:
         """The number of frames of a sequence whose annotation and frames fit. Raises DataError where they do not."""

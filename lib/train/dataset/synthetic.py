@@ -3,6 +3,7 @@
 import numpy as np
 
 from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
+from lib.utils.jpeg import FrameBuffer
 from lib.utils.synthetic import SyntheticSequence
 
 SPLITS = {"train": (0, 2000), "val": (1_000_000, 100)}  # first seed, number of sequences
@@ -25,7 +26,9 @@ class Synthetic(BaseVideoDataset):
         valid = ~truth.absent
         return SequenceInfo(truth.boxes, valid, valid & (truth.visibility > 0.2))
 
-    def frame(self, index: int, frame: int, most_reduced: int = 1) -> tuple[np.ndarray, int]:
+    def frame(
+        self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
+    ) -> tuple[np.ndarray, int]:
         return self._scene(index).frame(frame), 1
 
     def sequence_name(self, index: int) -> str:
