@@ -69,7 +69,8 @@ def assemble(
     search_anno (N, 4) float32 xywh in fractions of the crop."""
     sample = {}
     for name, kind in (("template", templates), ("search", searches)):
-        sample[f"{name}_images"] = torch.from_numpy(np.stack([crop for crop, _ in kind]))
+        images = [crop for crop, _ in kind]
+        sample[f"{name}_images"] = torch.from_numpy(np.stack(images) if len(images) > 1 else images[0][None])
         sample[f"{name}_anno"] = torch.from_numpy(np.stack([box for _, box in kind]).astype(np.float32))
     return sample
 
@@ -88,10 +89,10 @@ def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np
     if plan.gray:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if plan.flip:
-        crop = cv2.flip(crop, 1)
+        cv2.flip(crop, 1, dst=crop)
         box = np.array([1 - box[0] - box[2], *box[1:]])
     if plan.gain != 1:
-        crop = cv2.convertScaleAbs(crop, alpha=plan.gain)
+        cv2.convertScaleAbs(crop, dst=crop, alpha=plan.gain)
     return crop, box
 
 
