@@ -1,5 +1,6 @@
 """Where the figures of a training run go: a text log, TensorBoard, and Weights & Biases where asked for."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,10 @@ def _start_wandb(folder: Path, options: dict[str, Any]):
     try:
         import wandb
     except ModuleNotFoundError as error:
-        raise ConfigError("--use_wandb 1 needs the package wandb, which is not installed: pip install wandb") from error
+        raise ConfigError("--use_wandb 1 needs the package wandb, which is not installed: pip install wandb -c constraints.txt") from error
     file = folder / "wandb_id"  # a run that is resumed goes on in the same place
     if not file.is_file():
-        file.write_text(wandb.util.generate_id(), encoding="utf-8")
+        file.write_text(uuid.uuid4().hex[:12], encoding="utf-8")
     try:
         return wandb.init(dir=str(folder), id=file.read_text(encoding="utf-8"), resume="allow", **options)
     except wandb.Error as error:
