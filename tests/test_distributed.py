@@ -130,7 +130,7 @@ def test_sigterm_saves_in_all_processes_and_the_run_goes_on_as_if_nothing_had_ha
     (tmp_path / "parts" / "sitecustomize.py").unlink()
     code, text = finish(start(tmp_path / "parts", "--resume", "auto"))
     assert code == 0, text
-    assert "_step000000" in text
+    assert "_pairs000000" in text
     whole, parts = (
         read_checkpoint(latest_checkpoint(tmp_path / name / "checkpoints" / "train" / "sdtrack" / "demo"))
         for name in ("whole", "parts")

@@ -97,12 +97,12 @@ def test_a_stop_signal_in_the_middle_of_an_epoch_saves_and_ends_with_its_code(tm
     assert code == 128 + number, text
     assert "stopped on request; saved" in text
     newest = latest_checkpoint(tmp_path / "checkpoints" / "train" / "sdtrack" / "demo")
-    assert newest.name.startswith("SDTrack_ep0002_step000000")
+    assert newest.name.startswith("SDTrack_ep0002_pairs000000")
     assert 0 < read_checkpoint(newest)["position"] < 32
     code, text = finish(start(tmp_path, "--resume", "auto"))
     assert (code, f"resumed from {newest}" in text) == (0, True), text
     assert_equal_runs(weights(tmp_path), whole)
-    assert not list(newest.parent.glob("*_step*"))
+    assert not list(newest.parent.glob("*_pairs*"))
 
 
 def test_sigkill_in_the_middle_of_an_epoch(tmp_path, whole):
@@ -112,7 +112,7 @@ def test_sigkill_in_the_middle_of_an_epoch(tmp_path, whole):
     finish(process)
     code, text = finish(start(tmp_path, "--resume", "auto"))
     assert code == 0, text
-    assert "SDTrack_ep0001_step00000012.pth.tar" in text
+    assert "SDTrack_ep0001_pairs00000016.pth.tar" in text
     assert_equal_runs(weights(tmp_path), whole)
 
 
@@ -178,12 +178,12 @@ def test_a_signal_that_reaches_the_loaders_workers_as_well_still_saves(tmp_path,
 def test_what_is_kept_of_the_checkpoints(tmp_path):
     for epoch in range(1, 13):
         save_checkpoint(checkpoint_path(tmp_path, "SDTrack", epoch), {})
-    for step in (90, 95):
-        save_checkpoint(checkpoint_path(tmp_path, "SDTrack", 12, step), {})
+    for pairs in (90, 95):
+        save_checkpoint(checkpoint_path(tmp_path, "SDTrack", 12, pairs), {})
     remove_older(tmp_path, keep=2, milestones=(4,), every=5)
     kept = sorted(path.name.removeprefix("SDTrack_").removesuffix(".pth.tar") for path in tmp_path.iterdir())
-    assert kept == ["ep0004", "ep0005", "ep0010", "ep0011", "ep0012", "ep0012_step00000095"]
-    assert latest_checkpoint(tmp_path).name == "SDTrack_ep0012_step00000095.pth.tar"
+    assert kept == ["ep0004", "ep0005", "ep0010", "ep0011", "ep0012", "ep0012_pairs00000095"]
+    assert latest_checkpoint(tmp_path).name == "SDTrack_ep0012_pairs00000095.pth.tar"
     (tmp_path / ".SDTrack_ep0013.pth.tar.77.tmp").write_bytes(b"half")
     remove_unfinished(tmp_path)
     assert len(list(tmp_path.iterdir())) == 6

@@ -12,7 +12,7 @@ from lib.errors import CheckpointError, ConfigError, DataError, SDTrackError, Tr
 from lib.models.losses.box_losses import iou_and_giou
 from lib.train import train_script
 from lib.train.actors.sdtrack import SDTrackActor, build_actor, overlap_status
-from lib.train.admin.checkpoints import latest_checkpoint, save_checkpoint
+from lib.train.admin.checkpoints import checkpoint_path, latest_checkpoint, save_checkpoint
 from lib.train.admin.loggers import TrainingLog
 from lib.train.admin.settings import Settings
 from lib.train.admin.stopping import StopSignals
@@ -265,5 +265,10 @@ def test_a_run_that_goes_on_with_another_number_of_processes_keeps_its_rates(tmp
     content = read_checkpoint(path)
     content["rng"], content["step"] = content["rng"] * 2, 4  # as of two processes: two steps an epoch
     save_checkpoint(path, content)
-    trainer = train(tmp_path, *options, "TRAIN.EPOCH=2", resume="auto")
-    assert trainer.step == 8
+    assert train(tmp_path, *options, resume="auto").step == 8
+    # in the middle of the second epoch, at a place where one process is between two of its steps
+    content |= {"epoch": 1, "position": 6, "validation_due": False}
+    path.unlink()
+    save_checkpoint(checkpoint_path(path.parent, "SDTrack", 1, 6), content)
+    trainer = train(tmp_path, *options, resume="auto")
+    assert (trainer.epoch, trainer.step, trainer.exit_code) == (2, 4 + 1 + 2, 0)

@@ -13,12 +13,12 @@ import torch
 
 from lib.utils.files import write_atomically
 
-NAME = re.compile(r"(?P<net>.+)_ep(?P<epoch>\d{4,})(_step(?P<step>\d+))?\.pth\.tar")
+NAME = re.compile(r"(?P<net>.+)_ep(?P<epoch>\d{4,})(_pairs(?P<pairs>\d+))?\.pth\.tar")
 
 
-def checkpoint_path(folder: Path, net_name: str, epoch: int, step: int | None = None) -> Path:
-    """<folder>/<net_name>_ep%04d.pth.tar; with a step, that of a state within the epoch after `epoch`."""
-    within = "" if step is None else f"_step{step:08d}"
+def checkpoint_path(folder: Path, net_name: str, epoch: int, pairs: int = 0) -> Path:
+    """<folder>/<net_name>_ep%04d.pth.tar; with pairs, a state so many pairs into the epoch after `epoch`."""
+    within = f"_pairs{pairs:08d}" if pairs else ""
     return folder / f"{net_name}_ep{epoch:04d}{within}.pth.tar"
 
 
@@ -47,8 +47,8 @@ def remove_older(folder: Path, keep: int, milestones: Collection[int] = (), ever
     ends = sorted((path for path in _found(folder) if _place(path)[1] == 0), key=_place)
     kept = {newest, *ends[-keep:]}
     for path in _found(folder):
-        epoch, step = _place(path)
-        wanted = step == 0 and (epoch in milestones or (every and epoch % every == 0))
+        epoch, pairs = _place(path)
+        wanted = pairs == 0 and (epoch in milestones or (every and epoch % every == 0))
         if path not in kept and not wanted:
             path.unlink()
 
@@ -86,6 +86,6 @@ def _found(folder: Path) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[int, int]:
-    """How far a checkpoint is: epochs finished, and the step within the next one or 0."""
+    """How far a checkpoint is: epochs finished, and pairs of the next one."""
     match = NAME.fullmatch(path.name)
-    return int(match["epoch"]), int(match["step"] or 0)
+    return int(match["epoch"]), int(match["pairs"] or 0)

@@ -64,7 +64,8 @@ def _start_wandb(folder: Path, options: dict[str, Any]):
     try:
         import wandb
     except ModuleNotFoundError as error:
-        raise ConfigError("--use_wandb 1 needs the package wandb, which is not installed: pip install wandb -c constraints.txt") from error
+        remedy = "pip install wandb -c constraints.txt"
+        raise ConfigError(f"--use_wandb 1 needs the package wandb, which is not installed: {remedy}") from error
     file = folder / "wandb_id"  # a run that is resumed goes on in the same place
     if not file.is_file():
         file.write_text(uuid.uuid4().hex[:12], encoding="utf-8")

@@ -117,8 +117,7 @@ class Trainer:
     def save(self) -> Path:
         """Write the checkpoint of this state; `net` holds the weights to track with. Older ones that are not to be kept
         are removed once it is there."""
-        within = self.step if self.position else None
-        path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, within)
+        path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, self.position)
         content = {
             "net": self.tested_network().state_dict(),
             "epoch": self.epoch,
@@ -181,8 +180,8 @@ class Trainer:
         if self.position == 0:
             self.statistics = Statistics()
         accumulation, world = self.schedule.accumulation, self.processes.world_size
-        steps = self.steps_per_epoch
         done = self.position // self.pairs_per_step
+        steps = done + len(self.train_loader) // accumulation
         watch = Stopwatch()
         with self._bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps, done) as bar:
             batches = self._batches(self.train_loader, stop)
