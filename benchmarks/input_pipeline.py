@@ -37,8 +37,7 @@ BATCH = 16
 
 
 def write_sequence(folder: Path, seed: int, frames: int) -> None:
-    """A GOT-10k sequence: a synthetic scene with sensor noise, about 65 kB a frame as LaSOT has, and a box that
-    drifts."""
+    """A GOT-10k sequence: a synthetic scene with sensor noise, 53 kB a frame in the mean, and a box that drifts."""
     rng = np.random.default_rng(seed)
     scene = SyntheticSequence(seed, frames, 720, 1280)
     side = 100 * 5 ** rng.random()
@@ -55,10 +54,10 @@ def write_sequence(folder: Path, seed: int, frames: int) -> None:
 
 
 class PlainPairs(torch.utils.data.Dataset):
-    """The pairs of a TrackingSampler, made the plain way."""
+    """Pairs of the same files, made the plain way."""
 
     def __init__(self, source: TrackingSampler, root: Path):
-        self.source, self.root = source, root
+        self.root = root
         dataset = source.datasets[0]
         self.infos = [dataset.sequence_info(index) for index in range(len(dataset))]
         self.names = list(dataset.sequences)

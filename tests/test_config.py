@@ -1,3 +1,4 @@
+import argparse
 import pickle
 
 import pytest
@@ -10,6 +11,7 @@ from lib.config.loader import Config, config_from_dict, differences, experiment_
 from lib.errors import ConfigError
 from lib.models.profile import profile_network
 from lib.models.sdtrack import build_sdtrack
+from lib.utils.cli import add_override_argument
 
 TABLE = {
     "vitb_300", "vitb_300_got10k", "vitb_300_noenc", "vitb6_300", "vitb_300_wo_dfl", "vitb_300_wo_boxrpb",
@@ -124,3 +126,11 @@ def test_a_circle_of_parents_is_an_error(tmp_path, monkeypatch):
         load_config("sdtrack", "a")
     with pytest.raises(ConfigError, match=r"broken\.yaml: not readable"):
         load_config("sdtrack", "broken")
+
+
+def test_set_may_be_given_more_than_once():
+    parser = argparse.ArgumentParser()
+    add_override_argument(parser)
+    args = parser.parse_args(["--set", "A=1", "B=2", "--set", "C=3"])
+    assert args.overrides == ["A=1", "B=2", "C=3"]
+    assert parser.parse_args([]).overrides == []

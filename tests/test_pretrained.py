@@ -156,7 +156,7 @@ def test_check_says_whether_weights_fit(tmp_path):
     assert answer.returncode == 1
     assert "keys do not fit" in answer.stderr
     (tmp_path / "half.pth").write_bytes((tmp_path / "vit.pth").read_bytes()[:3000])
-    for name, message in (("half.pth", "truncated or not a checkpoint"), ("gone.pth", "cannot be read")):
+    for name, message in (("half.pth", "truncated or not a checkpoint"), ("gone.pth", "there is no such file")):
         answer = convert(tmp_path / name)
         assert (answer.returncode, message in answer.stderr, "Traceback" in answer.stderr) == (1, True, False)
 

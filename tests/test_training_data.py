@@ -165,6 +165,14 @@ def test_flip_moves_the_box_with_the_picture():
     assert sample["search_images"].max() == 255
 
 
+def test_flip_is_the_mirrored_crop():
+    frame = np.random.default_rng(3).integers(0, 256, (100, 100, 3), np.uint8)
+    specs = (CropSpec(32, 2.0), CropSpec(48, 4.0))
+    plain, flipped = (sample_of(PairProcessing(*specs, flip=flip), frame) for flip in (0.0, 1.0))
+    for name in ("template_images", "search_images"):
+        assert torch.equal(flipped[name], plain[name].flip(2))
+
+
 def test_grayscale_and_brightness():
     frame = np.full((100, 100, 3), (200, 50, 20), np.uint8)
     gray = PairProcessing(CropSpec(32, 2.0), CropSpec(32, 2.0), grayscale=1.0)

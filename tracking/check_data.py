@@ -1,7 +1,7 @@
 """Which training data sets are there, how much is in them, and what is wrong: python tracking/check_data.py [--config
 NAME]
 
-With --config the exit code is 1 if a data set that this config needs is not usable.
+With --config or --dataset_name the exit code is 1 if one of the data sets that are meant is not usable.
 """
 
 import _init_paths  # noqa: F401
@@ -18,8 +18,9 @@ from lib.utils.local_paths import local_paths
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default="sdtrack")
-    parser.add_argument("--config", help="look at what this config needs alone")
-    parser.add_argument("--dataset_name", nargs="+", help="look at these alone, such as LASOT or folder:PATH")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--config", help="look at what this config needs alone")
+    which.add_argument("--dataset_name", nargs="+", help="look at these alone, such as LASOT or folder:PATH")
     parser.add_argument("--sequences", type=int, metavar="N", help="look at N sequences of each, else at all")
     add_override_argument(parser)
     add_path_arguments(parser)

@@ -29,7 +29,11 @@ def main() -> None:
     args = parser.parse_args()
     name = args.dataset_name
     paths = local_paths(args.data_dir, args.save_dir)
-    root = Path(name.removeprefix("folder:")).absolute() if name.startswith("folder:") else paths.dataset(name)
+    root = (
+        Path(name.removeprefix("folder:")).expanduser().absolute()
+        if name.startswith("folder:")
+        else paths.dataset(name)
+    )
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder")
     to = Path(args.to) if args.to else lmdb_path(root)

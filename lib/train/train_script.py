@@ -1,5 +1,7 @@
 """One training run: the place where config, data, network and trainer meet."""
 
+from pathlib import Path
+
 import torch
 
 from lib.config.loader import Config, config_from_dict, differences
@@ -104,7 +106,7 @@ def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[s
     return [str(report) for report in reports]
 
 
-def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume: str):
+def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume: str) -> Path | None:
     """Everything that one process does for all: checks, folders, a copy of the config. Returns the checkpoint to go on
     from, or None."""
     newest = latest_checkpoint(settings.checkpoint_dir)

@@ -2,9 +2,8 @@
 
 import argparse
 import pickle
-import zipfile
+import re
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
@@ -26,7 +25,7 @@ def read_checkpoint(path: str | Path) -> dict:
             f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({reason[:200]}). "
             "tracking/convert_checkpoint.py can copy the tensors of such a file without running what is in it"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
@@ -40,40 +39,19 @@ def pretrained_file(file: str, pretrained_dir: Path) -> Path:
 
 def read_foreign_checkpoint(path: str | Path) -> tuple[dict, list[str]]:
     """The contents of a checkpoint that was saved with objects of its own program, such as OSTrack's, and the names of
-    what was left out: every object that is neither a tensor nor a plain container becomes an empty placeholder. Nothing
-    of the file is imported or run.
+    what was left out: every object that is neither a tensor nor a plain value becomes an empty placeholder. Nothing of
+    the file is imported or run.
     """
-    left_out: set[str] = set()
-
-    class Unpickler(pickle.Unpickler):
-        def find_class(self, module: str, name: str):
-            if (module, name) in HARMLESS:
-                return super().find_class(module, name)
-            left_out.add(f"{module}.{name}")
-            return type(name, (_Placeholder,), {})
-
-    tools = ModuleType("placeholders")  # what torch.load takes for the module pickle
-    tools.Unpickler, tools.load = Unpickler, lambda file, **options: Unpickler(file, **options).load()
-    if zipfile.is_zipfile(path) and any(name.endswith("constants.pkl") for name in zipfile.ZipFile(path).namelist()):
-        raise CheckpointError(f"{path}: refused, a TorchScript program, not a file of weights")
-    try:
-        content = torch.load(path, map_location="cpu", pickle_module=tools, weights_only=False)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
-    return content, sorted(left_out)
-
-
-HARMLESS = {
-    ("collections", "OrderedDict"),
-    ("torch._utils", "_rebuild_tensor"),
-    ("torch._utils", "_rebuild_tensor_v2"),
-    ("torch._utils", "_rebuild_parameter"),
-    ("torch", "Size"),
-}
+    placeholders: dict[str, type] = {}
+    while True:
+        try:
+            with torch.serialization.safe_globals([(kind, name) for name, kind in placeholders.items()]):
+                return read_checkpoint(path), sorted(placeholders)
+        except CheckpointError as error:
+            unknown = re.search(r"Unsupported global: GLOBAL (\S+)", str(error.__cause__))
+            if unknown is None or unknown[1] in placeholders:
+                raise
+            placeholders[unknown[1]] = type("Placeholder", (_Placeholder,), {})
 
 
 class _Placeholder:

@@ -53,5 +53,11 @@ def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
 def add_override_argument(parser: argparse.ArgumentParser) -> None:
     """--set KEY=VALUE ..."""
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides", help="config values to change"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="config values to change",
     )

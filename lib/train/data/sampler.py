@@ -82,21 +82,22 @@ class TrackingSampler(Dataset):
                 f"{len(info.visible)})"
             )
         plans = self.processing.plan(rng, *([info.boxes[frame] for frame in kind] for kind in frames))
-        crops: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        for frame, reduction in _most_reduced(frames, plans).items():
-            picture = dataset.frame(sequence, frame, reduction, self._buffer)
-            for kind, (of_kind, planned) in enumerate(zip(frames, plans)):
-                for place, (other, plan) in enumerate(zip(of_kind, planned)):
-                    if other == frame:
-                        crops[kind, place] = make_crop(plan, *picture)
-        return assemble(*([crops[kind, place] for place in range(len(frames[kind]))] for kind in (0, 1)))
+        wanted = [*zip(frames[0], plans[0]), *zip(frames[1], plans[1])]
+        most_reduced = _most_reduced(wanted)
+        crops, shown = [], None
+        for frame, plan in wanted:
+            if frame != shown:  # one picture at a time: the next one takes its memory
+                picture, shown = dataset.frame(sequence, frame, most_reduced[frame], self._buffer), frame
+            crops.append(make_crop(plan, *picture))
+        return assemble(crops[: spec.templates], crops[spec.templates :])
 
 
-def _most_reduced(frames: tuple[list[int], list[int]], plans: tuple[list[CropPlan], list[CropPlan]]) -> dict[int, int]:
+def _most_reduced(wanted: list[tuple[int, CropPlan]]) -> dict[int, int]:
     """How small each frame may be read, so that every crop of it still has at least its output resolution."""
     most: dict[int, int] = {}
-    for frame, plan in zip([*frames[0], *frames[1]], [*plans[0], *plans[1]]):
-        most[frame] = min(most.get(frame, plan.window.side), max(1, plan.window.side // plan.window.size))
+    for frame, plan in wanted:
+        reduction = max(1, plan.window.side // plan.window.size)
+        most[frame] = min(most.get(frame, reduction), reduction)
     return most
 
 

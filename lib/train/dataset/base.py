@@ -123,22 +123,25 @@ def has_area(boxes: np.ndarray) -> np.ndarray:
 class ListedFrames(StoredDataset):
     """A data set whose frames have names of any kind and are taken in their order."""
 
-    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+    images: str  # the folder of the frames in that of their sequence
+
+    def __init__(self, storage: Storage, sequences: list[str], decoder: Decoder | None = None):
+        """sequences: their folders, in the storage."""
         super().__init__(storage, decoder)
+        self.sequences = sequences
         self._files: tuple[int, list[str]] = (-1, [])  # of the sequence that was asked for last
 
-    @abstractmethod
-    def frame_folder(self, index: int) -> str:
-        """The folder of a sequence's frames, in the storage."""
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def sequence_name(self, index: int) -> str:
+        return self.storage.place(self.sequences[index])
 
     def frame_file(self, index: int, frame: int) -> str:
-        folder = self.frame_folder(index)
+        folder = f"{self.sequences[index]}/{self.images}"
         if self._files[0] != index:
             self._files = index, sorted(filter(is_image, self.storage.children(folder)), key=in_order)
         files = self._files[1]
         if frame >= len(files):
             raise DataError(f"{self.storage.place(folder)}: {len(files)} frames, but frame {frame + 1} has a box")
         return f"{folder}/{files[frame]}"
-
-    def frame_count(self, index: int) -> int:
-        return sum(is_image(name) for name in self.storage.children(self.frame_folder(index)))

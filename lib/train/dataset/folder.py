@@ -12,29 +12,21 @@ class Folder(ListedFrames):
     """Layout: <sequence>/img/* (any names, in their order) and groundtruth.txt or groundtruth_rect.txt with a box
     x, y, w, h a frame; NaN or a zero size where the target is absent. OTB's folders are of this form, too."""
 
+    images = "img"
+
     def __init__(self, storage: Storage, decoder: Decoder | None = None):
-        super().__init__(storage, decoder)
         self.name = f"folder:{storage.root}"
-        self.sequences = [name for name in storage.children() if storage.has(f"{name}/img")]
+        super().__init__(storage, [name for name in storage.children() if storage.has(f"{name}/img")], decoder)
         if not self.sequences:
             raise DataError(
                 f"{storage.place('')}: no sequence there; expected <sequence>/img/*.jpg with a {TRUTH_FILES[0]}"
             )
 
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def frame_folder(self, index: int) -> str:
-        return f"{self.sequences[index]}/img"
-
-    def sequence_name(self, index: int) -> str:
-        return self.storage.place(self.sequences[index])
-
     def read_info(self, index: int) -> SequenceInfo:
-        name = self.sequences[index]
-        there = [file for file in TRUTH_FILES if self.storage.has(f"{name}/{file}")]
+        folder = self.sequences[index]
+        there = [file for file in TRUTH_FILES if self.storage.has(f"{folder}/{file}")]
         if not there:
-            raise DataError(f"{self.storage.place(name)}: neither {' nor '.join(TRUTH_FILES)}")
-        boxes = self.read_boxes(f"{name}/{there[0]}", absent_is_nan=True)
+            raise DataError(f"{self.storage.place(folder)}: neither {' nor '.join(TRUTH_FILES)}")
+        boxes = self.read_boxes(f"{folder}/{there[0]}", absent_is_nan=True)
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)

@@ -13,26 +13,16 @@ class Tnl2k(ListedFrames):
     """
 
     name = "TNL2K"
+    images = "imgs"
 
     def __init__(self, storage: Storage, subset: str = "TNL2K_train_subset", decoder: Decoder | None = None):
-        super().__init__(storage, decoder)
         parts = [part for part in storage.children() if part.startswith(subset)]
-        self.folders = [
-            f"{part}/{name}" for part in parts for name in storage.children(part) if not name.startswith(".")
-        ]
-        if not self.folders:
+        inside = [f"{part}/{name}" for part in parts for name in storage.children(part) if not name.startswith(".")]
+        super().__init__(storage, inside, decoder)
+        if not self.sequences:
             raise DataError(f"{storage.place('')}: no {subset}*/<sequence> there")
 
-    def __len__(self) -> int:
-        return len(self.folders)
-
-    def frame_folder(self, index: int) -> str:
-        return f"{self.folders[index]}/imgs"
-
-    def sequence_name(self, index: int) -> str:
-        return self.storage.place(self.folders[index])
-
     def read_info(self, index: int) -> SequenceInfo:
-        boxes = self.read_boxes(f"{self.folders[index]}/groundtruth.txt")
+        boxes = self.read_boxes(f"{self.sequences[index]}/groundtruth.txt")
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)
