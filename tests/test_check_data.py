@@ -9,6 +9,7 @@ from doubles import PROJECT, REAL_DATA, needs_real_data
 
 from lib.errors import DataError
 from lib.train.dataset.sources import SOURCES, DataAccess, check_dataset
+from lib.train.dataset.storage import lmdb_path, pack
 from lib.utils.local_paths import LocalPaths
 from lib.utils.synthetic.writer import write_got10k
 
@@ -38,6 +39,15 @@ def test_a_report_counts_and_names_what_is_broken(data):
     report = check_dataset("GOT10K_train_full", access(data))
     assert (report.usable, report.frames) == (False, 44)
     assert "GOT-10k_Train_000002: 22 boxes for 21 frames" in str(report)
+
+
+def test_a_report_names_the_lmdb_where_that_is_what_is_read(data):
+    root = data / "got10k"
+    pack(root, [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()], lmdb_path(root))
+    shutil.rmtree(root)
+    report = check_dataset("GOT10K_train_full", access(data))
+    assert (report.usable, report.frames) == (True, 66)
+    assert f"{data / 'got10k.lmdb'}: 3 sequences" in str(report)
 
 
 def test_every_source_says_what_it_expects_where(tmp_path):

@@ -155,7 +155,7 @@ def check_dataset(name: str, access: DataAccess, most: int | None = None) -> Dat
             frames += dataset.check(int(index))
         except DataError as error:
             broken.append(str(error))
-    return DatasetReport(name, root, count, len(chosen), frames, dataset.note, broken=broken)
+    return DatasetReport(name, dataset.storage.root, count, len(chosen), frames, dataset.note, broken=broken)
 
 
 def find_source(name: str) -> Source:
