@@ -18,6 +18,11 @@ def read_numbers(path: str | Path) -> np.ndarray:
     return parse_numbers(_read(path), str(path))
 
 
+def read_text(path: str | Path) -> str:
+    """The text of a file. Raises DataError that names a missing file, or one that is no UTF-8."""
+    return _decode(_read(path), str(path))
+
+
 def parse_boxes(data: bytes, source: str) -> np.ndarray:
     """read_boxes of a file's contents. source: named in errors."""
     boxes = parse_numbers(data, source)
@@ -28,10 +33,7 @@ def parse_boxes(data: bytes, source: str) -> np.ndarray:
 
 def parse_numbers(data: bytes, source: str) -> np.ndarray:
     """read_numbers of a file's contents. source: named in errors."""
-    try:
-        lines = data.decode().replace(",", " ").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: cannot be read ({error})") from error
+    lines = _decode(data, source).replace(",", " ").splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
@@ -50,6 +52,13 @@ def _read(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _decode(data: bytes, source: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: cannot be read ({error})") from error
 
 
 def _first_bad_line(lines: list[str]) -> str:
