@@ -1,41 +1,114 @@
 """Test sequences."""
 
+import csv
 from collections.abc import Callable
+from collections.abc import Sequence as Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from lib.errors import DataError
 from lib.utils.image import read_image
 
+LISTS = Path(__file__).parent / "lists"
 
-@dataclass
-class Sequence:
-    """A video with its truth. Frames are read when they are asked for."""
 
-    name: str
-    dataset: str
-    num_frames: int
-    read: Callable[[int], np.ndarray]  # frame number from 0 -> (H, W, 3) uint8 RGB
-    truth: np.ndarray  # (T, 4) xywh in image pixels; T = 1 where only the first box is public
-    visible: np.ndarray | None = None  # (T,) bool; None: no such label
+class Frames(Protocol):
+    """Frames of a video, read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Frame number `index` from 0: (H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """Frames that are image files, in this order."""
+
+    paths: Collection[Path]
 
     def __len__(self) -> int:
-        return self.num_frames
+        return len(self.paths)
 
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of the first frame in pixels."""
-        height, width = self.read(0).shape[:2]
-        return width, height
+    def __getitem__(self, index: int) -> np.ndarray:
+        return read_image(self.paths[index])
+
+
+class Masks(Protocol):
+    """Masks of a video's target, a frame each."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Mask of frame number `index` from 0: (H, W) bool."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """What a sequence holds once it is opened: frames and truth. Raises DataError where their numbers do not fit."""
+
+    name: str  # file or folder of the truth, named in errors
+    frames: Frames
+    truth: np.ndarray  # (T, 4) xywh in image pixels; T = 1 where only the first box is public
+    visible: np.ndarray | None = None  # (T,) bool; None: no such label
+    masks: Masks | None = None  # None: the truth is boxes
+
+    def __post_init__(self):
+        if not len(self.frames) or len(self.truth) not in (1, len(self.frames)):
+            raise DataError(f"{self.name}: {len(self.truth)} boxes for {len(self.frames)} frames")
+        if self.visible is not None and len(self.visible) != len(self.truth):
+            raise DataError(f"{self.name}: {len(self.visible)} labels for {len(self.truth)} boxes")
+
+
+class Sequence:
+    """A named video of a data set. Neither frames nor truth are touched before one of them is asked for, so that a
+    benchmark of thousands opens at once."""
+
+    def __init__(self, name: str, dataset: str, open_video: Callable[[], Video], attributes: Collection[str] = ()):
+        """open_video: finds frames and truth; for several processes it has to be picklable. attributes: short names of
+        the benchmark's attributes that this sequence has."""
+        if Path(name).name != name:
+            raise DataError(f"{dataset}: '{name}' cannot be the name of a sequence: result files are named after it")
+        self.name, self.dataset, self.attributes = name, dataset, tuple(attributes)
+        self._open_video = open_video
+
+    @cached_property
+    def video(self) -> Video:
+        """Frames and truth. Raises DataError where they are missing or broken."""
+        return self._open_video()
+
+    def __len__(self) -> int:
+        return len(self.video.frames)
 
     @property
     def init_bbox(self) -> list[float]:
         """The first box [x, y, w, h]."""
-        return self.truth[0].tolist()
+        return self.video.truth[0].tolist()
+
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the first frame in pixels."""
+        height, width = self.video.frames[0].shape[:2]
+        return width, height
 
 
-def sequence_from_files(
-    name: str, dataset: str, frames: list[Path], truth: np.ndarray, visible: np.ndarray | None = None
-) -> Sequence:
-    """A sequence whose frames are image files."""
-    return Sequence(name, dataset, len(frames), lambda index: read_image(frames[index]), truth, visible)
+def video_of_files(
+    name: str | Path, paths: Collection[Path], truth: np.ndarray, visible: np.ndarray | None = None
+) -> Video:
+    """A video of image files. Frames after the last of several boxes do not count, as OTB has it for Football1."""
+    return Video(str(name), FrameFiles(paths[: len(truth)] if len(truth) > 1 else paths), truth, visible)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file in lists/."""
+    with (LISTS / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_attributes(dataset: str) -> dict[str, tuple[str, ...]]:
+    """Short names of the attributes of every sequence of a data set: lists/<dataset>_attributes.csv."""
+    return {
+        row["sequence"]: tuple(key for key, value in row.items() if value == "1")
+        for row in read_table(f"{dataset}_attributes.csv")
+    }

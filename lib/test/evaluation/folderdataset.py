@@ -1,9 +1,12 @@
-"""Anybody's own sequences."""
+"""Anybody's own sequences, and anybody's boxes."""
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lib.errors import DataError
-from lib.test.evaluation.data import Sequence, sequence_from_files
+from lib.test.evaluation.data import Sequence, Video, video_of_files
 from lib.utils.annotations import read_boxes
 from lib.utils.image import IMAGE_SUFFIXES
 from lib.utils.video import image_files
@@ -13,23 +16,46 @@ TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 def folder_sequences(root: Path) -> list[Sequence]:
     """Layout: root/<sequence>/img/* (images in the order of their names) with groundtruth.txt or
-    groundtruth_rect.txt: a box a frame, or the first box alone."""
+    groundtruth_rect.txt: a box a frame, or the first box alone. Frames after the last box do not count."""
     if not root.is_dir():
         raise DataError(f"folder:{root}: there is no such folder")
     folders = sorted(path for path in root.iterdir() if (path / "img").is_dir())
     if not folders:
         raise DataError(f"folder:{root}: no sequence in it; expected <sequence>/img/*.jpg with a {TRUTH_FILES[0]}")
-    return [_sequence(folder) for folder in folders]
+    return [Sequence(folder.name, "folder", partial(_open, folder)) for folder in folders]
 
 
-def _sequence(folder: Path) -> Sequence:
+def _open(folder: Path) -> Video:
     frames = image_files(folder / "img")
     truth_file = next((folder / name for name in TRUTH_FILES if (folder / name).is_file()), None)
     if not frames:
         raise DataError(f"{folder / 'img'}: no images ({', '.join(IMAGE_SUFFIXES)})")
     if truth_file is None:
         raise DataError(f"{folder}: neither {' nor '.join(TRUTH_FILES)}; the first box alone is enough (x,y,w,h)")
-    truth = read_boxes(truth_file)
-    if len(truth) not in (1, len(frames)):
-        raise DataError(f"{truth_file}: {len(truth)} boxes for {len(frames)} images; expected one a frame, or one")
-    return sequence_from_files(folder.name, "folder", frames, truth)
+    return video_of_files(truth_file, frames, read_boxes(truth_file))
+
+
+def truth_sequences(root: Path) -> list[Sequence]:
+    """Truth without frames, root/<sequence>.txt, a box a frame: enough to score result files."""
+    files = sorted(root.glob("*.txt"))
+    if not files:
+        raise DataError(f"truth:{root}: no <sequence>.txt in it")
+    return [Sequence(file.stem, "truth", partial(_open_truth, file)) for file in files]
+
+
+def _open_truth(file: Path) -> Video:
+    truth = read_boxes(file)
+    return Video(str(file), _Absent(file, len(truth)), truth)
+
+
+class _Absent:
+    """As many frames as there are boxes, none of which can be read."""
+
+    def __init__(self, file: Path, number: int):
+        self.file, self.number = file, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        raise DataError(f"truth:{self.file}: a data set of boxes has no frames; only results can be scored on it")

@@ -1,27 +1,38 @@
 """Synthetic test sequences, from seeds that no training split uses."""
 
-from functools import cache
+from functools import partial
 
-from lib.test.evaluation.data import Sequence
+import numpy as np
+
+from lib.test.evaluation.data import Sequence, Video
 from lib.utils.synthetic import SyntheticSequence
 
 FIRST_SEED = 2_000_000
 NUMBER = 20
 
 
+class SyntheticFrames:
+    """Frames of a scene."""
+
+    def __init__(self, scene: SyntheticSequence):
+        self.scene = scene
+
+    def __len__(self) -> int:
+        return len(self.scene)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.scene.frame(index)
+
+
 def synthetic_sequences() -> list[Sequence]:
     """NUMBER sequences of 60 frames. They are built when first read."""
-    return [_sequence(FIRST_SEED + index) for index in range(NUMBER)]
+    return [
+        Sequence(f"synthetic-{number + 1:03d}", "synthetic", partial(_open, FIRST_SEED + number))
+        for number in range(NUMBER)
+    ]
 
 
-def _sequence(seed: int) -> Sequence:
-    scene = cache(lambda: SyntheticSequence(seed))
-    truth = scene().annotation
-    return Sequence(
-        name=f"synthetic-{seed - FIRST_SEED + 1:03d}",
-        dataset="synthetic",
-        num_frames=len(scene()),
-        read=lambda index: scene().frame(index),
-        truth=truth.boxes,
-        visible=~truth.absent,
-    )
+def _open(seed: int) -> Video:
+    scene = SyntheticSequence(seed)
+    truth = scene.annotation
+    return Video(f"synthetic scene {seed}", SyntheticFrames(scene), truth.boxes, ~truth.absent)

@@ -1,0 +1,26 @@
+"""Which sequences of an official list are on this machine."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from lib.errors import DataError
+
+Entry = TypeVar("Entry")
+
+
+def present(
+    dataset: str, root: Path, listed: Mapping[str, Entry], folder: Callable[[Entry], str], layout: str
+) -> dict[str, Entry]:
+    """Those of the listed sequences whose folder is below root; how many, if not all, is said on stderr.
+
+    listed: name -> entry, folder(entry) relative to root. layout: what root should look like, for the error. Raises
+    DataError where none is there.
+    """
+    here = {name: entry for name, entry in listed.items() if (root / folder(entry)).is_dir()}
+    if not here:
+        raise DataError(f"{root}: none of the {len(listed)} sequences of {dataset} is there; expected {layout}")
+    if len(here) < len(listed):
+        print(f"{dataset}: {len(here)} of {len(listed)} sequences are in {root}", file=sys.stderr)
+    return here

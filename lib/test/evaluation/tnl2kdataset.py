@@ -1,0 +1,35 @@
+"""TNL2K's test set."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from lib.errors import DataError
+from lib.test.evaluation.data import Sequence, Video, read_attributes, video_of_files
+from lib.utils.annotations import read_boxes
+from lib.utils.video import image_files
+
+SUBSET = "TNL2K_test_subset"
+
+
+def tnl2k_sequences(root: Path) -> list[Sequence]:
+    """Layout: root/TNL2K_test_subset*/<sequence>/imgs/* (any names, in their order) and groundtruth.txt.
+
+    Every folder with images is a sequence; the official list gives 700 of them their 17 attributes. How many of it are
+    there, if not all, is said on stderr.
+    """
+    folders = sorted(path.parent for path in root.glob(f"{SUBSET}*/*/imgs"))
+    if not folders:
+        raise DataError(f"{root}: no {SUBSET}*/<sequence>/imgs there")
+    attributes = read_attributes("tnl2k")
+    listed = sum(folder.name in attributes for folder in folders)
+    if listed < len(attributes):
+        print(f"tnl2k: {listed} of {len(attributes)} sequences of the list are in {root}", file=sys.stderr)
+    return [
+        Sequence(folder.name, "tnl2k", partial(_open, folder), attributes.get(folder.name, ())) for folder in folders
+    ]
+
+
+def _open(folder: Path) -> Video:
+    annotation = folder / "groundtruth.txt"
+    return video_of_files(annotation, image_files(folder / "imgs"), read_boxes(annotation))

@@ -1,0 +1,22 @@
+"""TrackingNet's test set."""
+
+from functools import partial
+from pathlib import Path
+
+from lib.errors import DataError
+from lib.test.evaluation.data import Sequence, Video, video_of_files
+from lib.utils.annotations import read_boxes
+from lib.utils.video import image_files
+
+
+def trackingnet_sequences(root: Path) -> list[Sequence]:
+    """Layout: root/TEST/anno/<video>.txt (the first box alone) and TEST/frames/<video>/%d.jpg from 0; 511 videos."""
+    annotations = sorted((root / "TEST" / "anno").glob("*.txt"))
+    if not annotations:
+        raise DataError(f"{root}: no TEST/anno/<video>.txt there; TrackingNet's test set belongs there as it comes")
+    return [Sequence(path.stem, "trackingnet", partial(_open, path)) for path in annotations]
+
+
+def _open(annotation: Path) -> Video:
+    folder = annotation.parents[1] / "frames" / annotation.stem
+    return video_of_files(annotation, image_files(folder), read_boxes(annotation))
