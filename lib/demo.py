@@ -7,13 +7,15 @@ import torch
 from lib.config.loader import load_config
 from lib.errors import ConfigError, TrackingError
 from lib.models.sdtrack import build_sdtrack
+from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.metrics import SequenceScores
 from lib.test.analysis.plots.curves import plot_curve
-from lib.test.analysis.tables import as_text, tracker_table
+from lib.test.analysis.tables import overall_table, render
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import read_result
-from lib.test.evaluation.runner import make_tracker, run_sequences
+from lib.test.evaluation.runner import make_tracker
+from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.train.run_training import run_training
@@ -47,21 +49,22 @@ def run_demo(save_dir: str | None = None, overrides: list[str] | None = None, nu
     print(f"2. Tracking {len(sequences)} unseen sequences, three times", flush=True)
     results = folder / "demo" / "results"
     makers = {
-        TRAINED: lambda: make_tracker("sdtrack", CONFIG, save_dir=folder, overrides=overrides or []),
-        UNTRAINED: lambda: make_tracker("sdtrack", CONFIG, checkpoint=untrained, overrides=overrides or []),
-        STATIC: lambda: make_tracker("static", "box"),
+        TRAINED: lambda _device: make_tracker("sdtrack", CONFIG, save_dir=folder, overrides=overrides or []),
+        UNTRAINED: lambda _device: make_tracker("sdtrack", CONFIG, checkpoint=untrained, overrides=overrides or []),
+        STATIC: lambda _device: make_tracker("static", "box"),
     }
+    convention = get_convention("ostrack", "synthetic")
     scores: dict[str, list[SequenceScores]] = {}
     for label, make in makers.items():
         summary = run_sequences(make, sequences, results / label, overwrite=True)
         print(summary)
         if summary.failed:
             raise TrackingError(f"{label}: {summary}")
-        scores[label] = score_results(results / label, sequences)
+        scores[label] = score_results(results / label, sequences, convention)
 
-    print("3. Scores on the unseen sequences, percent\n" + as_text(tracker_table(scores)))
+    print("3. Scores on the unseen sequences, percent\n" + render(overall_table(scores, convention), "table"))
     plot = folder / "demo" / "success.png"
-    plot_curve("success", scores, "unseen synthetic sequences").savefig(plot, dpi=150)
+    plot_curve("success", scores, convention, "unseen synthetic sequences").savefig(plot, dpi=150)
     video = folder / "demo" / f"{sequences[0].name}.mp4"
     write_video(sequences[0], results / TRAINED, video)
     print("4. Where to look")
@@ -77,8 +80,8 @@ def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) 
     boxes = read_result(results, sequence.name, len(sequence))
     with VideoWriter(path, fps) as writer:
         for index in range(len(sequence)):
-            frame = sequence.read(index).copy()
-            if sequence.truth[index, 2] > 0:
-                draw_box(frame, sequence.truth[index], GREEN)
+            frame, truth = sequence.video.frames[index].copy(), sequence.video.truth[index]
+            if truth[2] > 0:
+                draw_box(frame, truth, GREEN)
             draw_box(frame, boxes[index], ORANGE)
             writer.write(frame)

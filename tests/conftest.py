@@ -2,7 +2,10 @@ import os
 
 import pytest
 import torch
+from doubles import tiny_config
 from hypothesis import settings
+
+from lib.models.sdtrack import build_sdtrack
 
 # Tiny networks gain nothing from threads, and lose much where other work shares the cores
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,6 +23,19 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="takes minutes: --run-slow"))
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory):
+    """Random weights of the tiny network, with its config."""
+    torch.manual_seed(0)
+    cfg = tiny_config()
+    network = build_sdtrack(cfg, training=False)
+    for head in network.decoder.box_heads:
+        torch.nn.init.normal_(head[-1].weight, std=0.2)
+    path = tmp_path_factory.mktemp("weights") / "tiny.pth.tar"
+    torch.save({"net": network.state_dict(), "config": cfg.to_dict()}, path)
+    return path
 
 
 @pytest.fixture(autouse=True)

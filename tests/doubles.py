@@ -1,11 +1,14 @@
-"""Stand-ins: a network that builds in milliseconds, a tracker without one, and where real data may lie."""
+"""Stand-ins: a network that builds in milliseconds, a tracker and a video without one, and where real data may lie."""
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from lib.config.loader import Config, load_config
+from lib.test.evaluation.data import Sequence, Video
 from lib.test.tracker.basetracker import BaseTracker
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -68,6 +71,30 @@ class DriftingTracker(BaseTracker):
             raise RuntimeError("told to fail")
         self.box = [self.box[0] + 1, *self.box[1:]]
         return {"target_bbox": self.box}
+
+
+class RolledFrames:
+    """Frames of 160 x 120 pixels: noise that moves right by three pixels a frame."""
+
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+
+    def __init__(self, number: int):
+        self.number = number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.roll(self.image, 3 * index, axis=1)
+
+
+def rolled_video(name: str, frames: int) -> Video:
+    return Video(name, RolledFrames(frames), np.tile([40.0, 30, 20, 25], (frames, 1)))
+
+
+def sequence(name="one", frames=6, attributes=()) -> Sequence:
+    """A sequence of noise whose target stays where it is."""
+    return Sequence(name, "made", partial(rolled_video, name, frames), attributes)
 
 
 def same(a, b):

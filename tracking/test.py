@@ -3,35 +3,74 @@
 import _init_paths  # noqa: F401
 
 import argparse
+import signal
 from functools import partial
 from pathlib import Path
 
+import torch
+
+from lib.errors import TrackingError
 from lib.registry import find_part
-from lib.test.evaluation.datasets import dataset_folder, get_dataset
+from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.ranks import join_ranks
 from lib.test.evaluation.results import claim_folder
-from lib.test.evaluation.runner import run_sequences
+from lib.test.evaluation.runner import tracker_with
+from lib.test.evaluation.running import run_sequences
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_tracker_arguments(parser)
-    parser.add_argument("--dataset_name", default="otb", help="otb, got10k_val, got10k_test, synthetic or folder:PATH")
-    parser.add_argument("--sequence", help="only the sequence of this name")
-    parser.add_argument("--overwrite", action="store_true", help="track finished sequences again")
-    args = parser.parse_args()
+    args = arguments().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the run in the same orderly way
+    if args.threads < 0 or not 0 <= args.num_gpus <= torch.cuda.device_count():
+        raise TrackingError(
+            f"--threads {args.threads} --num_gpus {args.num_gpus}: neither can be negative, and this machine has "
+            f"{torch.cuda.device_count()} GPUs"
+        )
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
     env = env_settings(args.save_dir)
-    folder = env.results_path / args.tracker_name / args.tracker_param / dataset_folder(args.dataset_name)
+    run = args.tracker_param if args.runid is None else f"{args.tracker_param}_{args.runid:03d}"
+    folder = env.results_path / args.tracker_name / run / dataset_folder(args.dataset_name)
     params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, env.save_dir))
     claim_folder(make_folder(folder), run_origin(params, args), args.overwrite)
-    make = partial(find_part(args.tracker_name, "tracker")(), params, args.dataset_name)
-    summary = run_sequences(make, sequences, folder, overwrite=args.overwrite)
-    print(f"{summary}\nresults: {folder}")
+    ranks = join_ranks()
+    params.device = params.get("device") or ranks.device()
+    summary = run_sequences(
+        partial(tracker_with, args.tracker_name, params, args.dataset_name),
+        ranks.share(sequences),
+        folder,
+        overwrite=args.overwrite,
+        processes=args.threads or args.num_gpus,
+        devices=[f"cuda:{number}" for number in range(args.num_gpus)],
+        whole_pixels=args.int_boxes,
+    )
+    summary = ranks.gather(summary)
+    if ranks.rank == 0:
+        print(f"{summary}\nresults: {folder}")
     return 1 if summary.failed else 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_tracker_arguments(parser)
+    parser.add_argument("--dataset_name", default="otb", help=NAMES)
+    parser.add_argument("--sequence", help="only the sequence of this name")
+    parser.add_argument("--runid", type=int, metavar="N", help="results go to <config>_<N>: one of several runs")
+    parser.add_argument("--overwrite", action="store_true", help="track finished sequences again")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes of one CPU thread each; 0: this one, with all cores",
+    )
+    parser.add_argument("--num_gpus", type=int, default=0, metavar="N", help="share the processes over N GPUs")
+    parser.add_argument("--int_boxes", action="store_true", help="truncate boxes to whole pixels, as OSTrack does")
+    return parser
 
 
 def run_origin(params, args: argparse.Namespace) -> dict:
@@ -42,6 +81,7 @@ def run_origin(params, args: argparse.Namespace) -> dict:
         "written": Path(checkpoint).stat().st_mtime_ns if checkpoint else 0,
         "overrides": args.overrides,
         "dataset": args.dataset_name,
+        **({"int_boxes": True} if args.int_boxes else {}),
     }
 
 

@@ -1,12 +1,16 @@
 """Result files: <seq>.txt with tab-separated x, y, w, h, and <seq>_time.txt with seconds, a line a frame."""
 
+import glob
 import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lib.errors import ResultError
-from lib.utils.annotations import read_boxes
+from lib.errors import DataError, ResultError
+from lib.utils.annotations import read_boxes, read_numbers
 from lib.utils.files import write_atomically
 
 
@@ -29,19 +33,20 @@ def claim_folder(folder: Path, origin: dict, overwrite: bool) -> None:
     note = folder / "origin.json"
     before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
     if before not in (None, origin) and not overwrite:
-        changed = [key for key in origin if before.get(key) != origin[key]]
-        details = "; ".join(f"{key}: {before.get(key)} there, {origin[key]} now" for key in changed)
+        changed = [key for key in {**before, **origin} if before.get(key) != origin.get(key)]
+        details = "; ".join(f"{key}: {before.get(key)} there, {origin.get(key)} now" for key in changed)
         raise ResultError(
             f"{folder} holds results of another run ({details}): --overwrite, or choose another --save_dir"
         )
     write_atomically(note, lambda path: path.write_text(json.dumps(origin, indent=2), encoding="utf-8"))
 
 
-def write_result(folder: Path, sequence: str, boxes: np.ndarray, times: np.ndarray) -> None:
+def write_result(folder: Path, sequence: str, boxes: np.ndarray, times: np.ndarray, whole_pixels: bool = False) -> None:
     """boxes (T, 4) xywh in image pixels, two decimals; times (T,) seconds. The box file comes last: a sequence that
-    has one is finished."""
+    has one is finished. whole_pixels: truncate boxes towards zero, as OSTrack writes them."""
+    form = "%d" if whole_pixels else "%.2f"
     write_atomically(time_file(folder, sequence), lambda path: np.savetxt(path, times, fmt="%.6f"))
-    write_atomically(result_file(folder, sequence), lambda path: np.savetxt(path, boxes, fmt="%.2f", delimiter="\t"))
+    write_atomically(result_file(folder, sequence), lambda path: np.savetxt(path, boxes, fmt=form, delimiter="\t"))
 
 
 def read_result(folder: Path, sequence: str, length: int) -> np.ndarray:
@@ -49,7 +54,67 @@ def read_result(folder: Path, sequence: str, length: int) -> np.ndarray:
     path = result_file(folder, sequence)
     if not path.is_file():
         raise ResultError(f"{path}: there is no result of this sequence; run tracking/test.py first")
-    boxes = read_boxes(path)
+    boxes = read_boxes_of(path)
     if len(boxes) != length:
         raise ResultError(f"{path}: {len(boxes)} boxes for {length} frames; the tracker has to answer every frame")
     return boxes
+
+
+def find_results(folder: Path, sequence: str) -> list[Path]:
+    """Box files of a sequence in a folder of results, ours or anybody's: <seq>.txt, or, as GOT-10k's toolkit writes
+    them, <seq>/<seq>_001.txt and further repetitions. Empty where there is none."""
+    path = result_file(folder, sequence)
+    return (
+        [path] if path.is_file() else sorted((folder / sequence).glob(f"{glob.escape(sequence)}_[0-9][0-9][0-9].txt"))
+    )
+
+
+def read_boxes_of(file: Path) -> np.ndarray:
+    """The boxes (T, 4) xywh of a box file. Raises ResultError that names file and line."""
+    try:
+        return read_boxes(file)
+    except DataError as error:
+        raise ResultError(str(error)) from error
+
+
+def read_times_of(file: Path) -> np.ndarray | None:
+    """Seconds a frame (T,) that belong to a box file: <seq>_time.txt; None where there is none. GOT-10k's toolkit keeps
+    a column a repetition."""
+    repetition = re.fullmatch(r"(.+)_(\d{3})", file.stem)
+    in_toolkit = repetition is not None and repetition[1] == file.parent.name
+    path = time_file(file.parent, repetition[1] if in_toolkit else file.stem)
+    if not path.is_file():
+        return None
+    try:
+        times = read_numbers(path)
+    except DataError as error:
+        raise ResultError(str(error)) from error
+    return times[:, min(int(repetition[2]) if in_toolkit else 1, times.shape[1]) - 1]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Result folders of one tracker, a folder a run."""
+
+    label: str
+    folders: tuple[Path, ...]
+
+    def missing(self, sequences: Iterable[str]) -> list[str]:
+        """Those of the named sequences that one of the runs lacks."""
+        return [name for name in sequences if not all(find_results(folder, name) for folder in self.folders)]
+
+
+def tracker_results(text: str, results: Path, dataset: str) -> Results:
+    """What a command's "script/config", "LABEL=FOLDER" or "LABEL=FOLDER,FOLDER" means: the first is a folder of a
+    data set below results. Raises ResultError for a folder that is not there."""
+    label, equals, folders = text.partition("=")
+    if equals:
+        paths = tuple(Path(folder).expanduser() for folder in folders.split(","))
+    elif text.count("/") == 1:
+        paths = (results / text / dataset,)
+    else:
+        raise ResultError(f"{text}: expected script/config, such as sdtrack/demo, or LABEL=FOLDER")
+    for path in paths:
+        if not path.is_dir():
+            raise ResultError(f"{text}: there is no folder {path}; run tracking/test.py first")
+    return Results(label, paths)
