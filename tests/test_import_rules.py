@@ -31,7 +31,7 @@ RULES = {
         "lib.test.evaluation.environment",
     },
     "lib.test.evaluation": {"lib.utils", "lib.registry", "lib.config"},
-    "lib.test.analysis": {"lib.test.evaluation.data", "lib.test.evaluation.results"},
+    "lib.test.analysis": {"lib.test.evaluation.data", "lib.test.evaluation.results", "lib.utils.annotations"},
     "lib.vis": {"lib.utils"},
     "lib.demo": {"lib"},
     "tracking": {"lib"},

@@ -1,158 +1,269 @@
+"""Scores: every convention against known numbers, a plain loop, and the benchmarks' own code."""
+
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from doubles import REFERENCE, needs_reference
+from doubles import PROJECT, REAL_DATA, REFERENCE, needs_real_data, needs_reference
+from got10k.utils.metrics import rect_iou
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.errors import ResultError
-from lib.test.analysis.evaluation import score_results
-from lib.test.analysis.metrics import (
-    NORMALIZED_THRESHOLDS,
-    PRECISION_THRESHOLDS,
-    SUCCESS_THRESHOLDS,
-    fill_empty,
-    iou,
-    score_sequence,
-    summarize,
-)
-from lib.test.analysis.plots.curves import CURVES, plot_curve
-from lib.test.analysis.tables import sequence_table, tracker_table
-from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.results import write_result
+from lib.test.analysis.conventions import CONVENTIONS, get_convention
+from lib.test.analysis.evaluation import score_trackers
+from lib.test.analysis.metrics import clip_as_got10k, iou, mean_of_runs, repair, score_sequence, summarize
+from lib.test.analysis.resets import count_failures, failure_table
+from lib.test.evaluation.folderdataset import truth_sequences
+from lib.test.evaluation.results import Results
 
 BOX = st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(1, 90), st.floats(1, 90))
+ABSENT = st.sampled_from([(0.0, 0.0, 0.0, 0.0), (np.nan,) * 4, (0.0, 5.0, 9.0, 9.0)])
+FRAMES = st.lists(st.tuples(BOX, st.one_of(BOX, BOX, ABSENT), st.booleans()), min_size=1, max_size=12)
 
 
-def plain_iou(a, b):
-    w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    h = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    inter = max(w, 0) * max(h, 0)
-    return min(inter / (a[2] * a[3] + b[2] * b[3] - inter), 1.0)
+def arrays(frames):
+    predicted, truth, visible = zip(*frames)
+    return np.array(predicted), np.array(truth), np.array(visible)
 
 
-@given(st.lists(st.tuples(BOX, BOX), min_size=1, max_size=12))
-def test_scores_equal_a_plain_loop_over_frames(pairs):
-    predicted, truth = (np.array(boxes) for boxes in zip(*pairs))
-    scores = score_sequence("s", predicted, truth)
-    predicted = predicted.copy()
-    predicted[0] = truth[0]
-    overlaps = [plain_iou(a, b) for a, b in zip(predicted, truth)]
-    success = [np.mean([value > threshold for value in overlaps]) for threshold in SUCCESS_THRESHOLDS]
-    errors, normalized = [], []
-    for a, b in zip(predicted, truth):
-        dx = (a[0] + a[2] / 2) - (b[0] + b[2] / 2)
-        dy = (a[1] + a[3] / 2) - (b[1] + b[3] / 2)
-        errors.append((dx**2 + dy**2) ** 0.5)
-        normalized.append(((dx / b[2]) ** 2 + (dy / b[3]) ** 2) ** 0.5)
-    np.testing.assert_allclose(scores.success, success)
-    np.testing.assert_allclose(scores.precision, [np.mean(np.array(errors) <= t) for t in PRECISION_THRESHOLDS])
-    np.testing.assert_allclose(scores.normalized, [np.mean(np.array(normalized) <= t) for t in NORMALIZED_THRESHOLDS])
-    np.testing.assert_allclose(scores.overlaps, overlaps[1:])
+def scores_of(predicted, truth, name="ostrack", dataset="made", options=None, **more):
+    convention = get_convention(name, dataset, **(options or {}))
+    return summarize([score_sequence("s", predicted, truth, convention, **more)], convention)
 
 
-def test_a_perfect_tracker_scores_95_24():
-    truth = np.random.default_rng(0).uniform(1, 50, (30, 4))
-    figures = summarize([score_sequence("s", truth, truth)])
-    assert figures["AUC"] == pytest.approx(100 * 20 / 21)
-    assert all(figures[name] == 100 for name in ("P", "P_norm", "OP50", "OP75", "SR50", "SR75"))
-    assert figures["AO"] == pytest.approx(100)
+# The seven frames of FACTS.md, section 7: the fifth absent, the sixth lost, the last leaving the image
+TRUTH = np.array(
+    [
+        (10, 10, 40, 30), (12, 11, 40, 30), (15, 13, 40, 30), (20, 15, 42, 32), (0, 0, 0, 0), (30, 20, 44, 34),
+        (590, 20, 60, 34),
+    ], float,
+)  # fmt: skip
+PREDICTED = np.array(
+    [
+        (10, 10, 40, 30), (13, 12, 39, 31), (15, 13, 40, 30), (26, 20, 38, 28), (28, 18, 40, 30), (80, 60, 40, 30),
+        (600, 24, 60, 34),
+    ], float,
+)  # fmt: skip
+VISIBLE = np.array([1, 1, 1, 1, 0, 1, 1], bool)
+EXCLUDED = {"exclude_invalid_frames": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "options", "expected"),
+    [
+        ("ostrack", "otb", {}, {"AUC": 57.14, "OP50": 71.43, "P": 71.43, "P_norm": 71.43}),
+        ("pytracking", "otb", {}, {"AUC": 57.14, "OP50": 71.43, "P": 71.43, "P_norm": 71.43}),
+        ("ostrack", "lasot", {}, {"AUC": 57.14, "OP50": 71.43, "P": 71.43, "P_norm": 57.14}),
+        ("pytracking", "lasot", {}, {"AUC": 57.14, "OP50": 71.43, "P": 71.43, "P_norm": 57.14}),
+        ("ostrack", "lasot", EXCLUDED, {"AUC": 66.67, "OP50": 83.33, "P": 83.33, "P_norm": 66.67}),
+        ("pytracking", "lasot", EXCLUDED, {"AUC": 66.67, "OP50": 83.33, "P": 83.33, "P_norm": 66.67}),
+        ("ostrack", "uav", {}, {"AUC": 57.14, "P": 85.71, "P_norm": 71.43}),
+        ("otb", "otb", {}, {"AUC": 57.14, "P": 71.43}),
+        ("otb", "otb", {"bins": 101}, {"AUC": 58.84, "P": 71.43}),
+        ("got10k_lasot", "lasot", {}, {"P_norm": 59.94}),
+        ("lasot_toolkit", "lasot", {}, {"AUC": 57.14}),
+        ("got10k", "got10k_val", {}, {"AO": 64.14, "SR50": 80.0, "SR75": 40.0}),
+    ],
+)
+def test_the_toy_gives_the_published_numbers(name, dataset, options, expected):
+    figures = scores_of(PREDICTED, TRUTH, name, dataset, options, visible=VISIBLE, frame_size=(640, 480))
+    assert {key: round(figures[key], 2) for key in expected} == expected
+
+
+def test_the_last_frame_of_the_toy_overlaps_more_where_it_is_clipped():
+    boxes = PREDICTED[-1], TRUTH[-1]
+    assert iou(*boxes) == pytest.approx(0.5814, abs=5e-5)
+    assert iou(*(clip_as_got10k(box, (640, 480)) for box in boxes)) == pytest.approx(0.6452, abs=5e-5)
 
 
 @needs_reference
-def test_the_toy_sequence_gives_the_published_numbers():
+def test_the_toy_is_that_of_the_reference():
     toy = json.loads((REFERENCE / "toy_metrics.json").read_text())
-    truth, predicted = np.array(toy["truth_xywh"], float), np.array(toy["prediction_xywh"], float)
-    scores = score_sequence("toy", predicted, truth, np.array(toy["visible"], bool), tuple(toy["image_size_wh"]))
-    expected = {
-        "AUC": 57.14, "OP50": 71.43, "P": 71.43, "P_norm": 71.43, "AO": 64.14, "SR50": 80.0, "SR75": 40.0,
-    }  # fmt: skip
-    figures = summarize([scores])
-    assert {name: round(figures[name], 2) for name in expected} == expected
+    np.testing.assert_array_equal(toy["truth_xywh"], TRUTH)
+    np.testing.assert_array_equal(toy["prediction_xywh"], PREDICTED)
+    np.testing.assert_array_equal(np.array(toy["visible"], bool), VISIBLE)
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_a_perfect_tracker(name):
+    truth = np.random.default_rng(0).uniform(1, 50, (30, 4))
+    figures = scores_of(truth, truth, name, frame_size=(500, 500), times=np.full(30, 0.02))
+    assert figures["AUC"] == pytest.approx(100 * 100 / 101 if name == "got10k" else 100 * 20 / 21)
+    assert all(value == pytest.approx(100) for key, value in figures.items() if key not in ("AUC", "fps"))
+    assert figures["fps"] == pytest.approx(50)
+
+
+def plain_loop():
+    spec = importlib.util.spec_from_file_location("plain", PROJECT / "benchmarks" / "metrics.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PROJECT / "benchmarks"))
+        spec.loader.exec_module(module)
+    return module.plain_score
+
+
+PLAIN_SCORE = plain_loop()
+
+
+@given(FRAMES)
+def test_scores_equal_a_plain_loop_over_frames(frames):
+    predicted, truth, visible = arrays(frames)
+    truth[0] = (1, 2, 3, 4)
+    figures = scores_of(predicted, truth, visible=visible)
+    for key, value in PLAIN_SCORE(predicted.tolist(), truth.tolist(), visible.tolist()).items():
+        assert figures[key] == pytest.approx(value), key
+
+
+@given(st.lists(st.tuples(BOX, BOX), min_size=1, max_size=12))
+def test_overlaps_equal_got10ks_own_code(pairs):
+    predicted, truth = (np.array(boxes) for boxes in zip(*pairs))
+    for size in (None, (100, 120)):
+        ours = iou(clip_as_got10k(predicted, size), clip_as_got10k(truth, size))
+        np.testing.assert_allclose(ours, rect_iou(predicted.copy(), truth.copy(), bound=size), atol=1e-12)
+
+
+@given(FRAMES, st.sampled_from(sorted(CONVENTIONS)), st.floats(-99, 99), st.floats(-99, 99))
+def test_every_convention_is_monotone_bounded_and_mostly_blind_to_translation(frames, name, dx, dy):
+    predicted, truth, visible = arrays(frames)
+    convention = get_convention(name, "made")
+    item = score_sequence("s", predicted, truth, convention, visible=visible)
+    for curve, sign in ((item.success, -1), (item.precision, 1), (item.normalized, 1)):
+        assert ((curve >= 0) & (curve <= 1)).all()
+        assert (sign * np.diff(curve) >= 0).all()
+    assert 0 <= item.overlap <= 1
+    if convention.usable != "positive":  # pytracking's and LaSOT's rules ask where x = 0 and y = 0 are
+        moved = score_sequence("s", predicted + [dx, dy, 0, 0], truth + [dx, dy, 0, 0], convention, visible=visible)
+        assert moved.overlap == pytest.approx(item.overlap, abs=1e-6)
+        assert moved.weight == item.weight
+
+
+@given(FRAMES, st.sampled_from(sorted(CONVENTIONS)))
+def test_a_box_nearer_to_the_truth_never_scores_less(frames, name):
+    predicted, truth, visible = arrays(frames)
+    predicted[:, 2:] = np.where(np.isfinite(truth[:, 2:]) & (truth[:, 2:] > 0), truth[:, 2:], predicted[:, 2:])
+    nearer = np.where(np.isfinite(truth), (predicted + truth) / 2, predicted)
+    nearer[:, 2:] = predicted[:, 2:]
+    far, near = (scores_of(boxes, truth, name, visible=visible) for boxes in (predicted, nearer))
+    for key, value in far.items():
+        if key != "fps" and np.isfinite(value):
+            assert near[key] >= value - 1e-9, key
 
 
 def test_ao_pools_frames_while_auc_averages_sequences():
     truth = np.tile([10.0, 10, 10, 10], (11, 1))
-    hit, miss = score_sequence("a", truth, truth), score_sequence("b", truth[:6] + [500, 0, 0, 0], truth[:6])
-    figures = summarize([hit, miss])
-    assert figures["AO"] == pytest.approx(100 * 10 / 15)
-    assert figures["SR50"] == pytest.approx(100 * 10 / 15)
-    assert figures["OP50"] == pytest.approx(100 * (1 + 1 / 6) / 2)
+    pairs = ((truth, truth), (truth[:6] + [500, 0, 0, 0], truth[:6]))
+    figures = {}
+    for name in ("got10k", "ostrack"):
+        convention = get_convention(name, "made")
+        figures |= {name: summarize([score_sequence("s", *pair, convention) for pair in pairs], convention)}
+    assert figures["got10k"]["AO"] == figures["got10k"]["SR50"] == pytest.approx(100 * 10 / 15)
+    assert figures["ostrack"]["OP50"] == pytest.approx(100 * (1 + 1 / 6) / 2)
 
 
-def test_absent_frames_are_misses_but_not_for_ao():
-    truth = np.tile([10.0, 10, 10, 10], (4, 1))
-    truth[2] = 0
-    truth[3] = np.nan
-    scores = score_sequence("s", np.tile([10.0, 10, 10, 10], (4, 1)), truth)
-    assert scores.success[0] == 0.5
-    assert scores.precision[-1] == 0.5
-    assert scores.normalized[0] == 1.0
-    assert scores.overlaps.tolist() == [1.0]
+def test_speed_is_frames_a_second_or_for_got10k_the_mean_rate():
+    truth, times = np.tile([1.0, 1, 5, 5], (3, 1)), np.array([0.1, 0.1, 0.4])
+    assert scores_of(truth, truth, times=times)["fps"] == pytest.approx(5)
+    assert scores_of(truth, truth, "got10k", times=times)["fps"] == pytest.approx(7.5)
+    assert np.isnan(scores_of(truth, truth)["fps"])
 
 
-def test_empty_boxes_repeat_the_one_before():
-    boxes = np.array([[1.0, 1, 5, 5], [2, 2, 0, 5], [3, 3, 5, 5], [4, 4, 5, 0]])
-    assert fill_empty(boxes)[:, 0].tolist() == [1, 1, 3, 3]
+def test_boxes_that_a_convention_repairs_repeat_the_last_good_one():
+    boxes = np.array([[1.0, 1, 5, 5], [2, 2, 0, 5], [3, 3, 5, 5], [4, 4, np.nan, 5]])
+    repaired = boxes.copy()
+    repair("s", repaired, CONVENTIONS["lasot_toolkit"])
+    assert repaired[:, 0].tolist() == [1, 1, 3, 3]
+    repaired = boxes[:3].copy()
+    repair("s", repaired, CONVENTIONS["ostrack"])
+    assert repaired[:, 0].tolist() == [1, 1, 3]
+    repaired = boxes[:3].copy()
+    repair("s", repaired, CONVENTIONS["otb"])
+    assert repaired[:, 0].tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("bad", [np.nan, -1.0])
+@pytest.mark.parametrize("bad", [np.nan, -1.0, np.inf])
 def test_impossible_predictions_are_refused(bad):
     boxes = np.ones((3, 4))
     boxes[1, 2] = bad
-    with pytest.raises(ResultError, match="negative size or a value that is no number"):
-        score_sequence("s", boxes, np.ones((3, 4)))
+    with pytest.raises(ResultError, match="frame 2 has a negative size or a value that is no number"):
+        scores_of(boxes, np.ones((3, 4)))
     with pytest.raises(ResultError, match="2 predicted boxes for 3"):
-        score_sequence("s", np.ones((2, 4)), np.ones((3, 4)))
+        scores_of(np.ones((2, 4)), np.ones((3, 4)))
 
 
-@given(st.lists(st.tuples(BOX, BOX), min_size=2, max_size=8), st.floats(-99, 99), st.floats(-99, 99))
-def test_curves_are_monotone_bounded_and_blind_to_translation(pairs, dx, dy):
-    predicted, truth = (np.array(boxes) for boxes in zip(*pairs))
-    scores = score_sequence("s", predicted, truth)
-    for curve, sign in ((scores.success, -1), (scores.precision, 1), (scores.normalized, 1)):
-        assert ((curve >= 0) & (curve <= 1)).all()
-        assert (sign * np.diff(curve) >= 0).all()
-    moved = score_sequence("s", predicted + [dx, dy, 0, 0], truth + [dx, dy, 0, 0])
-    np.testing.assert_allclose(moved.overlaps, scores.overlaps, atol=1e-9)
+def test_scores_leave_their_input_alone():
+    predicted, truth = PREDICTED.copy(), TRUTH.copy()
+    predicted[3, 2] = 0
+    before = predicted.copy()
+    scores_of(predicted, truth, "got10k", frame_size=(50, 50))
+    scores_of(predicted, truth, "ostrack")
+    np.testing.assert_array_equal(predicted, before)
+    np.testing.assert_array_equal(truth, TRUTH)
 
 
-def test_iou_is_symmetric_and_zero_for_nothing():
-    a, b = np.random.default_rng(0).uniform(0, 10, (2, 9, 4))
-    np.testing.assert_allclose(iou(a, b), iou(b, a))
-    assert iou(np.zeros(4), np.zeros(4)) == 0
+def test_a_sequence_without_a_counted_frame_has_no_weight():
+    truth = np.full((3, 4), np.nan)
+    convention = get_convention("ostrack", "made", exclude_invalid_frames=True)
+    nothing = score_sequence("a", np.ones((3, 4)), truth, convention)
+    perfect = score_sequence("b", np.ones((3, 4)), np.ones((3, 4)), convention)
+    assert summarize([nothing, perfect], convention)["OP50"] == 100
+    assert np.isnan(summarize([nothing], convention)["OP50"])
 
 
-def made(name, frames):
-    truth = np.tile([5.0, 5, 10, 10], (frames, 1))
-    return Sequence(name, "made", frames, lambda _index: np.zeros((40, 60, 3), np.uint8), truth)
+def test_runs_are_averaged():
+    convention = get_convention("ostrack", "made")
+    truth = np.tile([10.0, 10, 10, 10], (5, 1))
+    runs = [score_sequence("s", truth + [shift, 0, 0, 0], truth, convention) for shift in (0, 500)]
+    assert summarize([mean_of_runs(runs)], convention)["OP50"] == pytest.approx(60)
 
 
-def test_results_become_tables_and_figures(tmp_path):
-    sequences = [made("a", 4), made("b", 6)]
-    for item in sequences:
-        write_result(tmp_path, item.name, item.truth, np.ones(len(item)))
-    scores = score_results(tmp_path, sequences)
-    table = sequence_table(scores)
-    assert list(table.index) == ["a", "b", "all 2"]
-    assert table.loc["all 2", "AUC"] == pytest.approx(95.238, abs=1e-3)
-    ranking = tracker_table(
-        {"worse": [score_sequence("a", made("a", 4).truth + [8, 0, 0, 0], made("a", 4).truth)], "best": scores}
-    )
-    assert list(ranking.index) == ["best", "worse"]
-    for kind in CURVES:
-        figure = plot_curve(kind, {"worse": scores[:1], "best": scores}, "made")
-        (axes,) = figure.axes
-        assert len(axes.lines) == 2
-        figure.savefig(tmp_path / f"{kind}.png")
+def test_unknown_conventions_are_named():
+    with pytest.raises(ResultError, match="no convention 'otp'; there are: ostrack, pytracking"):
+        get_convention("otp", "otb")
+    assert get_convention(None, "got10k_val").name == "got10k"
+    assert get_convention(None, "lasot").name == "ostrack"
 
 
-def test_incomplete_results_and_secret_truth_are_named(tmp_path):
-    write_result(tmp_path, "a", made("a", 4).truth, np.ones(4))
-    with pytest.raises(ResultError, match=r"1 of 2 sequences have no result \(b\)"):
-        score_results(tmp_path, [made("a", 4), made("b", 6)])
-    secret = made("a", 4)
-    secret.truth = secret.truth[:1]
-    with pytest.raises(ResultError, match="first frame alone"):
-        score_results(tmp_path, [secret])
+def test_failures_of_supervised_results_are_counted(tmp_path):
+    (tmp_path / "a.txt").write_text("1\n1,2,3,4\n2\n0\n1\n1,1,2,1,2,2,1,2\n2\n")
+    assert count_failures(tmp_path / "a.txt") == 2
+    for line, message in (("3", "neither"), ("1,2", "neither"), ("x", "not a row"), ("", "empty")):
+        (tmp_path / "a.txt").write_text(f"1\n{line}\n2\n")
+        with pytest.raises(ResultError, match=f"line 2.*{message}"):
+            count_failures(tmp_path / "a.txt")
+
+
+@needs_real_data
+def test_real_results_of_real_trackers_have_their_reference_scores(capsys):
+    """The reference skips frames without truth, and scores ClifBar of STRUCK as far as it goes."""
+    reference = json.loads((REAL_DATA / "raw_results" / "REFERENCE_SCORES.json").read_text())
+    one_pass = {key: value for key, value in reference.items() if "auc21" in value}
+    assert len(one_pass) == 11
+    for key, expected in one_pass.items():
+        folder = REAL_DATA / "raw_results" / key
+        names = {path.stem for path in folder.glob("*.txt")}
+        sequences = [item for item in truth_sequences(REAL_DATA / "gt" / Path(key).parts[0]) if item.name in names]
+        assert len(sequences) == expected["sequences"]
+        figures = {}
+        for bins in (21, 101):
+            convention = get_convention("ostrack", "truth", exclude_invalid_frames=True, bins=bins)
+            scores = score_trackers([Results("t", (folder,))], sequences, convention, "cut")["t"]
+            figures[bins] = summarize(scores, convention)
+        ours = {
+            "auc21": figures[21]["AUC"],
+            "auc101": figures[101]["AUC"],
+            "precision20": figures[21]["P"],
+            "mean_iou": figures[21]["AO"],
+        }
+        assert {name: value / 100 for name, value in ours.items()} == pytest.approx(
+            {name: expected[name] for name in ours}, abs=1e-3
+        ), key
+    resets = {key: value["failures_total"] for key, value in reference.items() if "failures_total" in value}
+    assert len(resets) == len(reference) - len(one_pass) == 4
+    for key, failures in resets.items():
+        folder = REAL_DATA / "raw_results" / key
+        table = failure_table([Results("t", (folder,))], [path.stem for path in folder.glob("*.txt")])
+        assert table.frame.loc["t", "failures"] == failures, key
+    assert "ClifBar.txt: 329 boxes for 472 frames: the first 329 are scored" in capsys.readouterr().err

@@ -3,56 +3,95 @@
 import _init_paths  # noqa: F401
 
 import argparse
-from pathlib import Path
+import sys
 
 from lib.errors import ResultError
-from lib.test.analysis.evaluation import score_results
-from lib.test.analysis.metrics import CONVENTION
+from lib.test.analysis.conventions import CONVENTIONS, get_convention
+from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.plots.curves import CURVES, plot_curve
-from lib.test.analysis.tables import as_text, sequence_table, tracker_table
-from lib.test.evaluation.datasets import dataset_folder, get_dataset
+from lib.test.analysis.resets import failure_table
+from lib.test.analysis.tables import (
+    FORMATS,
+    attribute_table,
+    comparison_table,
+    document,
+    overall_table,
+    sequence_table,
+)
+from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.results import tracker_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--trackers", nargs="+", required=True, help="sdtrack/demo, or LABEL=FOLDER with somebody's result files"
+    args = arguments().parse_args()
+    convention = get_convention(
+        args.convention, args.dataset_name, exclude_invalid_frames=args.exclude_invalid_frames, bins=args.bins
     )
-    parser.add_argument("--dataset_name", default="otb", help="otb, got10k_val, synthetic or folder:PATH")
-    parser.add_argument("--plots", nargs="*", default=[], choices=list(CURVES), help="figures to write")
-    add_path_arguments(parser)
-    args = parser.parse_args()
-    sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
     env = env_settings(args.save_dir)
     name = dataset_folder(args.dataset_name)
-    scores = {}
-    for tracker in args.trackers:
-        label, folder = result_folder(tracker, env.results_path, name)
-        if label in scores:
-            raise ResultError(f"--trackers names '{label}' twice; give one of them another label: LABEL=FOLDER")
-        scores[label] = score_results(folder, sequences)
-        print(f"\n{label} on {args.dataset_name}, percent\n{as_text(sequence_table(scores[label]))}")
-    if len(scores) > 1:
-        print(f"\nall trackers on {args.dataset_name}, percent\n{as_text(tracker_table(scores))}")
-    print(f"\nconvention: {CONVENTION}")
+    trackers = [tracker_results(text, env.results_path, name) for text in args.trackers]
+    labels = [tracker.label for tracker in trackers]
+    for label in {*labels, *(args.compare or [])}:
+        if labels.count(label) != 1:
+            raise ResultError(f"--trackers names '{label}' {labels.count(label)} times; expected once: LABEL=FOLDER")
+    sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
+    sequences = common_sequences(trackers, sequences, args.allow_missing)
+    scored = set(args.show) - {"failures"} or args.plots or args.compare
+    scores = score_trackers(trackers, sequences, convention, args.lengths) if scored else {}
+    makers = {
+        "overall": lambda: overall_table(scores, convention),
+        "attributes": lambda: attribute_table(scores, sequences, convention),
+        "sequences": lambda: sequence_table(scores, convention),
+        "failures": lambda: failure_table(trackers, [item.name for item in sequences]),
+    }
+    tables = [makers[name]() for name in args.show]
+    if args.compare:
+        tables.append(comparison_table(scores, *args.compare, convention))
+    print(document(tables, args.format, args.dataset_name, convention if scored else None))
     for kind in args.plots:
         path = make_folder(env.save_dir / "plots" / name) / f"{kind}.png"
-        plot_curve(kind, scores, args.dataset_name).savefig(path, dpi=150)
-        print(f"{kind} plot: {path}")
+        plot_curve(kind, scores, convention, args.dataset_name).savefig(path, dpi=150)
+        print(f"{kind} plot: {path}", file=sys.stderr)
 
 
-def result_folder(tracker: str, results: Path, dataset: str) -> tuple[str, Path]:
-    """Label and folder of an entry of --trackers."""
-    label, equals, folder = tracker.partition("=")
-    if equals:
-        return label, Path(folder).expanduser()
-    if tracker.count("/") != 1:
-        raise ResultError(f"--trackers {tracker}: expected script/config, such as sdtrack/demo, or LABEL=FOLDER")
-    return tracker, results / tracker / dataset
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--trackers",
+        nargs="+",
+        required=True,
+        help="sdtrack/demo, or LABEL=FOLDER with anybody's result files; LABEL=FOLDER,FOLDER: runs that are averaged",
+    )
+    parser.add_argument("--dataset_name", default="otb", help=NAMES)
+    parser.add_argument("--convention", choices=list(CONVENTIONS), help="default: got10k for GOT-10k, else ostrack")
+    parser.add_argument(
+        "--exclude_invalid_frames", action="store_true", help="frames without a truth box leave the denominators"
+    )
+    parser.add_argument("--bins", type=int, choices=(21, 101), help="overlap thresholds instead of the convention's")
+    parser.add_argument(
+        "--show",
+        nargs="+",
+        default=["overall"],
+        choices=["overall", "attributes", "sequences", "failures"],
+        help="tables to print; failures: of VOT's supervised experiment, results with resets",
+    )
+    parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two of the trackers, sequence by sequence")
+    parser.add_argument("--format", default="table", choices=FORMATS)
+    parser.add_argument("--allow_missing", action="store_true", help="score the sequences that every tracker has")
+    parser.add_argument(
+        "--lengths",
+        default="error",
+        choices=["error", "cut", "pad"],
+        help="results of another length than the truth: refused; scored on the frames both have; missing frames missed",
+    )
+    parser.add_argument("--plots", nargs="*", default=[], choices=list(CURVES), help="figures to write")
+    add_path_arguments(parser)
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,33 +1,115 @@
 """From result files to scores."""
 
+import sys
 from collections.abc import Sequence as Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from lib.errors import ResultError
-from lib.test.analysis.metrics import SequenceScores, score_sequence
+from lib.test.analysis.conventions import Convention
+from lib.test.analysis.metrics import SequenceScores, mean_of_runs, score_sequence
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.results import read_result, result_file
+from lib.test.evaluation.results import Results, find_results, read_boxes_of, read_times_of
+
+LengthRule = Literal["error", "cut", "pad"]
+FAR_AWAY = (1e9, 1e9, 1.0, 1.0)  # a box that hits nothing
 
 
-def score_results(folder: Path, sequences: Collection[Sequence]) -> list[SequenceScores]:
-    """Scores of the results in a folder. Raises ResultError that lists the sequences without a result, or names a
-    data set whose truth is not public."""
-    missing = [sequence.name for sequence in sequences if not result_file(folder, sequence.name).is_file()]
-    if missing:
+def common_sequences(
+    trackers: Collection[Results], sequences: Collection[Sequence], allow_missing: bool
+) -> list[Sequence]:
+    """The sequences that every tracker has; what is missing is said on stderr.
+
+    Raises ResultError that names what is missing, unless allow_missing is set and something is left.
+    """
+    names = [item.name for item in sequences]
+    missing = {item.label: item.missing(names) for item in trackers}
+    said = [
+        f"{label}: {len(lacking)} of {len(names)} sequences have no result ({', '.join(lacking[:20])}"
+        f"{' ...' if len(lacking) > 20 else ''})"
+        for label, lacking in missing.items()
+        if lacking
+    ]
+    lost = {name for lacking in missing.values() for name in lacking}
+    common = [item for item in sequences if item.name not in lost]
+    if said and not allow_missing:
         raise ResultError(
-            f"{folder}: {len(missing)} of {len(sequences)} sequences have no result ({', '.join(missing[:5])}"
-            f"{' ...' if len(missing) > 5 else ''}); run tracking/test.py first"
+            "; ".join(said) + ". Run tracking/test.py first, or score the common sequences with --allow_missing"
         )
-    scores = []
-    for sequence in sequences:
-        if len(sequence.truth) != len(sequence):
-            raise ResultError(
-                f"{sequence.dataset}: {sequence.name} has truth for its first frame alone; nothing to score against"
-            )
-        boxes = read_result(folder, sequence.name, len(sequence))
-        scores.append(
-            score_sequence(sequence.name, boxes, np.array(sequence.truth), sequence.visible, sequence.frame_size())
-        )
+    if not common:
+        raise ResultError("; ".join(said) + ". No sequence is left that every tracker has")
+    for line in said:
+        print(f"{line}; {len(common)} are scored", file=sys.stderr)
+    return common
+
+
+def score_trackers(
+    trackers: Collection[Results],
+    sequences: Collection[Sequence],
+    convention: Convention,
+    lengths: LengthRule = "error",
+) -> dict[str, list[SequenceScores]]:
+    """Scores of every tracker on every sequence, a mean over its runs. Shows progress where there is much to do."""
+    scores: dict[str, list[SequenceScores]] = {item.label: [] for item in trackers}
+    for sequence in tqdm(sequences, unit="sequence", desc="scoring", leave=False, delay=2):
+        truth = _truth_of(sequence)
+        frame_size = sequence.frame_size() if convention.bounded and sequence.dataset != "truth" else None
+        for tracker in trackers:
+            files = [file for folder in tracker.folders for file in find_results(folder, sequence.name)]
+            runs = [_score_run(file, sequence, truth, frame_size, convention, lengths) for file in files]
+            scores[tracker.label].append(replace(mean_of_runs(runs), name=sequence.name))
     return scores
+
+
+def score_results(folder: Path, sequences: Collection[Sequence], convention: Convention) -> list[SequenceScores]:
+    """Scores of one folder of results. Raises ResultError that names missing ones, or truth that is not public."""
+    tracker = Results(str(folder), (folder,))
+    return score_trackers([tracker], common_sequences([tracker], sequences, False), convention)[tracker.label]
+
+
+def _truth_of(sequence: Sequence) -> np.ndarray:
+    truth = sequence.video.truth
+    if len(truth) != len(sequence):
+        raise ResultError(
+            f"{sequence.dataset}: {sequence.name} has truth for its first frame alone; its scores come from the "
+            "benchmark's server (tracking/pack_submission.py packs what it takes)"
+        )
+    return truth
+
+
+def _score_run(
+    file: Path,
+    sequence: Sequence,
+    truth: np.ndarray,
+    frame_size: tuple[int, int] | None,
+    convention: Convention,
+    lengths: LengthRule,
+) -> SequenceScores:
+    boxes, visible = read_boxes_of(file), sequence.video.visible
+    if len(boxes) != len(truth):
+        boxes, truth, visible = _same_length(file, boxes, truth, visible, lengths)
+    return score_sequence(
+        str(file), boxes, truth, convention, visible=visible, frame_size=frame_size, times=read_times_of(file)
+    )
+
+
+def _same_length(
+    file: Path, boxes: np.ndarray, truth: np.ndarray, visible: np.ndarray | None, lengths: LengthRule
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Boxes, truth and labels as long as each other by the rule, which is said on stderr."""
+    number = min(len(boxes), len(truth))
+    problem = f"{file}: {len(boxes)} boxes for {len(truth)} frames"
+    if lengths == "error":
+        raise ResultError(
+            f"{problem}; the tracker has to answer every frame, or choose a rule: --lengths cut (frames that both "
+            "have), --lengths pad (missing ones are misses)"
+        )
+    if lengths == "cut":
+        print(f"{problem}: the first {number} are scored", file=sys.stderr)
+        return boxes[:number], truth[:number], None if visible is None else visible[:number]
+    print(f"{problem}: {'missing ones are misses' if number < len(truth) else 'the rest is ignored'}", file=sys.stderr)
+    return np.concatenate([boxes[:number], np.tile(FAR_AWAY, (len(truth) - number, 1))]), truth, visible

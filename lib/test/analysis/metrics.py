@@ -1,114 +1,212 @@
-"""Scores of one-pass evaluation, vectorised over frames; numpy only.
+"""Scores of one-pass evaluation, vectorised over frames; numpy only."""
 
-Success, precision and normalised precision follow OSTrack's convention (CONVENTION below), AO and SR GOT-10k's.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Sequence as Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lib.errors import ResultError
+from lib.test.analysis.conventions import Convention
 
-CONVENTION = (
-    "ostrack: first frame set to the truth; frames without a truth box, or with a target labelled invisible, are "
-    "misses in success and precision and hits in normalised precision; curves over all frames, then mean over "
-    "sequences. AO, SR: got10k: frames after the first with a visible target, boxes clipped to the frame, all "
-    "sequences pooled"
-)
-SUCCESS_THRESHOLDS = np.round(np.arange(21) * 0.05, 2)
 PRECISION_THRESHOLDS = np.arange(51)  # pixels
 NORMALIZED_THRESHOLDS = np.round(np.arange(51) * 0.01, 2)
 
 
-@dataclass
+def success_thresholds(bins: int) -> np.ndarray:
+    """`bins` overlaps from 0 to 1."""
+    return np.round(np.linspace(0, 1, bins), 2)
+
+
+@dataclass(frozen=True)
 class SequenceScores:
-    """Curves of one tracker on one sequence, as fractions of its frames, and the overlaps that AO pools."""
+    """Curves of one tracker on one sequence, as shares of the frames that count."""
 
     name: str
-    success: np.ndarray  # (21,) share of frames with IoU > threshold
+    success: np.ndarray  # (bins,) share of frames with IoU > threshold
     precision: np.ndarray  # (51,) share with a centre error <= threshold, pixels
     normalized: np.ndarray  # (51,) the same, the error divided by the truth's width and height
-    overlaps: np.ndarray  # IoU of the frames that GOT-10k counts
+    overlap: float  # mean IoU of the frames that have truth
+    weight: float  # in means over sequences: 1, or the number of frames where those are pooled; 0: no frame counts
+    fps: float  # frames a second, NaN where no times are known
+    fps_weight: float  # seconds, or frames, as the convention averages speed
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Overlap of boxes (..., 4) xywh, pair by pair, in [0, 1]; 0 where the union is empty."""
-    low = np.maximum(a[..., :2], b[..., :2])
-    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    overlap = np.clip(high - low, 0, None).prod(-1)
-    union = a[..., 2] * a[..., 3] + b[..., 2] * b[..., 3] - overlap
+    (ax, ay, aw, ah), (bx, by, bw, bh) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
+    w = np.minimum(ax + aw, bx + bw) - np.maximum(ax, bx)
+    h = np.minimum(ay + ah, by + bh) - np.maximum(ay, by)
+    overlap = np.maximum(w, 0) * np.maximum(h, 0)
+    union = aw * ah + bw * bh - overlap
     return np.minimum(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0), 1.0)
-
-
-def centre_distance(a: np.ndarray, b: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:
-    """Distance of box centres (..., 4) xywh, each axis divided by scale (..., 2)."""
-    difference = (a[..., :2] + a[..., 2:] / 2) - (b[..., :2] + b[..., 2:] / 2)
-    return np.linalg.norm(difference / scale, axis=-1)
 
 
 def score_sequence(
     name: str,
     predicted: np.ndarray,
     truth: np.ndarray,
+    convention: Convention,
+    *,
     visible: np.ndarray | None = None,
     frame_size: tuple[int, int] | None = None,
+    times: np.ndarray | None = None,
 ) -> SequenceScores:
     """predicted, truth: (T, 4) xywh in image pixels; visible (T,) bool, or None where the data set has no such label;
-    frame_size: width and height to which GOT-10k clips both boxes for AO and SR, or None for no clipping.
+    frame_size: width and height to which a bounded convention clips; times: seconds a frame, where they are known.
 
-    A predicted box without an area repeats the one before. Raises ResultError for NaN or another length.
+    Raises ResultError for another number of boxes, and for NaN or negative sizes unless the convention repairs them.
     """
     if predicted.shape != truth.shape:
         raise ResultError(f"{name}: {len(predicted)} predicted boxes for {len(truth)} truth boxes")
-    if not np.isfinite(predicted).all() or (predicted[:, 2:] < 0).any():
-        raise ResultError(f"{name}: a predicted box has a negative size or a value that is no number")
-    predicted = fill_empty(predicted)
-    predicted[0] = truth[0]
-    present = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
-    if visible is not None:
-        present = present & visible
-    safe = np.where(present[:, None], truth, (0.0, 0.0, 1.0, 1.0))
-    overlap = np.where(present, iou(predicted, safe), -1.0)
-    error = np.where(present, centre_distance(predicted, safe), np.inf)
-    normalized = np.where(present, centre_distance(predicted, safe, safe[:, 2:]), -1.0)
+    # by columns: each step below runs over one coordinate of all frames
+    predicted, truth = np.array(predicted, order="F"), np.array(truth, order="F")
+    repair(name, predicted, convention)
+    if convention.first_is_truth:
+        predicted[0] = truth[0]
+    present = _present(truth, visible, convention)
+    truth[~present] = (0.0, 0.0, 1.0, 1.0)
+    overlap = iou(*(clip_as_got10k(boxes, frame_size) if convention.bounded else boxes for boxes in (predicted, truth)))
+    (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, truth.T
+    x, y = px - tx + (pw - tw) / 2, py - ty + (ph - th) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):  # a truth of no size, where a convention lets it pass
+        relative = np.hypot(x / np.maximum(tw, convention.least_size), y / np.maximum(th, convention.least_size))
+    hidden = ~visible if convention.hidden_miss and visible is not None else np.zeros(len(truth), bool)
+    absent = {"miss": np.inf, "hit": -1.0}
+    at_precision = np.where(hidden, np.inf, absent[convention.absent_precision])
+    at_normalized = np.where(hidden, np.inf, absent[convention.absent_normalized])
+    counted = _counted(present, convention)
+    seen = present & counted
+    fps, fps_weight = _speed(times, convention)
     return SequenceScores(
         name=name,
-        success=(overlap[:, None] > SUCCESS_THRESHOLDS).mean(0),
-        precision=(error[:, None] <= PRECISION_THRESHOLDS).mean(0),
-        normalized=(normalized[:, None] <= NORMALIZED_THRESHOLDS).mean(0),
-        overlaps=iou(clip(predicted, frame_size), clip(safe, frame_size))[1:][present[1:]],
+        success=share_above(np.where(present, overlap, -1.0)[counted], success_thresholds(convention.bins)),
+        precision=share_up_to(np.where(present, np.hypot(x, y), at_precision)[counted], PRECISION_THRESHOLDS),
+        normalized=share_up_to(np.where(present, relative, at_normalized)[counted], NORMALIZED_THRESHOLDS),
+        overlap=float(overlap[seen].mean()) if seen.any() else 0.0,
+        weight=float(counted.sum() if convention.pooled else counted.any()),
+        fps=fps,
+        fps_weight=fps_weight,
     )
 
 
-def clip(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.ndarray:
-    """Boxes (..., 4) xywh cut to a frame of (width, height); None: as they are."""
+def _present(truth: np.ndarray, visible: np.ndarray | None, convention: Convention) -> np.ndarray:
+    """(T,) bool: frames whose truth box counts as one."""
+    x, y, w, h = truth.T
+    usable = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
+    if convention.usable == "positive":
+        usable &= (x > 0) & (y > 0)
+    if convention.usable in ("positive", "area") or (convention.usable == "labelled" and visible is None):
+        usable &= (w > 0) & (h > 0)
+    return usable if visible is None or convention.usable == "finite" else usable & visible
+
+
+def _counted(present: np.ndarray, convention: Convention) -> np.ndarray:
+    """(T,) bool: frames of the denominators."""
+    if convention.counted == "all":
+        return np.ones(len(present), bool)
+    counted = present.copy()
+    if convention.counted == "later":
+        counted[0] = False
+    return counted
+
+
+def _speed(times: np.ndarray | None, convention: Convention) -> tuple[float, float]:
+    """Frames a second, and its weight in a mean over sequences: seconds, or frames where rates are averaged."""
+    times = np.empty(0) if times is None else times[np.isfinite(times) & (times > 0)]
+    if not len(times):
+        return float("nan"), 0.0
+    if convention.mean_rate:
+        return float((1 / times).mean()), float(len(times))
+    return float(len(times) / times.sum()), float(times.sum())
+
+
+def repair(name: str, boxes: np.ndarray, convention: Convention) -> None:
+    """Set those of the predicted boxes (T, 4) xywh that the convention repairs to the last good one before, in place.
+
+    Raises ResultError for a box that no rule repairs.
+    """
+    x, y, w, h = boxes.T
+    possible = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w >= 0) & (h >= 0)
+    if convention.repeat != "failed" and not possible.all():
+        frame = int(possible.argmin())
+        raise ResultError(
+            f"{name}: the box of frame {frame + 1} has a negative size or a value that is no number: "
+            f"{boxes[frame].tolist()}"
+        )
+    good = possible & (w > 0) & (h > 0)
+    if convention.repeat == "none" or good.all():
+        return
+    good[0] = True
+    boxes[:] = boxes[np.maximum.accumulate(np.where(good, np.arange(len(boxes)), 0))]
+
+
+def clip_as_got10k(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.ndarray:
+    """Boxes (..., 4) xywh in a frame of (width, height) as GOT-10k's toolkit clips them: first the corner is moved into
+    the frame, then the size is cut; a box that begins left of the frame keeps its width. None: as they are."""
     if frame_size is None:
         return boxes
-    low = np.clip(boxes[..., :2], 0, frame_size)
-    high = np.clip(boxes[..., :2] + boxes[..., 2:], 0, frame_size)
-    return np.concatenate([low, high - low], axis=-1)
+    corner = np.clip(boxes[..., :2], 0, frame_size)
+    return np.concatenate([corner, np.clip(boxes[..., 2:], 0, frame_size - corner)], axis=-1)
 
 
-def fill_empty(boxes: np.ndarray) -> np.ndarray:
-    """A copy in which boxes (T, 4) xywh of no area repeat the last one that had one."""
-    usable = (boxes[:, 2:] > 0).all(1)
-    usable[0] = True
-    return boxes[np.maximum.accumulate(np.where(usable, np.arange(len(boxes)), 0))]
+def share_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Share of values (N,) above each of the ascending thresholds (K,); zeros where there is no value."""
+    return 1 - _share(values, thresholds) if len(values) else np.zeros(len(thresholds))
 
 
-def summarize(scores: list[SequenceScores]) -> dict[str, float]:
-    """AUC, P, P_norm, OP50, OP75 (means over sequences), AO, SR50, SR75 (over pooled frames), in percent."""
-    success = np.mean([item.success for item in scores], axis=0)
-    overlaps = np.concatenate([item.overlaps for item in scores])
-    pooled = overlaps if len(overlaps) else np.zeros(1)
-    figures = {
-        "AUC": success.mean(),
-        "P": np.mean([item.precision[20] for item in scores]),
-        "P_norm": np.mean([item.normalized[20] for item in scores]),
-        "OP50": success[10],
-        "OP75": success[15],
-        "AO": pooled.mean(),
-        "SR50": (pooled > 0.5).mean(),
-        "SR75": (pooled > 0.75).mean(),
+def share_up_to(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Share of values (N,) up to each of the ascending thresholds (K,); zeros where there is no value."""
+    return _share(values, thresholds) if len(values) else np.zeros(len(thresholds))
+
+
+def _share(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    first_reached = np.searchsorted(thresholds, values)  # the first threshold that a value does not exceed
+    return np.bincount(first_reached, minlength=len(thresholds) + 1)[: len(thresholds)].cumsum() / len(values)
+
+
+def mean_of_runs(runs: Collection[SequenceScores]) -> SequenceScores:
+    """Scores of several runs over the same sequence, averaged."""
+    fields = ("success", "precision", "normalized", "overlap", "fps")
+    means = {field: np.mean([getattr(run, field) for run in runs], axis=0) for field in fields}
+    return replace(runs[0], **means)
+
+
+def figure_values(scores: Collection[SequenceScores], convention: Convention) -> tuple[np.ndarray, np.ndarray]:
+    """The figures of a convention, a row a sequence and a column a figure (N, F), percent (fps apart), and their
+    weights (N, F): the mean over sequences that they give is the convention's own."""
+    last = convention.bins - 1
+    pick = {
+        "AUC": lambda item: item.success.mean(),
+        "OP50": lambda item: item.success[round(0.5 * last)],
+        "OP75": lambda item: item.success[round(0.75 * last)],
+        "P": lambda item: item.precision[20],
+        "P_norm": lambda item: item.normalized[20] if convention.normalized_at == 0.2 else item.normalized.mean(),
+        "AO": lambda item: item.overlap,
     }
-    return {name: 100 * float(value) for name, value in figures.items()}
+    pick |= {"SR50": pick["OP50"], "SR75": pick["OP75"]}
+    values = np.array(
+        [[item.fps if name == "fps" else 100 * pick[name](item) for name in convention.figures] for item in scores]
+    )
+    weights = np.array(
+        [[item.fps_weight if name == "fps" else item.weight for name in convention.figures] for item in scores]
+    )
+    return values, weights
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over the sequences (axis -2) of values (..., N, F) with these weights; NaN where all of them are zero."""
+    total = weights.sum(-2)
+    summed = np.where(weights > 0, values * weights, 0.0).sum(-2)
+    return np.divide(summed, total, out=np.full_like(total, np.nan), where=total > 0)
+
+
+def summarize(scores: Collection[SequenceScores], convention: Convention) -> dict[str, float]:
+    """The convention's figures over these sequences: percent, and frames a second."""
+    return dict(zip(convention.figures, weighted_mean(*figure_values(scores, convention)).tolist()))
+
+
+def mean_curve(scores: Collection[SequenceScores], field: str) -> np.ndarray:
+    """Mean over sequences of one of the curves of SequenceScores, by its name; a share."""
+    curves = np.array([getattr(item, field) for item in scores])
+    weights = np.array([item.weight for item in scores])
+    return weighted_mean(curves, np.broadcast_to(weights[:, None], curves.shape))

@@ -1,23 +1,117 @@
-"""Tables of scores."""
+"""Tables of scores, and the text of a document that holds some of them."""
+
+import json
+from collections.abc import Sequence as Collection
+from dataclasses import dataclass
 
 import pandas as pd
+from tabulate import tabulate
 
-from lib.test.analysis.metrics import SequenceScores, summarize
+from lib.errors import ResultError
+from lib.test.analysis.conventions import Convention
+from lib.test.analysis.metrics import SequenceScores, figure_values, summarize
+from lib.test.analysis.statistics import compare, confidence_interval
+from lib.test.evaluation.data import Sequence, read_table
 
-
-def sequence_table(scores: list[SequenceScores]) -> pd.DataFrame:
-    """A row a sequence, then their mean (AO, SR: pooled); percent."""
-    rows = {item.name: summarize([item]) for item in scores}
-    rows[f"all {len(scores)}"] = summarize(scores)
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def tracker_table(scores: dict[str, list[SequenceScores]]) -> pd.DataFrame:
-    """A row a tracker, the best AUC first; percent."""
-    rows = {tracker: summarize(items) for tracker, items in scores.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").sort_values("AUC", ascending=False)
+Scores = dict[str, list[SequenceScores]]  # tracker -> its sequences
+TEXT_FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # our name -> tabulate's
+FORMATS = (*TEXT_FORMATS, "csv", "json")
+MOST_DIFFERENT = 10  # rows of a comparison
 
 
-def as_text(table: pd.DataFrame) -> str:
-    """A table for the terminal, two decimals."""
-    return table.to_string(float_format=lambda value: f"{value:.2f}")
+@dataclass(frozen=True)
+class Table:
+    """name: its key in JSON; frame: percent, frames a second under fps, NaN where nothing is known."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+
+
+def overall_table(scores: Scores, convention: Convention) -> Table:
+    """A row a tracker, the best first. The last columns are the 95 % bootstrap interval of the figure that ranks, the
+    convention's first."""
+    ranking = convention.figures[0]
+    rows = {}
+    for tracker, items in scores.items():
+        low, high = confidence_interval(items, convention, ranking)
+        rows[tracker] = {**summarize(items, convention), f"{ranking} from": low, f"{ranking} to": high}
+    frame = pd.DataFrame.from_dict(rows, orient="index").sort_values(ranking, ascending=False, kind="stable")
+    number = len(next(iter(scores.values())))
+    title = f"{number} sequences, percent ({ranking} from, to: 95 % of bootstrap draws over sequences)"
+    return Table("overall", title, frame.dropna(axis="columns", how="all").rename_axis("tracker"))
+
+
+def sequence_table(scores: Scores, convention: Convention) -> Table:
+    """A row a sequence; columns: every figure of the one tracker, or the ranking figure of several trackers."""
+    names = [item.name for item in next(iter(scores.values()))]
+    values = {tracker: figure_values(items, convention)[0] for tracker, items in scores.items()}
+    if len(scores) == 1:
+        (tracker,), (only,) = scores, values.values()
+        frame, shown = pd.DataFrame(only, index=names, columns=list(convention.figures)), tracker
+    else:
+        frame = pd.DataFrame({tracker: array[:, 0] for tracker, array in values.items()}, index=names)
+        shown = convention.figures[0]
+    return Table("sequences", f"{shown} by sequence", frame.dropna(axis="columns", how="all").rename_axis("sequence"))
+
+
+def attribute_table(scores: Scores, sequences: Collection[Sequence], convention: Convention) -> Table:
+    """A row an attribute of the benchmark, with its number of sequences; the ranking figure of every tracker.
+
+    Raises ResultError where the sequences have no attributes.
+    """
+    ranking = convention.figures[0]
+    names = sorted({name for item in sequences for name in item.attributes})
+    if not names:
+        raise ResultError(f"{sequences[0].dataset}: no attributes are known of these sequences")
+    long = {row["short"]: row["long"] for row in read_table("attribute_names.csv")}
+    rows = {}
+    for name in names:
+        having = {item.name for item in sequences if name in item.attributes}
+        rows[name] = {"meaning": long[name], "sequences": len(having)} | {
+            tracker: summarize([item for item in items if item.name in having], convention)[ranking]
+            for tracker, items in scores.items()
+        }
+    return Table(
+        "attributes", f"{ranking} by attribute", pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
+    )
+
+
+def comparison_table(scores: Scores, a: str, b: str, convention: Convention) -> Table:
+    """Two trackers in the ranking figure, and the sequences where they differ most."""
+    ranking = convention.figures[0]
+    result = compare(scores[a], scores[b], convention, ranking)
+    low, high = result.interval
+    title = (
+        f"{a} minus {b}: {ranking} {result.difference:+.2f} ({low:+.2f} to {high:+.2f} in 95 % of bootstrap draws), "
+        f"better on {result.wins} sequences, equal on {result.ties}, worse on {result.losses}; they differ most on"
+    )
+    rows = [(name, first, second, first - second) for name, first, second in result.by_sequence[:MOST_DIFFERENT]]
+    return Table(
+        "comparison", title, pd.DataFrame(rows, columns=["sequence", a, b, "difference"]).set_index("sequence")
+    )
+
+
+def render(table: Table, form: str) -> str:
+    """A table as text, two decimals. form: a key of TEXT_FORMATS."""
+    cells = table.frame.astype(object).where(table.frame.notna(), None)
+    rows = [[name, *values] for name, values in zip(cells.index, cells.to_numpy().tolist())]
+    headers = [table.frame.index.name, *table.frame.columns]
+    return tabulate(rows, headers, TEXT_FORMATS[form], floatfmt=".2f", missingval="-", disable_numparse=[0])
+
+
+def document(tables: Collection[Table], form: str, dataset: str, convention: Convention | None) -> str:
+    """Tables with the data set and the convention that they follow, if any. form: one of FORMATS; CSV has them as
+    columns, and an empty line between tables."""
+    name, about = (convention.name, convention.about) if convention else ("none", "counted, not scored")
+    if form == "json":
+        content = {table.name: json.loads(table.frame.reset_index().to_json(orient="records")) for table in tables}
+        titles = {table.name: table.title for table in tables}
+        head = {"dataset": dataset, "convention": name, "about": about, "titles": titles}
+        return json.dumps({**head, **content}, indent=2)
+    if form == "csv":
+        frames = (table.frame.assign(dataset=dataset, convention=name) for table in tables)
+        return "\n".join(frame.to_csv(float_format="%.4f", lineterminator="\n") for frame in frames).rstrip("\n")
+    comment = "% " if form == "latex" else ""
+    parts = [f"{comment}{dataset}: {table.title}\n\n{render(table, form)}" for table in tables]
+    return "\n\n".join([*parts, f"{comment}convention {name}: {about}"])

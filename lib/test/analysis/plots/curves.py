@@ -1,15 +1,19 @@
 """Success, precision and normalised precision plots."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from lib.errors import ResultError
+from lib.test.analysis.conventions import Convention
 from lib.test.analysis.metrics import (
     NORMALIZED_THRESHOLDS,
     PRECISION_THRESHOLDS,
-    SUCCESS_THRESHOLDS,
     SequenceScores,
+    mean_curve,
+    success_thresholds,
     summarize,
 )
 
@@ -23,7 +27,7 @@ class Curve:
     """One kind of plot: which curve of SequenceScores over which thresholds, and the figure that ranks it."""
 
     field: str
-    thresholds: np.ndarray
+    thresholds: Callable[[int], np.ndarray]  # number of overlap thresholds -> all of the plot
     ranked_by: str
     title: str
     x_label: str
@@ -31,13 +35,18 @@ class Curve:
 
 
 CURVES = {
-    "success": Curve("success", SUCCESS_THRESHOLDS, "AUC", "Success plot", "Overlap threshold", "Overlap success (%)"),
+    "success": Curve("success", success_thresholds, "AUC", "Success plot", "Overlap threshold", "Overlap success (%)"),
     "prec": Curve(
-        "precision", PRECISION_THRESHOLDS, "P", "Precision plot", "Centre error threshold (pixels)", "Precision (%)"
+        "precision",
+        lambda _bins: PRECISION_THRESHOLDS,
+        "P",
+        "Precision plot",
+        "Centre error threshold (pixels)",
+        "Precision (%)",
     ),
     "norm_prec": Curve(
         "normalized",
-        NORMALIZED_THRESHOLDS,
+        lambda _bins: NORMALIZED_THRESHOLDS,
         "P_norm",
         "Normalised precision plot",
         "Normalised centre error threshold",
@@ -46,18 +55,24 @@ CURVES = {
 }
 
 
-def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], dataset: str) -> Figure:
-    """Mean curves of trackers, best first in the legend. kind: a key of CURVES; scores: tracker -> its sequences."""
+def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], convention: Convention, dataset: str) -> Figure:
+    """Mean curves of trackers, best first in the legend. kind: a key of CURVES; scores: tracker -> its sequences.
+
+    Raises ResultError where the convention does not define the figure that ranks them.
+    """
     curve = CURVES[kind]
-    ranked = sorted(scores.items(), key=lambda item: -summarize(item[1])[curve.ranked_by])
+    if curve.ranked_by not in convention.figures:
+        raise ResultError(f"the convention {convention.name} has no {curve.ranked_by}, which the plot '{kind}' shows")
+    figures = {tracker: summarize(items, convention)[curve.ranked_by] for tracker, items in scores.items()}
+    thresholds = curve.thresholds(convention.bins)
+    ranked = sorted(scores.items(), key=lambda item: -figures[item[0]])
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
     for index, (tracker, items) in enumerate(ranked):
-        mean = 100 * np.mean([getattr(item, curve.field) for item in items], axis=0)
         axes.plot(
-            curve.thresholds,
-            mean,
-            label=f"{tracker} [{summarize(items)[curve.ranked_by]:.1f}]",
+            thresholds,
+            100 * mean_curve(items, curve.field),
+            label=f"{tracker} [{figures[tracker]:.1f}]",
             color=COLOURS[index % len(COLOURS)],
             linestyle=LINES[index % len(LINES)],
             linewidth=2,
@@ -66,7 +81,7 @@ def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], dataset: str)
         title=f"{curve.title} on {dataset} ({len(ranked[0][1])} sequences)",
         xlabel=curve.x_label,
         ylabel=curve.y_label,
-        xlim=(0, curve.thresholds[-1]),
+        xlim=(0, thresholds[-1]),
         ylim=(0, 100),
     )
     axes.grid(alpha=0.3)

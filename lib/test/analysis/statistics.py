@@ -1,0 +1,74 @@
+"""How sure a mean over sequences is, and how two trackers differ. Sequences are what is drawn again: frames of one
+video depend on each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.errors import ResultError
+from lib.test.analysis.conventions import Convention
+from lib.test.analysis.metrics import SequenceScores, figure_values, weighted_mean
+
+DRAWS = 2000
+SEED = 0
+
+
+def draws(number: int) -> np.ndarray:
+    """(DRAWS, number): how often each of `number` sequences is drawn, with replacement; the same at every call."""
+    return np.random.default_rng(SEED).multinomial(number, np.full(number, 1 / number), size=DRAWS)
+
+
+def bootstrap(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means over sets of sequences drawn with replacement: values, weights (N, F) -> (DRAWS, F)."""
+    times = draws(len(values)).astype(float)
+    known = np.where(weights > 0, values, 0.0)
+    total = times @ weights
+    return np.divide(times @ (known * weights), total, out=np.full_like(total, np.nan), where=total > 0)
+
+
+def percentiles(means: np.ndarray) -> tuple[float, float]:
+    """The interval that holds 95 % of bootstrap means (DRAWS,); NaN where there are none."""
+    known = means[np.isfinite(means)]
+    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def confidence_interval(scores: list[SequenceScores], convention: Convention, figure: str) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of a figure's mean."""
+    column = [convention.figures.index(figure)]
+    values, weights = figure_values(scores, convention)
+    return percentiles(bootstrap(values[:, column], weights[:, column])[:, 0])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tracker a minus tracker b in one figure, over the same sequences; percentage points."""
+
+    figure: str
+    difference: float
+    interval: tuple[float, float]  # 95 %, bootstrap over pairs
+    wins: int
+    ties: int
+    losses: int
+    by_sequence: list[tuple[str, float, float]]  # name, score of a, score of b; the largest difference first
+
+
+def compare(a: list[SequenceScores], b: list[SequenceScores], convention: Convention, figure: str) -> Comparison:
+    """Paired comparison of two trackers. Raises ResultError unless both have the same sequences."""
+    if [item.name for item in a] != [item.name for item in b]:
+        raise ResultError("a paired comparison needs the same sequences of both trackers")
+    column = convention.figures.index(figure)
+    (first, weights), (second, _) = figure_values(a, convention), figure_values(b, convention)
+    difference = (first - second)[:, [column]]
+    weights = weights[:, [column]]
+    gaps = difference[:, 0]
+    order = np.argsort(-np.abs(gaps), kind="stable")
+    return Comparison(
+        figure=figure,
+        difference=float(weighted_mean(difference, weights)[0]),
+        interval=percentiles(bootstrap(difference, weights)[:, 0]),
+        wins=int((gaps > 0).sum()),
+        ties=int((gaps == 0).sum()),
+        losses=int((gaps < 0).sum()),
+        by_sequence=[(a[i].name, float(first[i, column]), float(second[i, column])) for i in order],
+    )
