@@ -1,5 +1,6 @@
 """The commands, as a user types them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -76,10 +77,20 @@ def test_train_test_analyse_on_got10k_files(workspace):
     assert results[0].read_text() == before
     fails("results of another run", "tracking/test.py", "sdtrack", "demo", *options, "--set", "TEST.HANN_WEIGHT=0.9")
     table = succeeds(
-        "tracking/analysis_results.py", "--trackers", "sdtrack/demo", *options, "--plots", "success", "prec"
-    )
-    for word in ("GOT-10k_Val_000002", "all 2", "AUC", "P_norm", "OP50", "OP75", "SR75", "convention"):
+        "tracking/analysis_results.py", "--trackers", "sdtrack/demo", *options, "--show", "overall", "sequences",
+        "--plots", "success",
+    )  # fmt: skip
+    for word in ("GOT-10k_Val_000002", "2 sequences", "AO", "SR50", "SR75", "AUC", "fps", "convention got10k"):
         assert word in table
+    figures = json.loads(
+        succeeds(
+            "tracking/analysis_results.py", "--trackers", "sdtrack/demo", f"again={results[0].parent}", *options,
+            "--convention", "ostrack", "--format", "json", "--compare", "sdtrack/demo", "again", "--plots", "prec",
+        )
+    )  # fmt: skip
+    assert figures["convention"] == "ostrack"
+    assert [row["tracker"] for row in figures["overall"]] == ["sdtrack/demo", "again"]
+    assert all(row["difference"] == 0 for row in figures["comparison"])
     assert (output / "plots" / "got10k_val" / "success.png").stat().st_size > 10_000
 
 
@@ -112,7 +123,7 @@ def test_demo_in_small(tmp_path):
     assert cv2.VideoCapture(str(tmp_path / "demo" / "synthetic-001.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 60
     again = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
     assert "resumed from" in again
-    assert again.split("3. Scores")[1] == text.split("3. Scores")[1]
+    assert again.split("3. Scores")[1].split("fps")[0] == text.split("3. Scores")[1].split("fps")[0]
 
 
 @pytest.mark.parametrize(
@@ -123,16 +134,27 @@ def test_demo_in_small(tmp_path):
         ("no tracker 'sdtrak'", ["tracking/train.py", "--script", "sdtrak", "--config", "demo"]),
         ("6 things that this config trains with are missing or broken", ["tracking/train.py", "--config", "vitb_300"]),
         ("no tracker 'sdtrak'", ["tracking/test.py", "sdtrak", "demo", "--dataset_name", "synthetic"]),
-        ("OTB100 belongs there", ["tracking/test.py", "sdtrack", "demo"]),
+        ("none of the 100 sequences of otb is there", ["tracking/test.py", "sdtrack", "demo"]),
         ("no checkpoint there", ["tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic"]),
         ("there is no such folder", ["tracking/test.py", "static", "x", "--dataset_name", "folder:gone"]),
         ("there is no such video", ["tracking/video_demo.py", "sdtrack", "demo", "gone.mp4", "--optional_box", "1"]),
         ("no images in this folder", ["tracking/video_demo.py", "sdtrack", "demo", "EMPTY", "--optional_box", "1"]),
         ("with --optional_box", ["tracking/video_demo.py", "sdtrack", "demo", "CLIP"]),
         (
-            "sequences have no result",
+            "there is no folder",
             ["tracking/analysis_results.py", "--trackers", "a/b", "--dataset_name", "synthetic"],
         ),
+        (
+            "20 of 20 sequences have no result (synthetic-001, ",
+            ["tracking/analysis_results.py", "--trackers", "a=EMPTY", "--dataset_name", "synthetic"],
+        ),
+        (
+            "names 'a' 2 times",
+            ["tracking/analysis_results.py", "--trackers", "a=EMPTY", "a=EMPTY", "--dataset_name", "synthetic"],
+        ),
+        ("this machine has", ["tracking/test.py", "static", "x", "--dataset_name", "synthetic", "--num_gpus", "99"]),
+        ("there is no submission for this", ["tracking/pack_submission.py", "a=EMPTY", "--dataset_name", "synthetic"]),
+        ("and not both", ["tracking/pack_submission.py", "--dataset_name", "got10k_test"]),
         ("did you mean vitb_300", ["tracking/profile_model.py", "--config", "vitb_30"]),
         ("not usable here", ["tracking/train.py", "--config", "demo", "--device", "tpu7"]),
         ("cannot be made", ["tracking/train.py", "--config", "demo", "--save_dir", "CLIP/below"]),
@@ -143,7 +165,8 @@ def test_bad_input_ends_with_one_clear_error(workspace, tmp_path, message, argum
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     places = {"EMPTY": tmp_path / "empty", "CLIP": workspace / "clip.mp4", "TEXT": tmp_path / "text.mp4"}
-    arguments = [str(places.get(word, word)).replace("CLIP", str(places["CLIP"])) for word in arguments]
+    for name, place in places.items():
+        arguments = [word.replace(name, str(place)) for word in arguments]
     environment = {"SDTRACK_DATA_DIR": str(tmp_path / "data"), "SDTRACK_SAVE_DIR": str(tmp_path / "output")}
     fails(message, *arguments, **environment)
 
@@ -173,7 +196,7 @@ def test_local_file_is_written_once_and_a_broken_one_shows_where(tmp_path):
     assert (again.returncode, "was not touched" in again.stderr) == (1, True)
     test = [sys.executable, str(project / "tracking" / "test.py"), "static", "x"]
     answer = subprocess.run(test, check=False, capture_output=True, text=True)
-    assert f"{project / 'here' / 'otb'} is missing" in answer.stderr
+    assert f"{project / 'here' / 'otb'}: none of the 100" in answer.stderr
     (project / "local.yaml").write_text("data_dir: [")
     answer = subprocess.run(test, check=False, capture_output=True, text=True)
     assert (answer.returncode, "local.yaml: not readable as yaml" in answer.stderr) == (1, True)
@@ -198,7 +221,10 @@ def test_real_data_one_epoch_then_six_real_sequences(tmp_path):
     assert first["David.txt"].splitlines()[0] == "129.00\t80.00\t64.00\t78.00"
     succeeds(*test, "--overwrite", "--sequence", "Football1")
     assert (folder / "Football1.txt").read_text() == first["Football1.txt"]
-    table = succeeds("tracking/analysis_results.py", "--trackers", "sdtrack/demo", "--dataset_name", "otb", *places)
+    table = succeeds(
+        "tracking/analysis_results.py", "--trackers", "sdtrack/demo", *places, "--show", "sequences", "attributes"
+    )
+    assert "Illumination Variation" in table
     assert all(f"\n{name} " in table for name in lengths)
 
 

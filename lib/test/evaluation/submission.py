@@ -1,0 +1,174 @@
+"""What the servers of GOT-10k and TrackingNet take, and whether a file is that."""
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import DataError, ResultError
+from lib.test.evaluation.data import LISTS, Sequence
+from lib.test.evaluation.results import find_results, read_boxes_of, read_times_of
+from lib.utils.annotations import parse_numbers
+from lib.utils.files import write_atomically
+
+FIRST_BOX_TOLERANCE = 1.0  # pixels: a first box may be rounded
+MOST_BYTES = 4 * 2**20  # of one file in a zip; a line of four numbers a frame stays far below
+
+
+@dataclass(frozen=True)
+class Form:
+    """Names and formats of a server's files; {} stands for the sequence."""
+
+    boxes: str
+    box_format: str
+    times: str | None  # None: the server takes no times
+    number: int  # of sequences
+    names: str | None = None  # list of their names in lists/
+
+
+FORMS = {
+    "got10k_test": Form("{0}/{0}_001.txt", "%.3f", "{0}/{0}_time.txt", 180, "got10k_test.txt"),
+    "trackingnet": Form("{0}.txt", "%.2f", None, 511),
+}
+
+
+def find_form(dataset: str) -> Form:
+    """The form of a data set. Raises ResultError where there is no server for it."""
+    if dataset not in FORMS:
+        raise ResultError(f"{dataset}: there is no submission for this data set; there is for {', '.join(FORMS)}")
+    return FORMS[dataset]
+
+
+def pack(folder: Path, dataset: str, sequences: Collection[Sequence], target: Path, allow_missing: bool) -> int:
+    """Write the results in folder as a zip file for the server; returns the number of sequences in it.
+
+    Everything is checked before anything is written. Raises ResultError that lists what is wrong; allow_missing packs
+    what is there, for a trial.
+    """
+    form = find_form(dataset)
+    here = [item for item in sequences if find_results(folder, item.name)]
+    members: dict[str, bytes] = {}
+    for sequence in here:
+        file = find_results(folder, sequence.name)[0]
+        members[form.boxes.format(sequence.name)] = _text(read_boxes_of(file), form.box_format)
+        times = read_times_of(file)
+        if form.times and times is not None:
+            members[form.times.format(sequence.name)] = _text(times[:, None], "%.8f")
+    problems = find_problems(members, dataset, here if allow_missing else sequences, allow_missing)
+    if problems or not here:
+        raise ResultError(_listed(f"{folder}: not fit for the server of {dataset}", problems or ["no result in it"]))
+    write_atomically(target, lambda path: _write_zip(path, members))
+    return len(here)
+
+
+def check(file: Path, dataset: str, sequences: Collection[Sequence]) -> None:
+    """Raise ResultError that lists what is wrong with a zip file for the server."""
+    problems = find_problems(_read_zip(file), dataset, sequences, False)
+    if problems:
+        raise ResultError(_listed(f"{file}: not fit for the server of {dataset}", problems))
+
+
+def find_problems(
+    members: Mapping[str, bytes], dataset: str, sequences: Collection[Sequence], allow_missing: bool
+) -> list[str]:
+    """What is wrong with the files of a submission, in words: name -> contents, against the sequences' frames."""
+    form = find_form(dataset)
+    problems = [] if allow_missing else _incomplete_data(form, sequences)
+    expected: dict[str, Callable[[bytes, str], list[str]]] = {}
+    for item in sequences:
+        expected[form.boxes.format(item.name)] = lambda data, name, item=item: _box_problems(data, name, item)
+        if form.times:
+            expected[form.times.format(item.name)] = lambda data, name, item=item: _time_problems(data, name, item)
+    problems += [f"{name} is missing" for name in expected if name not in members]
+    problems += [f"{name} does not belong there" for name in members if name not in expected]
+    for name, find in expected.items():
+        if name in members:
+            problems += find(members[name], name)
+    return problems
+
+
+def _incomplete_data(form: Form, sequences: Collection[Sequence]) -> list[str]:
+    names = {item.name for item in sequences}
+    if form.names:
+        absent = [name for name in (LISTS / form.names).read_text(encoding="utf-8").split() if name not in names]
+        named = f": {', '.join(absent[:5])} ..." if absent else ""
+    else:
+        absent, named = range(form.number - len(names)), ""
+    if not absent:
+        return []
+    return [f"{len(absent)} of the benchmark's {form.number} sequences are not in the data folder{named}"]
+
+
+def _box_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
+    rows, problems = _rows(data, name, 4)
+    if rows is None:
+        return problems
+    if len(rows) != len(sequence):
+        return [f"{name}: {len(rows)} boxes for {len(sequence)} frames"]
+    if not np.isfinite(rows).all() or (rows[:, 2:] < 0).any():
+        return [f"{name}: a box with a negative size or a value that is no number"]
+    if np.abs(rows[0] - sequence.init_bbox).max() > FIRST_BOX_TOLERANCE:
+        return [f"{name}: the first box is {rows[0].tolist()}, the given one {sequence.init_bbox}"]
+    return []
+
+
+def _time_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
+    rows, problems = _rows(data, name, 1)
+    if rows is None:
+        return problems
+    if len(rows) != len(sequence):
+        return [f"{name}: {len(rows)} times for {len(sequence)} frames"]
+    return [] if np.isfinite(rows).all() and (rows > 0).all() else [f"{name}: a time that is not above zero"]
+
+
+def _rows(data: bytes, name: str, columns: int) -> tuple[np.ndarray | None, list[str]]:
+    """The numbers of a file separated by commas alone, or what is wrong with it."""
+    if any(mark in data.strip(b"\n\r") for mark in (b"\t", b" ", b";")):
+        return None, [f"{name}: numbers have to be separated by commas alone"]
+    try:
+        rows = parse_numbers(data, name)
+    except DataError as error:
+        return None, [str(error)]
+    if rows.shape[1] != columns:
+        return None, [f"{name}: {rows.shape[1]} numbers a line; expected {columns}"]
+    return rows, []
+
+
+def _text(rows: np.ndarray, form: str) -> bytes:
+    text = io.StringIO()
+    np.savetxt(text, rows, fmt=form, delimiter=",")
+    return text.getvalue().encode()
+
+
+def _write_zip(path: Path, members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def _read_zip(file: Path) -> dict[str, bytes]:
+    """The files of a zip; nothing is unpacked. Raises ResultError for anything but a whole zip of small files."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            for member in members:
+                if member.file_size > MOST_BYTES:
+                    raise ResultError(
+                        f"{file}: {member.filename} has {member.file_size} bytes; expected at most {MOST_BYTES}"
+                    )
+            names = [member.filename for member in members]
+            twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+            if twice:
+                raise ResultError(f"{file}: {', '.join(sorted(twice)[:5])} more than once")
+            return {member.filename: archive.read(member) for member in members}
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ResultError(f"{file}: not a readable zip file ({error})") from error
+
+
+def _listed(head: str, problems: Collection[str], most: int = 10) -> str:
+    more = [f"... and {len(problems) - most} more"] if len(problems) > most else []
+    return "\n  ".join([f"{head}:", *problems[:most], *more])

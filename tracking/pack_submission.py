@@ -1,0 +1,45 @@
+"""Pack results for a server: python tracking/pack_submission.py sdtrack/vitb_300 --dataset_name got10k_test"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+from pathlib import Path
+
+from lib.errors import ResultError
+from lib.test.evaluation.datasets import dataset_folder, get_dataset
+from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.results import tracker_results
+from lib.test.evaluation.submission import FORMS, check, find_form, pack
+from lib.utils.cli import add_path_arguments, run_command
+from lib.utils.local_paths import local_paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tracker", nargs="?", help="sdtrack/vitb_300, or LABEL=FOLDER with anybody's result files")
+    parser.add_argument("--dataset_name", required=True, help=" or ".join(FORMS))
+    parser.add_argument("--to", metavar="FILE.zip", help="default: <save_dir>/submissions/<data set>_<tracker>.zip")
+    parser.add_argument("--check", metavar="FILE.zip", help="pack nothing; say whether this file is fit for the server")
+    parser.add_argument("--allow_missing", action="store_true", help="pack what is there; the server will refuse it")
+    add_path_arguments(parser)
+    args = parser.parse_args()
+    if (args.tracker is None) == (args.check is None):
+        raise ResultError("name a tracker whose results to pack, or a file to --check, and not both")
+    find_form(args.dataset_name)
+    sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
+    if args.check:
+        check(Path(args.check), args.dataset_name, sequences)
+        print(f"{args.check}: {len(sequences)} sequences, as the server of {args.dataset_name} wants them")
+        return
+    env = env_settings(args.save_dir)
+    results = tracker_results(args.tracker, env.results_path, dataset_folder(args.dataset_name))
+    if len(results.folders) > 1:
+        raise ResultError(f"{args.tracker}: a submission is one run; name one folder")
+    name = f"{args.dataset_name}_{results.label.replace('/', '_')}.zip"
+    target = Path(args.to) if args.to else env.save_dir / "submissions" / name
+    number = pack(results.folders[0], args.dataset_name, sequences, target, args.allow_missing)
+    print(f"{target}: {number} sequences")
+
+
+if __name__ == "__main__":
+    run_command(main)
