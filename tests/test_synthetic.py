@@ -110,6 +110,6 @@ def test_written_to_disk_it_reads_back_as_got10k(tmp_path):
     assert np.array_equal(info.visible, (scene.annotation.visibility > 0) & ~scene.annotation.absent)
     assert np.abs(train.frame(0, 4)[0].astype(int) - scene.frame(4)).mean() < 8  # JPEG
     val, test = got10k_sequences(tmp_path, "val"), got10k_sequences(tmp_path, "test")
-    assert [len(val[0].truth), len(test[0].truth)] == [24, 1]
+    assert [len(val[0].video.truth), len(test[0].video.truth)] == [24, 1]
     with pytest.raises(DataError, match="9,335"):
         Got10k(FileStorage(tmp_path), "vottrain")

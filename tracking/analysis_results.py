@@ -54,7 +54,7 @@ def main() -> None:
     print(document(tables, args.format, args.dataset_name, convention if scored else None))
     for kind in args.plots:
         path = make_folder(env.save_dir / "plots" / name) / f"{kind}.png"
-        plot_curve(kind, scores, convention, args.dataset_name).savefig(path, dpi=150)
+        plot_curve(kind, scores, convention, name).savefig(path, dpi=150)
         print(f"{kind} plot: {path}", file=sys.stderr)
 
 
