@@ -23,7 +23,7 @@ from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.image import write_jpeg
 from lib.utils.synthetic import SyntheticSequence
 
-SIZES = {False: (20, 8, 56, 3), True: (3, 2, 4, 1)}  # frames, few sequences, many sequences, rounds
+SIZES = {False: (20, 8, 56, 3), True: (3, 0, 2, 1)}  # frames, few sequences, many sequences, rounds
 
 
 def write_sequences(root: Path, number: int, frames: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -161,14 +162,21 @@ def test_demo_in_small(tmp_path):
         ("cannot be opened as a video", ["tracking/video_demo.py", "sdtrack", "demo", "TEXT", "--optional_box", "1"]),
     ],
 )
-def test_bad_input_ends_with_one_clear_error(workspace, tmp_path, message, arguments):
+def test_bad_input_ends_with_one_clear_error(workspace, tmp_path, monkeypatch, capsys, message, arguments):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     places = {"EMPTY": tmp_path / "empty", "CLIP": workspace / "clip.mp4", "TEXT": tmp_path / "text.mp4"}
     for name, place in places.items():
         arguments = [word.replace(name, str(place)) for word in arguments]
-    environment = {"SDTRACK_DATA_DIR": str(tmp_path / "data"), "SDTRACK_SAVE_DIR": str(tmp_path / "output")}
-    fails(message, *arguments, **environment)
+    monkeypatch.setenv("SDTRACK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SDTRACK_SAVE_DIR", str(tmp_path / "output"))
+    monkeypatch.syspath_prepend(str(PROJECT / "tracking"))
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:  # in this process: each of its own would import torch again
+        runpy.run_path(str(PROJECT / arguments[0]), run_name="__main__")
+    assert ended.value.code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0]
 
 
 def test_broken_frames_end_a_training_with_workers_in_one_error(tmp_path):
