@@ -28,7 +28,7 @@ from lib.train.admin.settings import Settings
 from lib.train.train_script import build_trainer
 from lib.utils.local_paths import LocalPaths
 folder, *overrides = sys.argv[1:]
-overrides += ["LOSS.BOX_TOPK=3", "TRAIN.GRAD_CLIP_NORM=0"]
+overrides += ["LOSS.BOX_TOPK=3", "TRAIN.GRAD_CLIP_NORM=0", "TRAIN.AMP=false"]
 overrides += ["DATA.TRAIN.SAMPLE_PER_EPOCH=36", "DATA.VAL.SAMPLE_PER_EPOCH=8"]
 cfg = tiny_config(*overrides)
 processes, device = join_processes("cpu", 60)

@@ -20,6 +20,7 @@ from lib.errors import SDTrackError, TrackingError
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import result_file, write_result
 from lib.test.evaluation.runner import track_sequence
+from lib.utils.files import make_folder
 
 MakeTracker = Callable[[str | None], object]  # device, or None for the tracker's own choice -> tracker
 
@@ -103,7 +104,7 @@ def run_sequences(
             todo.append(sequence)
     if not todo:
         return summary
-    job = Job(make, folder, whole_pixels)
+    job = Job(make, make_folder(folder), whole_pixels)
     with Progress(len(todo)) as progress:
         outcomes = _in_processes(job, todo, processes, devices, progress) if processes else _here(job, todo, progress)
         for outcome in outcomes:
