@@ -8,8 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Keys of a config: 64 px templates and 128 px searches
+SMALL_CROPS = ("DATA.TEMPLATE.SIZE=64", "DATA.SEARCH.SIZE=128", "TEST.TEMPLATE_SIZE=64", "TEST.SEARCH_SIZE=128")
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+
+from lib.utils.files import make_folder
+from lib.utils.image import write_jpeg
+from lib.utils.synthetic import SyntheticSequence
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,13 @@ def interleaved(jobs: dict[str, Callable[[int], object]], rounds: int) -> dict[s
         name: Seconds(statistics.median(values), (max(values) - min(values)) / statistics.median(values))
         for name, values in times.items()
     }
+
+
+def write_images(folder: Path, number: int, first_seed: int = 0) -> None:
+    """Frames of synthetic scenes as JPEG files, 240 x 320 pixels: still images where there are no others."""
+    make_folder(folder)
+    for seed in range(first_seed, first_seed + number):
+        write_jpeg(folder / f"{seed}.jpg", SyntheticSequence(seed, 1, 240, 320).frame(0))
 
 
 def report(figures: dict[str, float], file: str | None) -> None:

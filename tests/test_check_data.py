@@ -57,6 +57,8 @@ def test_every_source_says_what_it_expects_where(tmp_path):
             assert not report.usable
             assert f"{tmp_path / source.folder}" in str(report)
             assert source.layout in str(report)
+        elif source.open is None:
+            assert f"{tmp_path / 'images'}: no image there" in str(report)
         else:
             assert report.usable
     with pytest.raises(DataError, match="no training data set 'LASOTT'; there are: LASOT"):

@@ -32,7 +32,7 @@ RULES = {
     },
     "lib.test.evaluation": {"lib.utils", "lib.registry", "lib.config"},
     "lib.test.analysis": {"lib.test.evaluation.data", "lib.test.evaluation.results", "lib.utils.annotations"},
-    "lib.vis": {"lib.utils"},
+    "lib.vis": {"lib.utils", "lib.test.evaluation.runner"},
     "lib.demo": {"lib"},
     "tracking": {"lib"},
     "external": set(),

@@ -79,9 +79,12 @@ def test_position_enters_query_and_key_but_not_value():
         torch.testing.assert_close(block(x, position), block(x))
 
 
-def test_qk_init_makes_logits_inner_products_of_like_with_like():
-    qkv = torch.nn.Linear(6, 18)
-    start_with_equal_query_and_key(qkv)
-    q, k, v = qkv(torch.randn(3, 6)).chunk(3, dim=-1)
+@pytest.mark.parametrize("scale", [1, 4])
+def test_qk_init_makes_logits_inner_products_of_like_with_like(scale):
+    qkv, x = torch.nn.Linear(6, 18), torch.randn(3, 6)
+    plain = torch.nn.functional.linear(x, qkv.weight[:6])
+    start_with_equal_query_and_key(qkv, scale)
+    q, k, v = qkv(x).chunk(3, dim=-1)
     torch.testing.assert_close(q, k)
+    torch.testing.assert_close(q - qkv.bias[:6], scale * plain)
     assert not torch.allclose(q, v)

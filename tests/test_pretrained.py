@@ -19,8 +19,8 @@ from lib.utils.checkpoint import read_foreign_checkpoint
 
 SMALL = (
     "MODEL.BACKBONE.STEM=patch",
-    "MODEL.BACKBONE.TEMPLATE_EMBED=false",
-    "MODEL.BACKBONE.QK_INIT=false",
+    "MODEL.BACKBONE.TEMPLATE_EMBED=0",
+    "MODEL.BACKBONE.QK_INIT=0",
     "MODEL.BACKBONE.MLP_RATIO=4",
 )
 

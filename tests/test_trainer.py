@@ -91,6 +91,16 @@ def test_resume_refuses_another_config(tmp_path):
         train(tmp_path, "TRAIN.LR=0.1", resume="auto")
 
 
+def test_the_schedule_may_change_where_no_step_has_been_made(tmp_path):
+    train(tmp_path, "TRAIN.SCHEDULER.TYPE=Mstep", "TRAIN.EPOCH=2")
+    with pytest.raises(CheckpointError, match=r"TRAIN\.SCHEDULER\.MILESTONES"):
+        train(tmp_path, "TRAIN.SCHEDULER.TYPE=Mstep", "TRAIN.SCHEDULER.MILESTONES=[1]", "TRAIN.EPOCH=3", resume="auto")
+    later = train(
+        tmp_path, "TRAIN.SCHEDULER.TYPE=Mstep", "TRAIN.SCHEDULER.MILESTONES=[2]", "TRAIN.EPOCH=3", resume="auto"
+    )
+    assert later.optimizer.param_groups[-1]["lr"] == pytest.approx(0.1 * later.base_rates[-1])
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_is_saved(tmp_path, monkeypatch):
     actor_type = type(build_actor(torch.nn.Identity(), None, tiny_config()))
     honest = actor_type.compute_losses

@@ -9,7 +9,7 @@ import _init_paths  # noqa: F401
 import argparse
 
 from lib.config.loader import load_config
-from lib.train.base_functions import dataset_names
+from lib.train.base_functions import data_access, dataset_names
 from lib.train.dataset.sources import SOURCES, DataAccess, DatasetReport, check_dataset
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
@@ -28,7 +28,7 @@ def main() -> int:
     names, access = args.dataset_name or list(SOURCES), DataAccess(local_paths(args.data_dir, args.save_dir))
     if args.config:
         cfg = load_config(args.script, args.config, args.overrides)
-        names, access = dataset_names(cfg), DataAccess(access.paths, cfg.DATA.STORAGE, cfg.DATA.DECODER)
+        names, access = dataset_names(cfg), data_access(cfg, access.paths)
     reports = []
     for name in names:
         reports.append(check_dataset(name, access, args.sequences))

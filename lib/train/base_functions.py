@@ -8,10 +8,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lib.errors import ConfigError
-from lib.train.data.loader import make_loader
+from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
+from lib.train.data.rendering import SceneRenderer
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
-from lib.train.dataset.sources import DataAccess, DatasetReport, check_dataset
+from lib.train.dataset.sources import COMPOSED, DataAccess, DatasetReport, check_dataset
 from lib.utils.local_paths import LocalPaths
 
 CHECKED_BEFORE_TRAINING = 200  # sequences a data set
@@ -19,7 +20,8 @@ CHECKED_BEFORE_TRAINING = 200  # sequences a data set
 
 def data_access(cfg, paths: LocalPaths) -> DataAccess:
     """How a config reaches its data sets."""
-    return DataAccess(paths, cfg.DATA.STORAGE, cfg.DATA.DECODER)
+    stills = cfg.DATA.STILLS
+    return DataAccess(paths, cfg.DATA.STORAGE, cfg.DATA.DECODER, tuple(stills.IMAGES_DIR), tuple(stills.COCO_SPLITS))
 
 
 def dataset_names(cfg) -> list[str]:
@@ -36,7 +38,9 @@ def build_loaders(cfg, paths: LocalPaths, rank: int = 0, world_size: int = 1) ->
     """Training and validation loader of a config, for one of world_size processes."""
     data, train, access = cfg.DATA, cfg.TRAIN, data_access(cfg, paths)
     crops = {"template": _crop_spec(data.TEMPLATE), "search": _crop_spec(data.SEARCH)}
-    augmented = PairProcessing(**crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS)
+    augmented = PairProcessing(
+        **crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS, blur=data.STILLS.BLUR
+    )
     spec = SamplingSpec(data.SAMPLER_MODE, data.MAX_SAMPLE_INTERVAL, data.TEMPLATE.NUMBER, data.SEARCH.NUMBER)
     loaders = []
     for name, processing, seed in (
@@ -66,6 +70,13 @@ def build_loaders(cfg, paths: LocalPaths, rank: int = 0, world_size: int = 1) ->
     if loaders[0] is None:
         raise ConfigError("DATA.TRAIN.DATASETS_NAME is empty: there is nothing to train on")
     return loaders[0], loaders[1]
+
+
+def build_preparation(cfg, paths: LocalPaths, device: torch.device) -> BatchPreparation:
+    """What makes a batch of the loaders ready for the network."""
+    composed = set(COMPOSED) & set(dataset_names(cfg))
+    renderer = SceneRenderer(data_access(cfg, paths).stills(), device) if composed else None
+    return BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD, renderer)
 
 
 def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer:

@@ -11,8 +11,7 @@ from lib.train.admin.checkpoints import latest_checkpoint, remove_unfinished
 from lib.train.admin.loggers import SilentLog, TrainingLog
 from lib.train.admin.processes import Processes
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_loaders, build_optimizer, check_datasets, lr_factor
-from lib.train.data.loader import BatchPreparation
+from lib.train.base_functions import build_loaders, build_optimizer, build_preparation, check_datasets, lr_factor
 from lib.train.trainers.trainer import Schedule, Trainer
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
 from lib.utils.files import make_folder
@@ -23,6 +22,7 @@ FREE_ON_RESUME = (
     "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TRAIN.SAVE_INTERVAL", "TRAIN.KEEP_",
     "TRAIN.TIMEOUT_S", "TRAIN.ACTIVATION_CHECKPOINTING", "MODEL.PRETRAIN_FILE", "DATA.STORAGE", "DATA.DECODER", "TEST.",
 )  # fmt: skip
+SCHEDULE = ("TRAIN.EPOCH", "TRAIN.SCHEDULER.", "TRAIN.LR_DROP_EPOCH")
 
 
 def build_trainer(
@@ -49,7 +49,7 @@ def build_trainer(
         optimizer=build_optimizer(network, cfg),
         train_loader=train_loader,
         val_loader=val_loader,
-        prepare=BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD),
+        prepare=build_preparation(cfg, paths, settings.device),
         schedule=_schedule(cfg, len(train_loader) // cfg.TRAIN.ACCUMULATION),
         settings=settings,
         log=log,
@@ -58,7 +58,7 @@ def build_trainer(
     )
     if newest is not None:
         content = read_checkpoint(newest)
-        _refuse_other_config(content, cfg, settings, str(newest))
+        _refuse_other_config(content, cfg, settings, str(newest), trainer.steps_per_epoch)
         trainer.resume(content, str(newest))
         log.line(f"resumed from {newest}, epoch {trainer.epoch} of {cfg.TRAIN.EPOCH}, step {trainer.step}")
     else:
@@ -148,12 +148,15 @@ def _schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
     )
 
 
-def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source: str) -> None:
-    """A run goes on with the config it began with; only its length may change, unless the rate hangs on it."""
+def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source: str, steps_per_epoch: int) -> None:
+    """A run goes on with the config it began with. Its length and the schedule of its rate may change as long as that
+    leaves the rates of the steps made so far as they were."""
     if "config" not in content:
         raise CheckpointError(f"{source}: no training state to go on from")
     before = config_from_dict(settings.script_name, content["config"], source)
-    free = FREE_ON_RESUME if cfg.TRAIN.SCHEDULER.TYPE == "cosine" else (*FREE_ON_RESUME, "TRAIN.EPOCH")
+    old_rate, new_rate = (lr_factor(config, steps_per_epoch) for config in (before, cfg))
+    same_rates = all(old_rate(step) == new_rate(step) for step in range(content["step"]))
+    free = (*FREE_ON_RESUME, *SCHEDULE) if same_rates else FREE_ON_RESUME
     changed = [line for line in differences(before, cfg) if not line.startswith(free)]
     if changed:
         raise CheckpointError(

@@ -31,9 +31,14 @@ def add_path_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which tracker, and with which weights: what test.py and video_demo.py share."""
+    """Which tracker, and with which weights."""
     parser.add_argument("tracker_name", help="script of the tracker, such as sdtrack or static")
     parser.add_argument("tracker_param", help="its config, such as demo")
+    add_weight_arguments(parser)
+
+
+def add_weight_arguments(parser: argparse.ArgumentParser) -> None:
+    """A tracker's weights, device, and folders."""
     parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
     add_override_argument(parser)

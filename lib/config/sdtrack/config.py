@@ -23,8 +23,8 @@ MODEL = {
         "DROP_PATH": 0.1,
         # Help for training from scratch, off in the paper's configs (docs/CONFIG.md)
         "STEM": "patch",  # patch: one linear projection | conv: a small convolutional stem
-        "TEMPLATE_EMBED": False,  # a learned vector marks the tokens inside the template box
-        "QK_INIT": False,  # attention starts with q = k
+        "TEMPLATE_EMBED": 0.0,  # spread at the start of a learned vector on the tokens inside the template box; 0: none
+        "QK_INIT": 0.0,  # attention starts with q = k, so many times as large as else; 0: as any other weights
     },
     "ENCODER": {"LAYERS": 6, "FFN_DIM": 1024, "DROPOUT": 0.1},
     "QUERY": {
@@ -64,6 +64,8 @@ DATA = {
     "GRAYSCALE": 0.05,  # probabilities, and the half-width of the brightness factor
     "FLIP": 0.5,
     "BRIGHTNESS": 0.2,
+    # What VIEWS and PASTED are composed of: folders of images, relative to data_dir or absolute, and COCO's annotations
+    "STILLS": {"IMAGES_DIR": ["images"], "COCO_SPLITS": [], "BLUR": 0.25},
     "TRAIN": {
         "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
         "DATASETS_RATIO": [1.0, 1.0, 1.0, 1.0],

@@ -69,8 +69,8 @@ class VisionTransformer(nn.Module):
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
         stem: str = "patch",
-        template_embed: bool = False,
-        qk_init: bool = False,
+        template_embed: float = 0.0,
+        qk_init: float = 0.0,
         recompute: bool = False,
     ):
         super().__init__()
@@ -94,22 +94,21 @@ class VisionTransformer(nn.Module):
             for index in range(depth)
         )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self._init_weights(qk_init)
+        self._init_weights(qk_init, template_embed)
 
-    def _init_weights(self, qk_init: bool) -> None:
+    def _init_weights(self, qk_init: float, mark: float) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        embeddings = [self.pos_embed_z, self.pos_embed_x]
-        if self.template_embed is not None:
-            embeddings.append(self.template_embed)
-        for embedding in embeddings:
+        for embedding in (self.pos_embed_z, self.pos_embed_x):
             nn.init.trunc_normal_(embedding, std=0.02)
+        if self.template_embed is not None:
+            nn.init.normal_(self.template_embed, std=mark)
         if qk_init:
             for block in self.blocks:
-                start_with_equal_query_and_key(block.attn.qkv)
+                start_with_equal_query_and_key(block.attn.qkv, qk_init)
 
     def encode_template(self, images: Tensor, boxes: Tensor | None = None) -> Tensor:
         """The part that needs no search image: (B, 3, Ht, Wt) -> tokens (B, Nt, dim) with their positions.

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.errors import DataError
+from lib.train.data.rendering import SceneRenderer
 from lib.train.data.sampler import EpochSampler, TrackingSampler
 from lib.utils.normalize import normalize_batch
 
@@ -44,16 +45,22 @@ def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] |
 
 @dataclass(frozen=True)
 class BatchPreparation:
-    """Moves a batch to the device and normalises its crops there, whole: (N, B, S, S, 3) uint8 -> (N, B, 3, S, S)
-    float32. Workers, their queues and the bus thus carry a quarter of the bytes."""
+    """Moves a batch to the device, paints its compositions and normalises its crops there, whole: (N, B, S, S, 3)
+    uint8 -> (N, B, 3, S, S) float32. Workers, their queues and the bus thus carry a quarter of the bytes."""
 
     mean: Sequence[float]
     std: Sequence[float]
+    renderer: SceneRenderer | None = None
 
     def __call__(self, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
         batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        for key in ("template_images", "search_images"):
-            batch[key] = normalize_batch(batch[key], self.mean, self.std)
+        for name in ("template", "search"):
+            images = batch[f"{name}_images"]
+            if f"{name}_layers" in batch:
+                layers, finish = batch.pop(f"{name}_layers"), batch.pop(f"{name}_finish")
+                composed = layers[..., 0, 0] >= 0
+                images[composed] = self.renderer(layers[composed], finish[composed], images.shape[-2])
+            batch[f"{name}_images"] = normalize_batch(images, self.mean, self.std)
         return batch
 
 

@@ -1,7 +1,7 @@
 """From frames and boxes to the crops of a training sample, with OSTrack's jitter and colour."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -31,13 +31,23 @@ class CropPlan:
     flip: bool
     gain: float  # brightness
 
+    def blank(self) -> np.ndarray:
+        """The crop before anything is painted: (size, size, 3) uint8."""
+        return np.zeros((self.window.size, self.window.size, 3), np.uint8)
+
+    def box_in_crop(self) -> np.ndarray:
+        """(4,) xywh in fractions of the crop."""
+        x, y, w, h = self.window.to_crop(self.box)
+        return np.array([1 - x - w if self.flip else x, y, w, h])
+
 
 @dataclass(frozen=True)
 class PairProcessing:
     """Plans the template and search crops of a sample; make_crop makes them.
 
     Grayscale is decided for the sample; brightness and the horizontal flip for each crop. (OSTrack flips all frames,
-    then each crop again: the same distribution.) Colour and flips run on the crops, not on the frames.
+    then each crop again: the same distribution.) Colour and flips run on the crops, not on the frames. blur: how often
+    a crop of a composition is blurred.
     """
 
     template: CropSpec
@@ -45,6 +55,7 @@ class PairProcessing:
     grayscale: float = 0.0
     flip: float = 0.0
     brightness: float = 0.0
+    blur: float = 0.0
 
     def plan(
         self, rng: np.random.Generator, template_boxes: Iterable[np.ndarray], search_boxes: Iterable[np.ndarray]
@@ -80,20 +91,20 @@ def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np
 
     Raises DataError for a window outside the frame.
     """
-    window = plan.window.aligned(reduction)
+    plan = replace(plan, window=plan.window.aligned(reduction))
+    window = plan.window
     height, width = (side * reduction for side in image.shape[:2])
     outside = window.left >= width or window.top >= height
     if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
         raise DataError(f"the crop around {plan.box.tolist()} lies outside its frame of {width} x {height} pixels")
-    crop, box = crop_image(image, window, reduction), window.to_crop(plan.box)
+    crop = crop_image(image, window, reduction)
     if plan.gray:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if plan.flip:
         cv2.flip(crop, 1, dst=crop)
-        box = np.array([1 - box[0] - box[2], *box[1:]])
     if plan.gain != 1:
         cv2.convertScaleAbs(crop, dst=crop, alpha=plan.gain)
-    return crop, box
+    return crop, plan.box_in_crop()
 
 
 def crop_around(rng: np.random.Generator, spec: CropSpec, box: np.ndarray) -> CropWindow:

@@ -10,7 +10,9 @@ from torch.utils.data import Dataset, Sampler
 from lib.errors import DataError
 from lib.train.data.frame_selection import choose_frames
 from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop
+from lib.train.data.rendering import plan_finish, plan_layers
 from lib.train.dataset.base import BaseVideoDataset
+from lib.train.dataset.scenes import ScenePairs
 from lib.utils.jpeg import FrameBuffer
 
 MAX_DRAWS = 50
@@ -36,7 +38,7 @@ class TrackingSampler(Dataset):
     def __init__(
         self,
         *,
-        datasets: Sequence[BaseVideoDataset],
+        datasets: Sequence[BaseVideoDataset | ScenePairs],
         ratios: Sequence[float],
         spec: SamplingSpec,
         processing: PairProcessing,
@@ -47,6 +49,7 @@ class TrackingSampler(Dataset):
         self.spec = spec
         self.processing = processing
         self.seed = seed
+        self._composes = any(isinstance(dataset, ScenePairs) for dataset in datasets)
         self._buffer = FrameBuffer()
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor] | DataError:
@@ -66,8 +69,32 @@ class TrackingSampler(Dataset):
                 first_cause = first_cause or error
         return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first cause: {first_cause}")
 
-    def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset) -> dict[str, torch.Tensor]:
-        """A sample of a data set. Raises DataError where the draw cannot be used."""
+    def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset | ScenePairs) -> dict[str, torch.Tensor]:
+        """A sample of a data set. Raises DataError where the draw cannot be used.
+
+        Where some data sets are compositions, every sample has the plans that lib.train.data.rendering paints, of the
+        others that there is nothing to paint.
+        """
+        if isinstance(dataset, ScenePairs):
+            template, search = dataset.draw(rng)
+            scenes = [template] * self.spec.templates, [search] * self.spec.searches
+            plans = self.processing.plan(rng, *([scene.box for scene in kind] for kind in scenes))
+            sample = assemble(*([(plan.blank(), plan.box_in_crop()) for plan in kind] for kind in plans))
+        else:
+            sample, plans = self._crops(rng, dataset)
+            scenes = [[None] * len(kind) for kind in plans]
+        if self._composes:
+            for name, views, kind in zip(("template", "search"), scenes, plans):
+                layers = [plan_layers(scene, plan) for scene, plan in zip(views, kind)]
+                finish = [plan_finish(rng, plan, self.processing.blur) for plan in kind]
+                sample[f"{name}_layers"] = torch.from_numpy(np.stack(layers))
+                sample[f"{name}_finish"] = torch.from_numpy(np.stack(finish))
+        return sample
+
+    def _crops(
+        self, rng: np.random.Generator, dataset: BaseVideoDataset
+    ) -> tuple[dict[str, torch.Tensor], tuple[list[CropPlan], list[CropPlan]]]:
+        """A sample of frames, and the plans of its template and search crops."""
         sequence = int(rng.integers(len(dataset)))
         info, spec = dataset.sequence_info(sequence), self.spec
         if dataset.is_video:
@@ -89,7 +116,7 @@ class TrackingSampler(Dataset):
             if frame != shown:  # one picture at a time: the next one takes its memory
                 picture, shown = dataset.frame(sequence, frame, most_reduced[frame], self._buffer), frame
             crops.append(make_crop(plan, *picture))
-        return assemble(crops[: spec.templates], crops[spec.templates :])
+        return assemble(crops[: spec.templates], crops[spec.templates :]), plans
 
 
 def _most_reduced(wanted: list[tuple[int, CropPlan]]) -> dict[int, int]:

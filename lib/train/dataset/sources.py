@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from lib.train.dataset.folder import Folder
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.imagenetvid import ImagenetVid
 from lib.train.dataset.lasot import Lasot
+from lib.train.dataset.scenes import ScenePairs
+from lib.train.dataset.stills import Stills, load_stills
 from lib.train.dataset.storage import Storage, lmdb_path, open_storage
 from lib.train.dataset.synthetic import Synthetic
 from lib.train.dataset.tnl2k import Tnl2k
@@ -22,6 +25,7 @@ from lib.utils.jpeg import Decoder, find_decoder
 from lib.utils.local_paths import LocalPaths
 
 FOLDER_PREFIX = "folder:"
+COMPOSED = ("VIEWS", "PASTED")  # of lib.train.dataset.scenes
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Source:
 
     folder: str  # "" for a data set without files
     layout: str
-    open: Callable[[Storage, Decoder, Path], BaseVideoDataset]  # the path: a folder for what is read once and kept
+    # the path: a folder for what is read once and kept; None: composed of still images
+    open: Callable[[Storage, Decoder, Path], BaseVideoDataset] | None
 
 
 def _got10k(split: str) -> Source:
@@ -69,6 +74,7 @@ SOURCES = {
         "TNL2K_train_subset*/<sequence>/imgs/*, groundtruth.txt",
         lambda storage, decoder, _: Tnl2k(storage, decoder=decoder),
     ),
+    **dict.fromkeys(COMPOSED, Source("", "", None)),
     "SYNTHETIC": Source("", "", lambda *_: Synthetic("train")),
     "SYNTHETIC_val": Source("", "", lambda *_: Synthetic("val")),
 }
@@ -86,6 +92,13 @@ class DataAccess:
     paths: LocalPaths
     storage: str = "auto"
     decoder: str = "auto"
+    images: tuple[str, ...] = ("images",)  # folders of still images, relative to data_dir
+    coco_splits: tuple[str, ...] = ()  # of COCO's annotations, whose images are still images as well
+
+    def stills(self) -> Stills:
+        """The still images that VIEWS and PASTED are composed of; read once. Raises DataError where there are none."""
+        folders = tuple(self.paths.dataset(name) for name in self.images)
+        return _load_stills(folders, self.paths.dataset("coco"), self.coco_splits)
 
     def root(self, name: str) -> Path | None:
         """The root folder of a data set; None for one without files."""
@@ -94,14 +107,19 @@ class DataAccess:
         folder = find_source(name).folder
         return self.paths.dataset(folder) if folder else None
 
-    def open(self, name: str) -> BaseVideoDataset:
+    def open(self, name: str) -> BaseVideoDataset | ScenePairs:
         """The data set of a name. Raises DataError where it is not there or not in its layout."""
         source, root = find_source(name), self.root(name)
+        if source.open is None:
+            return ScenePairs(name, self.stills())
         if root is None:
             return source.open(None, None, None)
         if not root.exists() and not lmdb_path(root).exists():
             raise DataError(f"{root} is missing")
         return source.open(open_storage(root, self.storage), find_decoder(self.decoder), self.paths.save_dir / "cache")
+
+
+_load_stills = lru_cache(maxsize=1)(load_stills)
 
 
 @dataclass(frozen=True)
@@ -124,9 +142,11 @@ class DatasetReport:
 
     def __str__(self) -> str:
         if self.missing:
-            return f"{self.name}: {self.missing}; expected in {self.root}: {find_source(self.name).layout}"
-        if self.root is None:
-            return f"{self.name}: {self.sequences:,} sequences, made on the way"
+            expected = f"; expected in {self.root}: {find_source(self.name).layout}" if self.root else ""
+            return f"{self.name}: {self.missing}{expected}"
+        if not self.checked:
+            place = f"{self.root}: " if self.root else ""
+            return f"{self.name}: {place}{self.sequences:,} sequences, made on the way"
         of = f" in {self.checked:,} of {self.sequences:,} sequences" if self.checked < self.sequences else ""
         text = f"{self.name}: {self.root}: {self.sequences:,} sequences, {self.frames:,} frames{of}"
         text += f" ({self.note})" if self.note else ""

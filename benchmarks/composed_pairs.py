@@ -1,0 +1,75 @@
+"""How many training pairs a second are composed of still images, 64 px templates and 128 px searches?
+
+On a CPU: in processes of one thread each, drawing and painting. On a GPU: drawn by loader workers, painted there.
+Images are made for it, 240 x 320 pixels, unless --data_dir has some of your own (DATA.STILLS of --config).
+"""
+
+from _common import SMALL_CROPS, report, write_images
+
+import argparse
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import torch
+
+from lib.config.loader import load_config
+from lib.train.base_functions import build_loaders, build_preparation
+from lib.utils.local_paths import local_paths
+
+OVERRIDES = ("DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED]", "DATA.TRAIN.DATASETS_RATIO=[1,1]", "TRAIN.BATCH_SIZE=32")
+
+
+def pairs_per_second(
+    config: str, overrides: list[str], data_dir: str, pairs: int, device: str, workers: int, _process: int = 0
+) -> float:
+    """Of a second epoch of so many pairs, ready for the network."""
+    if device == "cpu":
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+    cfg = load_config(
+        "sdtrack",
+        config,
+        [*SMALL_CROPS, *OVERRIDES, *overrides, f"DATA.TRAIN.SAMPLE_PER_EPOCH={pairs}", f"TRAIN.NUM_WORKER={workers}"],
+    )
+    paths, place = local_paths(data_dir), torch.device(device)
+    loader, prepare = build_loaders(cfg, paths)[0], build_preparation(cfg, paths, place)
+    for epoch in range(2):
+        loader.sampler.epoch = epoch
+        started = time.perf_counter()
+        count = sum(prepare(batch, place)["search_images"].shape[1] for batch in loader)
+        if place.type == "cuda":
+            torch.cuda.synchronize()
+    return count / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="vitt_scratch")
+    parser.add_argument("--data_dir")
+    parser.add_argument("--workers", type=int, default=12, help="that draw for a GPU")
+    parser.add_argument("--quick", action="store_true", help="few pairs: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    figures, pairs = {}, 64 if args.quick else 1600
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = []
+        if args.data_dir is None:
+            overrides = ["DATA.STILLS.IMAGES_DIR=[images]", "DATA.STILLS.COCO_SPLITS=[]"]
+            write_images(Path(folder) / "images", 10 if args.quick else 400)
+        measure = partial(pairs_per_second, args.config, overrides, args.data_dir or folder)
+        for processes in (1, 2):
+            with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+                job = partial(measure, pairs, "cpu", 0)
+                figures[f"cpu.{processes}_processes.pairs_per_s"] = sum(pool.map(job, range(processes)))
+        if torch.cuda.is_available():
+            figures["cuda.pairs_per_s"] = measure(20 * pairs, "cuda", args.workers)
+    report(figures, args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""From scenes to crops: planned in the loader's workers, painted in whole batches on the device of the still images."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.train.data.processing import CropPlan
+from lib.train.dataset.scenes import MOST_LAYERS, PICTURE, THING, Scene
+from lib.train.dataset.stills import LEVELS, Stills
+
+# Numbers of a layer: kind (-1: none), picture, level, mirrored, matrix from crop to source pixels, colour gains
+LAYER = 4 + 6 + 3
+# Numbers of a finish: brightness, grey, weights of TAPS pixels along a direction, the direction x, y, coarseness
+TAPS = 5
+FINISH = 2 + TAPS + 2 + 1
+COARSE = (2, 3)  # times fewer pixels a side: how a small target looks once it is enlarged
+DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1))
+SHARPEST = 1.2  # source pixels a crop pixel, of the level that is taken
+GRAY = (0.299, 0.587, 0.114)
+PART = 16  # crops at a time on a CPU: what stays in its cache
+
+
+def plan_layers(scene: Scene | None, plan: CropPlan) -> np.ndarray:
+    """What a crop shows of a scene: (MOST_LAYERS, LAYER) float32; None: a crop that is no composition.
+
+    plan: its window in scene pixels, and its flip.
+    """
+    window, rows = plan.window, np.full((MOST_LAYERS, LAYER), -1, np.float32)
+    scale = window.side / window.size
+    to_scene = np.array([[scale, 0, window.left], [0, scale, window.top], [0, 0, 1]])
+    if plan.flip:
+        to_scene = to_scene @ np.array([[-1, 0, window.size], [0, 1, 0], [0, 0, 1]])
+    for row, layer in zip(rows, scene.layers if scene else ()):
+        matrix = layer.to_source @ to_scene
+        step = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))  # source pixels a crop pixel
+        level = int(np.log2(max(step / SHARPEST, 1)))
+        level = min(level, LEVELS - 1)
+        matrix[:2] /= 2**level
+        row[:] = layer.kind, layer.index, level, layer.mirrored, *matrix[:2].ravel(), *layer.gains
+    return rows
+
+
+def plan_finish(rng: np.random.Generator, plan: CropPlan, blur: float) -> np.ndarray:
+    """Brightness, grey, blur and coarseness of a whole crop: (FINISH,) float32. blur: how often there is one, and how
+    often it is coarse."""
+    weights, direction, coarse = np.eye(TAPS)[TAPS // 2], DIRECTIONS[0], 1
+    if rng.random() < blur:
+        direction = DIRECTIONS[rng.integers(len(DIRECTIONS))]
+        weights = rng.random(TAPS) ** 2 + 0.5 * weights
+    if rng.random() < blur:
+        coarse = rng.choice(COARSE)
+    return np.array([plan.gain, plan.gray, *(weights / weights.sum()), *direction, coarse], np.float32)
+
+
+class SceneRenderer:
+    """Crops of scenes by grid sampling, layer over layer."""
+
+    def __init__(self, stills: Stills, device: torch.device):
+        self.sheets = {PICTURE: stills.pictures.to(device), THING: stills.things.to(device)}
+        self.sizes = {kind: torch.from_numpy(sheet.sizes).to(device) for kind, sheet in self.sheets.items()}
+
+    def __call__(self, layers: Tensor, finish: Tensor, size: int) -> Tensor:
+        """layers (B, MOST_LAYERS, LAYER), finish (B, FINISH) -> (B, size, size, 3) uint8."""
+        part = PART if layers.device.type == "cpu" else len(layers)
+        return torch.cat([self._render(*tensors, size) for tensors in zip(layers.split(part), finish.split(part))])
+
+    def _render(self, layers: Tensor, finish: Tensor, size: int) -> Tensor:
+        canvas = torch.zeros(len(layers), 3, size, size, device=layers.device)
+        for layer in layers.unbind(1):
+            for kind, sheet in self.sheets.items():
+                for level, sources in enumerate(sheet.levels):
+                    rows = ((layer[:, 0] == kind) & (layer[:, 2] == level)).nonzero().squeeze(1)
+                    if len(rows):
+                        extents = self.sizes[kind][layer[rows, 1].long()] / 2**level
+                        canvas[rows] = _painted(canvas[rows], layer[rows], sources, extents)
+        canvas *= finish[:, 0, None, None, None]
+        gray = finish[:, 1] > 0
+        if gray.any():
+            canvas[gray] = (canvas[gray] * canvas.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
+        _blur(canvas, finish[:, 2 : 2 + TAPS], finish[:, 2 + TAPS : 4 + TAPS])
+        for factor in COARSE:
+            chosen = finish[:, -1] == factor
+            if chosen.any():
+                reduced = F.adaptive_avg_pool2d(canvas[chosen], size // factor)
+                canvas[chosen] = F.interpolate(reduced, size=(size, size), mode="bilinear")
+        return canvas.clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor) -> Tensor:
+    """One layer over each of the canvases (b, 3, S, S). layer (b, LAYER); sources (N, 4, P, P) uint8 RGBA; extents
+    (b, 2): width and height of the pictures in them."""
+    pixels = torch.arange(canvas.shape[-1], device=canvas.device, dtype=torch.float32) + 0.5
+    matrix = layer[:, 4:10].view(-1, 2, 3, 1, 1)
+    points = matrix[:, :, 0] * pixels + matrix[:, :, 1] * pixels[:, None] + matrix[:, :, 2]  # (b, 2, S, S)
+    mirrored = layer[:, 3] > 0
+    if mirrored.any():
+        extents = extents[mirrored][:, :, None, None].float()
+        folded = extents - (points[mirrored] % (2 * extents) - extents).abs()
+        points[mirrored] = folded.clamp(min=0.5).minimum(extents - 0.5)
+    grid = points.mul_(2 / sources.shape[-1]).sub_(1).permute(0, 2, 3, 1)
+    sampled = F.grid_sample(sources.index_select(0, layer[:, 1].long()).float(), grid, align_corners=False)
+    return torch.lerp(canvas, sampled[:, :3] * layer[:, 10:13, None, None], sampled[:, 3:] / 255)
+
+
+def _blur(canvas: Tensor, weights: Tensor, directions: Tensor) -> None:
+    """Weighted means over TAPS pixels along a direction, in place, where there is a blur. weights (B, TAPS), directions
+    (B, 2) x, y."""
+    middle, size = TAPS // 2, canvas.shape[-1]
+    for x, y in DIRECTIONS:
+        chosen = (directions[:, 0] == x) & (directions[:, 1] == y) & (weights[:, middle] < 1)
+        if chosen.any():
+            padded = F.pad(canvas[chosen], (middle,) * 4, mode="replicate")
+            shifted = (
+                padded[:, :, middle + y * k :, middle + x * k :][:, :, :size, :size] for k in range(-middle, middle + 1)
+            )
+            canvas[chosen] = sum(
+                weight.view(-1, 1, 1, 1) * image for weight, image in zip(weights[chosen].unbind(1), shifted)
+            )

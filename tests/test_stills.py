@@ -1,0 +1,289 @@
+"""Pairs of views composed from still images: reading, drawing, painting."""
+
+import json
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from doubles import REAL_DATA, needs_real_data
+
+from lib.errors import DataError
+from lib.train.data.loader import BatchPreparation, collate
+from lib.train.data.processing import CropPlan, CropSpec, PairProcessing
+from lib.train.data.rendering import DIRECTIONS, GRAY, TAPS, SceneRenderer, plan_finish, plan_layers
+from lib.train.data.sampler import SamplingSpec, TrackingSampler
+from lib.train.dataset.scenes import PICTURE, THING, Layer, Scene, ScenePairs
+from lib.train.dataset.stills import LEAST_THING, LEVELS, PICTURE_SIDE, load_stills
+from lib.train.dataset.synthetic import Synthetic
+from lib.utils.crop import CropWindow, crop_image
+from lib.utils.image import read_image
+
+CPU = torch.device("cpu")
+POLYGON = [60, 40, 140, 40, 140, 80, 60, 80]
+
+
+def smooth(rng, height, width):
+    """A picture without sharp edges, so that two ways to interpolate agree."""
+    small = rng.integers(0, 255, (height // 12, width // 12, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("stills")
+    rng = np.random.default_rng(0)
+    (root / "images" / "deeper").mkdir(parents=True)
+    for number, (height, width) in enumerate(((120, 200), (240, 160), (300, 420))):
+        cv2.imwrite(str(root / "images" / "deeper" / f"{number}.png"), smooth(rng, height, width)[..., ::-1])
+    (root / "images" / "notes.txt").write_text("no image", encoding="utf-8")
+    write_coco(root / "coco", rng)
+    return root
+
+
+def write_coco(root, rng, **changes):
+    (root / "annotations").mkdir(parents=True)
+    (root / "images" / "tiny").mkdir(parents=True)
+    cv2.imwrite(str(root / "images" / "tiny" / "a.png"), smooth(rng, 120, 576)[..., ::-1])
+    thing = {"image_id": 7, "category_id": 3, "iscrowd": 0, "bbox": [60, 40, 80, 40], "segmentation": [POLYGON]}
+    small = {**thing, "bbox": [0, 0, 9, 9], "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]}
+    crowd = {**thing, "iscrowd": 1, "segmentation": {"counts": [1], "size": [1, 1]}}
+    content = {"images": [{"id": 7, "file_name": "a.png"}], "annotations": [{**thing, **changes}, small, crowd]}
+    (root / "annotations" / "instances_tiny.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def stills(folders):
+    return load_stills([folders / "images"], folders / "coco", ["tiny"])
+
+
+def plan(side, size, left=0, top=0, flip=False, gray=False, gain=1.0):
+    return CropPlan(CropWindow(left, top, side, size), np.array([0, 0, 1.0, 1]), gray, flip, gain)
+
+
+def painted(stills, scenes, plans, blur=0.0):
+    rng = np.random.default_rng(0)
+    layers = torch.from_numpy(np.stack([plan_layers(scene, plan) for scene, plan in zip(scenes, plans)]))
+    finish = torch.from_numpy(np.stack([plan_finish(rng, plan, blur) for plan in plans]))
+    return SceneRenderer(stills, CPU)(layers, finish, plans[0].window.size).numpy(), finish.numpy()
+
+
+def test_pictures_and_their_boxes_are_reduced_together(stills):
+    assert stills.pictures.sizes.tolist() == [[200, 120], [160, 240], [288, 206], [288, 60]]
+    np.testing.assert_allclose(stills.boxes[3], [[30, 20, 40, 20], [0, 0, 4.5, 4.5]])
+    assert [len(boxes) for boxes in stills.boxes[:3]] == [0, 0, 0]
+    sides = [level.shape[-1] for level in stills.pictures.levels]
+    assert sides == [PICTURE_SIDE // 2**level for level in range(LEVELS)]
+    coarse = stills.pictures.levels[1][0, :, :60, :100].float()
+    fine = stills.pictures.levels[0][0, :, :120, :200].float()
+    assert (coarse - fine.reshape(4, 60, 2, 100, 2).mean((2, 4))).abs().max() <= 0.5
+
+
+def test_a_thing_is_what_its_polygon_leaves(stills, folders):
+    annotated = int(np.flatnonzero(stills.classes == 3)[0])
+    assert len(stills.classes) == 4 and (stills.classes == 3).sum() == 1, "no crowd, nothing below LEAST_THING pixels"
+    assert stills.things.sizes[annotated].tolist() == [80, 40]
+    pixels = stills.things.levels[0][annotated].numpy()
+    assert (pixels[3, 2:38, 2:78] == 255).all() and (pixels[3, 40:] == 0).all() and (pixels[3, :, 80:] == 0).all()
+    image = read_image(folders / "coco" / "images" / "tiny" / "a.png")
+    assert np.array_equal(pixels[:3, :40, :80].transpose(1, 2, 0), image[40:80, 60:140])
+    outline = stills.outlines[annotated]
+    np.testing.assert_allclose([*outline.min(0), *outline.max(0)], [0, 0, 80, 40])
+    for thing in np.flatnonzero(stills.classes == -1):
+        assert stills.things.sizes[thing].min() >= LEAST_THING / 3
+        assert 0.2 < (stills.things.levels[0][thing, 3] > 127).sum() / stills.things.sizes[thing].prod() <= 1
+
+
+def test_a_view_of_a_picture_is_the_trackers_own_crop(stills, folders):
+    picture = read_image(folders / "images" / "deeper" / "0.png")
+    scene = Scene(None, [Layer(PICTURE, 0, np.eye(3), np.ones(3))])
+    for window in (CropWindow(40, 20, 64, 64), CropWindow(100, 50, 40, 64), CropWindow(30, 10, 70, 64)):
+        crop, _ = painted(stills, [scene], [plan(window.side, window.size, window.left, window.top)])
+        apart = np.abs(crop[0].astype(int) - crop_image(picture, window))
+        assert apart[2:-2, 2:-2].max() <= 2, "the tracker's crop sees no pixel beyond its rim"
+    outside, _ = painted(stills, [scene], [plan(64, 64, -70, 0)])
+    assert not outside.any()
+
+
+def plain_render(stills, layer_rows, finish, size):
+    """The same pixel by pixel, in plain numpy."""
+    canvas = np.zeros((size, size, 3))
+    for kind, index, level, mirrored, *rest in layer_rows:
+        if kind < 0:
+            continue
+        sheet = stills.pictures if kind == PICTURE else stills.things
+        source = sheet.levels[int(level)][int(index)].numpy().astype(float)
+        width, height = sheet.sizes[int(index)] / 2**level
+        matrix, gains = np.array(rest[:6]).reshape(2, 3), np.array(rest[6:])
+        for row in range(size):
+            for column in range(size):
+                x, y = matrix @ (column + 0.5, row + 0.5, 1)
+                if mirrored:
+                    x, y = ((x % (2 * width)), (y % (2 * height)))
+                    x, y = (2 * width - x if x > width else x), (2 * height - y if y > height else y)
+                    x, y = min(max(x, 0.5), width - 0.5), min(max(y, 0.5), height - 0.5)
+                left, top = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
+                value = np.zeros(4)
+                for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                    if 0 <= top + i < source.shape[1] and 0 <= left + j < source.shape[2]:
+                        share = (1 - abs(y - 0.5 - top - i)) * (1 - abs(x - 0.5 - left - j))
+                        value += share * source[:, top + i, left + j]
+                alpha = value[3] / 255
+                canvas[row, column] = (1 - alpha) * canvas[row, column] + alpha * value[:3] * gains
+    canvas = canvas * finish[0]
+    if finish[1]:
+        canvas = np.repeat((canvas * GRAY).sum(-1, keepdims=True), 3, -1)
+    weights, (x, y, coarse) = finish[2 : 2 + TAPS], finish[2 + TAPS :].astype(int)
+    at = np.arange(size)
+    shifted = [
+        canvas[(at + y * k).clip(0, size - 1)][:, (at + x * k).clip(0, size - 1)] for k in range(-(TAPS // 2), 3)
+    ]
+    canvas = sum(weight * image for weight, image in zip(weights, shifted))
+    if coarse > 1:
+        edges = np.linspace(0, size, size // coarse + 1)
+        spans = [slice(int(np.floor(low)), int(np.ceil(high))) for low, high in pairwise(edges)]
+        canvas = np.array([[canvas[rows, columns].mean((0, 1)) for columns in spans] for rows in spans])
+        canvas = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_LINEAR)
+    return canvas.clip(0, 255)
+
+
+@pytest.mark.parametrize("kind", ["VIEWS", "PASTED"])
+def test_painting_equals_a_plain_loop_over_pixels(kind, stills):
+    processing = PairProcessing(CropSpec(16, 2.0), CropSpec(24, 4.0, 2, 0.2), grayscale=0.3, flip=0.5, brightness=0.3)
+    pairs, finishes = ScenePairs(kind, stills), []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        scene = pairs.draw(rng)[1]
+        chosen = processing.plan(rng, [], [scene.box])[1][0]
+        layers, finish = plan_layers(scene, chosen), plan_finish(rng, chosen, 0.7)
+        crop = SceneRenderer(stills, CPU)(torch.from_numpy(layers)[None], torch.from_numpy(finish)[None], 24)[0]
+        expected = plain_render(stills, layers, finish, 24)
+        assert np.abs(crop.numpy() - expected).max() <= 1, seed
+        finishes.append(finish[2 + TAPS :])
+    assert all(len(np.unique(values)) > 1 for values in np.transpose(finishes))
+
+
+def test_every_direction_blurs(stills):
+    scene = Scene(None, [Layer(PICTURE, 0, np.eye(3), np.ones(3))])
+    layers = torch.from_numpy(plan_layers(scene, plan(64, 64, 40, 20)))[None]
+    for direction in DIRECTIONS:
+        finish = np.array([1, 0, 0.5, 0, 0, 0, 0.5, *direction, 1], np.float32)
+        crop = SceneRenderer(stills, CPU)(layers, torch.from_numpy(finish)[None], 64)[0]
+        assert np.abs(crop.numpy() - plain_render(stills, layers[0].numpy(), finish, 64)).max() <= 1
+
+
+def test_a_flip_mirrors_picture_and_box(stills):
+    scene = Scene(None, [Layer(PICTURE, 0, np.eye(3), np.ones(3)), Layer(THING, 0, np.eye(3), np.ones(3))])
+    plans = [plan(90, 48, 10, 5, flip) for flip in (False, True)]
+    crops, _ = painted(stills, [scene, scene], plans)
+    assert np.abs(crops[1][:, ::-1].astype(int) - crops[0]).max() <= 1
+    x, y, w, h = plans[0].box_in_crop()
+    np.testing.assert_allclose(plans[1].box_in_crop(), [1 - x - w, y, w, h])
+
+
+@pytest.mark.parametrize("view", [0, 1], ids=["template", "search"])
+def test_the_box_is_that_of_the_pasted_thing(view, stills):
+    pairs = ScenePairs("PASTED", stills)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        scene = pairs.draw(rng)[view]
+        shown = [layer for layer in scene.layers if layer.kind == THING]
+        closest = []
+        for layer in shown:
+            side = int(np.ceil(4 * scene.box[2:].max()))
+            left, top = np.round(scene.box[:2] + scene.box[2:] / 2 - side / 2).astype(int)
+            rows = plan_layers(Scene(scene.box, [layer]), plan(side, 128, left, top))
+            rows[0, 10:] = 1
+            sheet = stills.things.levels[int(rows[0, 2])]
+            white = torch.cat([torch.full_like(sheet[:, :3], 255), sheet[:, 3:]], dim=1)
+            only = type(stills.things)(
+                tuple(white if level == rows[0, 2] else other for level, other in enumerate(stills.things.levels)),
+                stills.things.sizes,
+            )
+            renderer = SceneRenderer(type(stills)(stills.pictures, [], only, stills.outlines, stills.classes), CPU)
+            finish = torch.tensor([[1, 0, 0, 0, 1.0, 0, 0, 1, 0, 1]])
+            mask = renderer(torch.from_numpy(rows)[None], finish, 128)[0, ..., 0].numpy() > 100
+            if not mask.any():
+                continue
+            columns, lines = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+            found = np.array([columns[0], lines[0], columns[-1] + 1, lines[-1] + 1]) * side / 128 + [left, top] * 2
+            expected = np.concatenate([scene.box[:2], scene.box[:2] + scene.box[2:]])
+            closest.append(np.abs(found - expected).max() / side * 128)
+        assert min(closest) < 3.5, f"seed {seed}: no thing fills the box; off by {min(closest):.1f} pixels of 128"
+
+
+def test_pairs_mix_with_frames_in_one_stream(stills):
+    processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 2, 0.2), flip=0.5, brightness=0.2, blur=0.3)
+    stream = {"spec": SamplingSpec(max_gap=20), "processing": processing, "seed": 5}
+    pairs = [ScenePairs("VIEWS", stills), ScenePairs("PASTED", stills)]
+    mixed = TrackingSampler(datasets=[*pairs, Synthetic("val")], ratios=[1, 1, 1], **stream)
+    samples = [mixed[index] for index in range(24)]
+    again = [mixed[index] for index in reversed(range(24))][::-1]
+    for one, other in zip(samples, again):
+        assert all(torch.equal(one[key], other[key]) for key in one), "a sample depends on its number alone"
+    frames = [sample for sample in samples if sample["search_layers"][0, 0, 0] < 0]
+    assert 2 <= len(frames) <= 18
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+    batch = BatchPreparation(mean, std, SceneRenderer(stills, CPU))(collate(samples), CPU)
+    assert batch["search_images"].shape == (1, 24, 3, 64, 64) and batch["template_images"].shape == (1, 24, 3, 32, 32)
+    assert not any("layers" in key or "finish" in key for key in batch)
+    plain = BatchPreparation(mean, std)
+    for row, sample in enumerate(samples):
+        if sample["search_layers"][0, 0, 0] < 0:
+            alone = {key: value for key, value in sample.items() if "layers" not in key and "finish" not in key}
+            expected = plain(collate([alone]), CPU)["search_images"][:, 0]
+            assert torch.equal(batch["search_images"][:, row], expected), "a crop of a frame stays as it is"
+        else:
+            assert batch["search_images"][:, row].std() > 0.02
+    boxes = batch["search_anno"][0]
+    centres = boxes[:, :2] + boxes[:, 2:] / 2
+    assert ((centres > 0) & (centres < 1)).all()
+
+
+def test_only_streams_with_compositions_carry_plans():
+    processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0))
+    stream = TrackingSampler(
+        datasets=[Synthetic("val")], ratios=[1], spec=SamplingSpec(max_gap=20), processing=processing, seed=5
+    )
+    assert not any("layers" in key for key in stream[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"segmentation": "x"}, {"segmentation": []}, {"segmentation": [[1, 2, 3]]}, {"bbox": 3}, {"image_id": 8}],
+    ids=str,
+)
+def test_a_broken_annotation_is_named(change, tmp_path):
+    write_coco(tmp_path / "coco", np.random.default_rng(0), **change)
+    with pytest.raises(DataError, match=r"instances_tiny\.json|a\.png"):
+        load_stills([], tmp_path / "coco", ["tiny"])
+
+
+def test_missing_images_are_named(tmp_path, folders):
+    with pytest.raises(DataError, match="nowhere: no image there"):
+        load_stills([folders / "images", tmp_path / "nowhere"], None, [])
+    with pytest.raises(DataError, match="there are no still images"):
+        load_stills([], None, [])
+    write_coco(tmp_path / "small", np.random.default_rng(0), segmentation=[[0, 0, 9, 0, 9, 9, 0, 9]])
+    with pytest.raises(DataError, match="no annotated object of tiny has 24 pixels a side"):
+        load_stills([], tmp_path / "small", ["tiny"])
+    with pytest.raises(DataError, match=r"instances_tiny\.json: cannot be read"):
+        load_stills([], tmp_path, ["tiny"])
+
+
+@needs_real_data
+def test_real_coco_gives_things():
+    stills = load_stills([], REAL_DATA / "coco", ["train2017"])
+    assert len(stills.pictures) == 50 and 250 < len(stills.things) <= 470
+    assert sum(len(boxes) for boxes in stills.boxes) == 465, "470 instances, five of them crowds"
+
+
+def test_real_objects_are_drawn_more_often_than_regions_of_any_image(stills):
+    objects, pictures = stills.classes >= 0, np.array([len(boxes) > 0 for boxes in stills.boxes])
+    assert objects.mean() == pictures.mean() == 0.25
+    rng = np.random.default_rng(0)
+    for kind, real, layer, share in (("PASTED", objects, -1, 0.5), ("VIEWS", pictures, 0, 0.3)):
+        pairs = ScenePairs(kind, stills)
+        drawn = np.mean([real[pairs.draw(rng)[0].layers[layer].index] for _ in range(600)])
+        assert drawn == pytest.approx(share + (1 - share) * 0.25, abs=0.06)
