@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash install.sh          the environment: an active virtualenv or conda environment, else .venv
-# bash install.sh demo     the same, then train, track, score and draw on the embedded default
+# bash install.sh demo     the same, then track, score and draw with the shipped weights; --train: train some first
 # bash install.sh test     the same, then the whole test suite
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -1,5 +1,7 @@
-"""The main job on the embedded default: train on synthetic scenes, track unseen ones, score, draw."""
+"""bash install.sh demo: the weights that come with the project at work; with --train a network trained on the spot."""
 
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Collection
 from pathlib import Path
 
 import torch
@@ -9,7 +11,6 @@ from lib.errors import ConfigError, TrackingError
 from lib.models.sdtrack import build_sdtrack
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
-from lib.test.analysis.metrics import SequenceScores
 from lib.test.analysis.plots.curves import plot_curve
 from lib.test.analysis.tables import overall_table, render
 from lib.test.evaluation.data import Sequence
@@ -17,62 +18,118 @@ from lib.test.evaluation.results import read_result
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
+from lib.test.parameter.sdtrack import shipped_weights
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.train.run_training import run_training
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
-from lib.utils.video import VideoWriter
+from lib.utils.synthetic.writer import write_clip
+from lib.utils.video import FrameSource, VideoWriter
 from lib.vis.drawing import GREEN, ORANGE, draw_box
+from lib.vis.tracked_video import track_video
 
-CONFIG = "demo"
-TRAINED, UNTRAINED, STATIC = "SDTrack, trained", "SDTrack, untrained", "box that never moves"
+SHIPPED_CONFIG, TRAINED_CONFIG = "vitt_scratch", "demo"
+SHIPPED, TRAINED, UNTRAINED = "SDTrack, as shipped", "SDTrack, trained", "SDTrack, untrained"
+STATIC = "box that never moves"
 
 
-def run_demo(save_dir: str | None = None, overrides: list[str] | None = None, num_sequences: int | None = None) -> None:
-    """Everything that the demo does, in the order in which it prints it.
+def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_sequences: int | None = None) -> None:
+    """The shipped weights on a video that is made for it and on unseen synthetic sequences: track, score, draw.
+
+    num_sequences: how many of the sequences.
+    """
+    sequences = _sequences(num_sequences)
+    folder = make_folder(local_paths(save_dir=save_dir).save_dir / "demo")
+    options = {"checkpoint": shipped_weights(SHIPPED_CONFIG), "overrides": overrides}
+    clip, tracked = folder / "clip.mp4", folder / "clip_tracked.mp4"
+    print("1. Making a video of 640 x 360 pixels, and tracking it with the shipped weights", flush=True)
+    box = write_clip(clip)
+    _, times = track_video(make_tracker("sdtrack", SHIPPED_CONFIG, **options), FrameSource(str(clip)), box, tracked)
+    print(f"   {len(times) / times.sum():.1f} frames/s in the tracker")
+    makers = {
+        SHIPPED: lambda _device: make_tracker("sdtrack", SHIPPED_CONFIG, **options),
+        STATIC: lambda _device: make_tracker("static", "box"),
+    }
+    _track_and_score(makers, sequences, folder)
+    video = folder / f"{sequences[0].name}.mp4"
+    write_video(sequences[0], folder / "results" / SHIPPED, video)
+    _say_where(
+        {
+            "the video, and with boxes": f"{clip}, {tracked}",
+            "a sequence with its truth": f"{video} (truth green, tracker orange)",
+            "success plot": folder / "success.png",
+            "result files": folder / "results",
+            "what the weights can do": "weights/CARD.md",
+        }
+    )
+
+
+def run_training_demo(
+    save_dir: str | None = None, overrides: Collection[str] = (), num_sequences: int | None = None
+) -> None:
+    """Train the demo config on synthetic scenes, track unseen ones, score, draw.
 
     A training that was interrupted goes on from its newest checkpoint. num_sequences: how many test sequences.
     """
-    if num_sequences is not None and num_sequences < 1:
-        raise ConfigError(f"--num_sequences {num_sequences}: at least one sequence has to be tracked")
-    cfg = load_config("sdtrack", CONFIG, overrides or [])
-    folder = make_folder(local_paths(save_dir=save_dir).save_dir)
-    print(f"1. Training sdtrack/{CONFIG} on synthetic scenes: {cfg.TRAIN.EPOCH} epochs on the CPU or GPU", flush=True)
-    trainer = run_training("sdtrack", CONFIG, cfg, save_dir=str(folder), resume="auto")
+    sequences = _sequences(num_sequences)
+    cfg = load_config("sdtrack", TRAINED_CONFIG, overrides)
+    root = make_folder(local_paths(save_dir=save_dir).save_dir)
+    folder = root / "training_demo"
+    epochs = f"{cfg.TRAIN.EPOCH} epochs on the CPU or GPU"
+    print(f"1. Training sdtrack/{TRAINED_CONFIG} on synthetic scenes: {epochs}", flush=True)
+    trainer = run_training("sdtrack", TRAINED_CONFIG, cfg, save_dir=str(root), resume="auto")
     if trainer.exit_code:
         raise SystemExit(trainer.exit_code)
-    untrained = folder / "demo" / "untrained.pth.tar"
+    untrained = folder / "untrained.pth.tar"
     torch.manual_seed(cfg.TRAIN.SEED)
     save_checkpoint(untrained, {"net": build_sdtrack(cfg, training=False).state_dict(), "config": cfg.to_dict()})
-
-    sequences = synthetic_sequences()[:num_sequences]
-    print(f"2. Tracking {len(sequences)} unseen sequences, three times", flush=True)
-    results = folder / "demo" / "results"
     makers = {
-        TRAINED: lambda _device: make_tracker("sdtrack", CONFIG, save_dir=folder, overrides=overrides or []),
-        UNTRAINED: lambda _device: make_tracker("sdtrack", CONFIG, checkpoint=untrained, overrides=overrides or []),
+        TRAINED: lambda _device: make_tracker("sdtrack", TRAINED_CONFIG, save_dir=root, overrides=overrides),
+        UNTRAINED: lambda _device: make_tracker("sdtrack", TRAINED_CONFIG, checkpoint=untrained, overrides=overrides),
         STATIC: lambda _device: make_tracker("static", "box"),
     }
+    _track_and_score(makers, sequences, folder)
+    video = folder / f"{sequences[0].name}.mp4"
+    write_video(sequences[0], folder / "results" / TRAINED, video)
+    _say_where(
+        {
+            "success plot": folder / "success.png",
+            "annotated video": f"{video} (truth green, tracker orange)",
+            "result files": folder / "results",
+            "checkpoint": trainer.settings.checkpoint_dir,
+            "training log": f"{trainer.settings.log_dir} (tensorboard --logdir ...)",
+        }
+    )
+
+
+def _sequences(number: int | None) -> list[Sequence]:
+    if number is not None and number < 1:
+        raise ConfigError(f"--num_sequences {number}: at least one sequence has to be tracked")
+    return synthetic_sequences()[:number]
+
+
+def _track_and_score(
+    makers: Mapping[str, Callable[[str | None], object]], sequences: Collection[Sequence], folder: Path
+) -> None:
+    """Track the sequences with every tracker, print the table of scores and write folder/success.png."""
+    print(f"2. Tracking {len(sequences)} unseen synthetic sequences with {len(makers)} trackers", flush=True)
     convention = get_convention("ostrack", "synthetic")
-    scores: dict[str, list[SequenceScores]] = {}
+    scores = {}
     for label, make in makers.items():
-        summary = run_sequences(make, sequences, results / label, overwrite=True)
+        summary = run_sequences(make, sequences, folder / "results" / label, overwrite=True)
         print(summary)
         if summary.failed:
             raise TrackingError(f"{label}: {summary}")
-        scores[label] = score_results(results / label, sequences, convention)
+        scores[label] = score_results(folder / "results" / label, sequences, convention)
+    print("3. Scores, percent\n" + render(overall_table(scores, convention), "table"))
+    plot_curve("success", scores, convention, "unseen synthetic sequences").savefig(folder / "success.png", dpi=150)
 
-    print("3. Scores on the unseen sequences, percent\n" + render(overall_table(scores, convention), "table"))
-    plot = folder / "demo" / "success.png"
-    plot_curve("success", scores, convention, "unseen synthetic sequences").savefig(plot, dpi=150)
-    video = folder / "demo" / f"{sequences[0].name}.mp4"
-    write_video(sequences[0], results / TRAINED, video)
+
+def _say_where(places: Mapping[str, object]) -> None:
     print("4. Where to look")
-    print(f"   success plot      {plot}")
-    print(f"   annotated video   {video} (truth green, tracker orange)")
-    print(f"   result files      {results}")
-    print(f"   checkpoint        {trainer.settings.checkpoint_dir}")
-    print(f"   training log      {trainer.settings.log_dir} (tensorboard --logdir ...)")
+    width = max(map(len, places)) + 3
+    for what, place in places.items():
+        print(f"   {what:<{width}}{place}")
 
 
 def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> None:

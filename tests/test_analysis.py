@@ -12,7 +12,9 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import common_sequences, score_results, score_trackers
 from lib.test.analysis.metrics import figure_values, score_sequence, summarize
+from lib.test.analysis.plots.cost import plot_cost
 from lib.test.analysis.plots.curves import CURVES, plot_curve
+from lib.test.analysis.plots.scores import plot_scores
 from lib.test.analysis.statistics import bootstrap, compare, confidence_interval
 from lib.test.analysis.tables import (
     FORMATS,
@@ -212,3 +214,24 @@ def test_plots_show_the_mean_curves_best_first(scores, kind):
     assert axes.get_title() == f"{CURVES[kind].title} on made (3 sequences)"
     with pytest.raises(ResultError, match="got10k has no P"):
         plot_curve("prec", scores, get_convention("got10k", "made"), "made")
+
+
+def test_scores_are_plotted_with_their_rank_correlation():
+    ious = np.linspace(0.1, 0.9, 40)
+    figure = plot_scores({"good": (ious**2, ious), "bad": (1 - ious, ious)}, "chosen boxes")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["good: rank correlation 1.00", "bad: rank correlation -1.00"]
+    with pytest.raises(ResultError, match="few: 3 chosen boxes are too few"):
+        plot_scores({"few": (ious[:3], ious[:3])}, "chosen boxes")
+
+
+STILL = "box that never moves"
+
+
+def test_cost_is_plotted_in_a_panel_a_data_set():
+    figure = plot_cost(
+        {"otb": {"a": (5.0, 40.0), "b": (50.0, 60.0)}, "nfs": {"a": (6.0, 30.0)}}, {"otb": 10, "nfs": 20}, "cost"
+    )
+    assert [axes.get_title() for axes in figure.axes] == ["otb", "nfs"]
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [["a", "b", STILL], ["a", STILL]]
+    assert figure.axes[0].get_xscale() == "log"

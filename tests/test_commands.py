@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -11,6 +12,11 @@ import numpy as np
 import pytest
 import yaml
 from doubles import PROJECT, REAL_DATA, TINY, needs_real_data
+
+from lib.demo import SHIPPED, STATIC
+from lib.test.analysis.metrics import iou
+from lib.utils.synthetic import SyntheticSequence
+from lib.utils.synthetic.writer import CLIP_SEED
 
 SMALL_RUN = ["--set", *TINY, "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=4"]
 
@@ -116,13 +122,38 @@ def test_video_in_boxes_and_video_out(workspace, tmp_path):
         fails(message, "tracking/video_demo.py", *arguments, "--optional_box", *box)
 
 
-def test_demo_in_small(tmp_path):
-    text = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
+def test_without_words_the_shipped_weights_track_a_video_of_their_own(tmp_path):
+    text = succeeds("tracking/video_demo.py", "--save_dir", tmp_path)
+    tracked = tmp_path / "demo" / "clip_tracked.mp4"
+    assert str(tracked) in text and cv2.VideoCapture(str(tracked)).get(cv2.CAP_PROP_FRAME_COUNT) == 90
+    boxes = np.loadtxt(tmp_path / "results" / "sdtrack" / "vitt_scratch" / "video" / "clip.txt")
+    scene = SyntheticSequence(CLIP_SEED, 90, 360, 640)
+    assert iou(boxes, scene.annotation.boxes).mean() > 0.5
+    named = succeeds("tracking/video_demo.py", tmp_path / "demo" / "clip.mp4", "--save_dir", tmp_path / "again",
+                     "--optional_box", *boxes[0])  # fmt: skip
+    assert "90 frames" in named
+    fails("expected VIDEO, or tracker, config and VIDEO", "tracking/video_demo.py", "sdtrack", "demo")
+    fails("no video is named", "tracking/video_demo.py", "--optional_box", *boxes[0], "clip.mp4")
+
+
+def test_demo_with_shipped_weights(tmp_path):
+    text = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 2)
+    for word in ("AUC", "Where to look", "weights/CARD.md"):
+        assert word in text
+    for name in ("clip.mp4", "clip_tracked.mp4", "success.png", "synthetic-001.mp4"):
+        assert (tmp_path / "demo" / name).stat().st_size > 10_000
+    shipped, static = (re.search(rf"^{label}\s+([\d.]+)", text, re.MULTILINE)[1] for label in (SHIPPED, STATIC))
+    assert float(shipped) > 2 * float(static)
+
+
+def test_training_demo_in_small(tmp_path):
+    text = succeeds("tracking/demo.py", "--train", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
     for word in ("SDTrack, trained", "SDTrack, untrained", "box that never moves", "AUC", "Where to look"):
         assert word in text
-    assert (tmp_path / "demo" / "success.png").stat().st_size > 10_000
-    assert cv2.VideoCapture(str(tmp_path / "demo" / "synthetic-001.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 60
-    again = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
+    assert (tmp_path / "training_demo" / "success.png").stat().st_size > 10_000
+    video = cv2.VideoCapture(str(tmp_path / "training_demo" / "synthetic-001.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 60
+    again = succeeds("tracking/demo.py", "--train", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
     assert "resumed from" in again
     assert again.split("3. Scores")[1].split("fps")[0] == text.split("3. Scores")[1].split("fps")[0]
 

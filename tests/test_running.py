@@ -126,6 +126,12 @@ def test_done_ones_are_skipped_and_failures_are_told_and_logged(tmp_path):
     np.testing.assert_allclose(read_result(tmp_path, "a", 6)[:, 0], 40 + np.arange(6), err_msg="old results are gone")
 
 
+def test_a_failure_before_any_result_is_logged_where_the_results_would_be(tmp_path):
+    summary = run_sequences(partial(drifting, fail_at=1), [sequence()], tmp_path / "new")
+    assert list(summary.failed) == ["one"]
+    assert "told to fail" in (tmp_path / "new" / "failed.log").read_text()
+
+
 def test_a_finished_run_builds_no_tracker(tmp_path):
     run_sequences(drifting, [sequence()], tmp_path)
 
@@ -179,7 +185,7 @@ def test_frames_are_read_ahead_in_order_by_another_thread():
             return super().__getitem__(index)
 
     frames = Watched(12)
-    ahead = frames_ahead(frames)
+    ahead = frames_ahead(frames[index] for index in range(12))
     assert (next(ahead) == frames.image).all()
     until = time.monotonic() + 20
     while Watched.reads < READ_AHEAD + 1 and time.monotonic() < until:

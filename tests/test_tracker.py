@@ -8,7 +8,7 @@ from doubles import RolledFrames, sequence
 from lib.errors import CheckpointError, ConfigError, TrackingError
 from lib.registry import PARTS, find_part, tracker_names
 from lib.test.evaluation.runner import make_tracker, track_sequence
-from lib.test.parameter.sdtrack import parameters, trained_checkpoint
+from lib.test.parameter.sdtrack import find_weights, parameters
 from lib.test.tracker.sdtrack import hann_factor
 from lib.utils.box_ops import clip_box
 
@@ -71,13 +71,13 @@ def test_weights_that_are_no_numbers_are_an_error(tiny_checkpoint):
 
 def test_checkpoints_are_found_by_epoch(tmp_path):
     with pytest.raises(CheckpointError, match="Train one"):
-        trained_checkpoint(tmp_path, 0)
+        find_weights(tmp_path, 0)
     for epoch in (2, 10):
         (tmp_path / f"SDTrack_ep{epoch:04d}.pth.tar").touch()
-    assert trained_checkpoint(tmp_path, 0).name == "SDTrack_ep0010.pth.tar"
-    assert trained_checkpoint(tmp_path, 2).name == "SDTrack_ep0002.pth.tar"
+    assert find_weights(tmp_path, 0).name == "SDTrack_ep0010.pth.tar"
+    assert find_weights(tmp_path, 2).name == "SDTrack_ep0002.pth.tar"
     with pytest.raises(CheckpointError, match=r"there are epochs 2, 10.*TEST\.EPOCH=10"):
-        trained_checkpoint(tmp_path, 300)
+        find_weights(tmp_path, 300)
 
 
 def test_a_checkpoint_of_another_network_names_the_keys(tiny_checkpoint, tmp_path):
@@ -87,6 +87,21 @@ def test_a_checkpoint_of_another_network_names_the_keys(tiny_checkpoint, tmp_pat
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"neck\.norm\.weight is missing; neck\.surplus is unknown"):
         make_tracker("sdtrack", "demo", checkpoint=tmp_path / "other.pth")
+
+
+def test_opencvs_tracker_follows_what_moves_and_names_those_that_are_there():
+    rng = np.random.default_rng(0)
+    ground, thing = rng.integers(90, 110, (120, 160, 3), np.uint8), rng.integers(0, 255, (24, 30, 3), np.uint8)
+    frames = []
+    for step in range(8):
+        frames.append(ground.copy())
+        frames[-1][40 : 40 + 24, 50 + 2 * step : 80 + 2 * step] = thing
+    tracker = make_tracker("opencv", "mil")
+    tracker.initialize(frames[0], {"init_bbox": [50, 40, 30, 24]})
+    x, y, w, h = [tracker.track(frame)["target_bbox"] for frame in frames[1:]][-1]
+    assert (w, h) == (30, 24) and abs(x - 64) < 6 and abs(y - 40) < 6
+    with pytest.raises(ConfigError, match=r"opencv mill: this OpenCV .* has mil"):
+        make_tracker("opencv", "mill")
 
 
 def test_trackers_are_found_by_convention(tmp_path):

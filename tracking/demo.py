@@ -1,20 +1,22 @@
-"""The main job in minutes: train the demo config on synthetic scenes, track unseen ones, score, draw."""
+"""The main job in a minute: the shipped weights track, score, draw. --train: in minutes, a network trained first."""
 
 import _init_paths  # noqa: F401
 
 import argparse
 
-from lib.demo import run_demo
+from lib.demo import run_demo, run_training_demo
 from lib.utils.cli import add_override_argument, run_command
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", action="store_true", help="train the demo config on synthetic scenes before")
     parser.add_argument("--save_dir", help="folder for everything that is written")
     parser.add_argument("--num_sequences", type=int, help="how many of the test sequences to track")
     add_override_argument(parser)
     args = parser.parse_args()
-    run_demo(args.save_dir, args.overrides, args.num_sequences)
+    run = run_training_demo if args.train else run_demo
+    run(args.save_dir, args.overrides, args.num_sequences)
 
 
 if __name__ == "__main__":

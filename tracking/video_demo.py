@@ -1,67 +1,73 @@
-"""Track a target through a video: python tracking/video_demo.py sdtrack demo VIDEO --optional_box 10 20 60 80"""
+"""Track a target through a video.
+
+python tracking/video_demo.py                                              a video of its own, with the shipped weights
+python tracking/video_demo.py VIDEO --optional_box 10 20 60 80             the same weights on your video
+python tracking/video_demo.py sdtrack vitb_300 VIDEO --optional_box ...    another tracker
+"""
 
 import _init_paths  # noqa: F401
 
 import argparse
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
+import torch
 
 from lib.errors import DataError, TrackingError
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import result_file, write_result
-from lib.test.evaluation.runner import make_tracker, track_frames
-from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
+from lib.test.evaluation.runner import make_tracker
+from lib.test.parameter.sdtrack import shipped_weights
+from lib.utils.cli import add_weight_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
-from lib.utils.video import FrameSource, VideoWriter
-from lib.vis.drawing import ORANGE, draw_box
+from lib.utils.synthetic.writer import write_clip
+from lib.utils.video import FrameSource
+from lib.vis.tracked_video import track_video
+
+DEFAULT_TRACKER = ("sdtrack", "vitt_scratch")  # whose weights come with the project
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_tracker_arguments(parser)
-    parser.add_argument("videofile", help="video file, folder of images, or number of a camera")
+    args = arguments().parse_intermixed_args()
+    env = env_settings(args.save_dir)
+    words, box, video = args.what, None, args.save_results
+    if len(words) not in (0, 1, 3):
+        raise DataError(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or nothing at all")
+    if len(words) < 3:
+        args.checkpoint = args.checkpoint or str(shipped_weights(DEFAULT_TRACKER[1]))
+    if not words:
+        if args.optional_box:
+            raise DataError(f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before the box")
+        folder = make_folder(env.save_dir / "demo")
+        words, video = [str(folder / "clip.mp4")], video or str(folder / "clip_tracked.mp4")
+        box = write_clip(folder / "clip.mp4")
+        print(f"no video is named: {words[0]} is made and tracked, from the box {box}")
+    name, config, clip = words if len(words) == 3 else [*DEFAULT_TRACKER, *words]
+    if video and Path(video).absolute() == Path(clip).absolute():
+        raise DataError(f"--save_results {video} is the video itself; name another file")
+    source = FrameSource(clip)
+    box = box or parse_box(args.optional_box)
+    folder = make_folder(env.results_path / name / config / "video")
+    tracker = make_tracker(name, config, **tracker_options(args, env.save_dir))
+    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one reads and decodes the video meanwhile
+    boxes, times = track_video(tracker, source, box, video)
+    stem = Path(clip).absolute().stem
+    write_result(folder, stem, boxes, times)
+    print(f"{len(boxes)} frames, {len(times) / times.sum():.1f} frames/s in the tracker")
+    print(f"boxes: {result_file(folder, stem)}")
+    if video:
+        print(f"video: {video}")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "what", nargs="*", metavar="[TRACKER CONFIG] VIDEO", help="a video file, a folder of images, a camera's number"
+    )
     parser.add_argument("--optional_box", nargs="+", metavar="N", help="target in the first frame: x y w h in pixels")
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
-    args = parser.parse_args()
-    if args.save_results and Path(args.save_results).absolute() == Path(args.videofile).absolute():
-        raise DataError(f"--save_results {args.save_results} is the video itself; name another file")
-    source = FrameSource(args.videofile)
-    box = parse_box(args.optional_box)
-    env = env_settings(args.save_dir)
-    folder = make_folder(env.results_path / args.tracker_name / args.tracker_param / "video")
-    tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, env.save_dir))
-    boxes, times = track_video(tracker, source, box, args.save_results)
-    name = Path(args.videofile).absolute().stem
-    write_result(folder, name, boxes, times)
-    print(f"{len(boxes)} frames, {len(times) / times.sum():.1f} frames/s in the tracker")
-    print(f"boxes: {result_file(folder, name)}")
-    if args.save_results:
-        print(f"video: {args.save_results}")
-
-
-def track_video(tracker, source: FrameSource, box: list[float], video: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Track to the end of the source, or to Ctrl-C, and draw into a new video where one is named.
-
-    Returns boxes (T, 4) xywh in pixels and seconds a frame (T,).
-    """
-    tracked: list[tuple[list[float], float]] = []
-    with ExitStack() as stack:
-        stack.enter_context(suppress(KeyboardInterrupt))  # how one leaves a camera: what was tracked is kept
-        writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
-        frames = tqdm(source, total=source.length, unit="frame")
-        for frame, answer, seconds in track_frames(tracker, frames, box):
-            tracked.append((answer["target_bbox"], seconds))
-            if writer:
-                score = answer.get("best_score")
-                draw_box(frame, answer["target_bbox"], ORANGE, "" if score is None else f"{score:.2f}")
-                writer.write(frame)
-    if not tracked:
-        raise TrackingError("interrupted before the first frame was tracked")
-    boxes, times = zip(*tracked)
-    return np.array(boxes), np.array(times)
+    add_weight_arguments(parser)
+    return parser
 
 
 def parse_box(words: list[str] | None) -> list[float]:

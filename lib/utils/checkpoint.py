@@ -1,20 +1,32 @@
 """Files of weights: where pretrained ones are looked for, and reading any without running code from it."""
 
 import argparse
+import json
 import pickle
 import re
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
 from lib.errors import CheckpointError
+from lib.utils.files import write_atomically
+
+ABOUT = "sdtrack"  # what a .safetensors file of ours says about itself: JSON under this key of its metadata
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """The contents of a checkpoint: tensors and plain values only. A file that needs code to be opened is refused."""
+    """The contents of a checkpoint: tensors and plain values only. A file that needs code to be opened is refused.
+
+    Of a .safetensors file the weights lie under net, beside the values that write_weights has put there.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file of weights")
+    if path.suffix == ".safetensors":
+        return _read_weights(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # CAE and MAE keep their arguments as one
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -30,6 +42,22 @@ def read_checkpoint(path: str | Path) -> dict:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
     return content
+
+
+def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None:
+    """Weights in half precision as a .safetensors file, for others to use. about: plain values to go with them."""
+    halved = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in net.items()}
+    content = save(halved, {ABOUT: json.dumps(about)})
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def _read_weights(path: Path) -> dict:
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
+            return {**about, "net": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: truncated or not a file of weights ({error})") from error
 
 
 def pretrained_file(file: str, pretrained_dir: Path) -> Path:

@@ -24,7 +24,9 @@ def time_file(folder: Path, sequence: str) -> Path:
     return folder / f"{sequence}_time.txt"
 
 
-def claim_folder(folder: Path, origin: dict, overwrite: bool) -> None:
+def claim_folder(
+    folder: Path, origin: dict, overwrite: bool, remedy: str = "--overwrite, or choose another --save_dir"
+) -> None:
     """Note in folder/origin.json where its results come from: weights, overrides, data.
 
     Raises ResultError where it holds results of another origin and overwrite is not set, so that a run never skips
@@ -35,9 +37,7 @@ def claim_folder(folder: Path, origin: dict, overwrite: bool) -> None:
     if before not in (None, origin) and not overwrite:
         changed = [key for key in {**before, **origin} if before.get(key) != origin.get(key)]
         details = "; ".join(f"{key}: {before.get(key)} there, {origin.get(key)} now" for key in changed)
-        raise ResultError(
-            f"{folder} holds results of another run ({details}): --overwrite, or choose another --save_dir"
-        )
+        raise ResultError(f"{folder} holds results of another run ({details}): {remedy}")
     write_atomically(note, lambda path: path.write_text(json.dumps(origin, indent=2), encoding="utf-8"))
 
 

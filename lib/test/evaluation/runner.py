@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from lib.registry import find_part
-from lib.test.evaluation.data import Frames, Sequence
+from lib.test.evaluation.data import Sequence
 
 READ_AHEAD = 4  # frames
 
@@ -25,16 +25,14 @@ def tracker_with(script: str, params, dataset: str | None = None, device: str | 
     return find_part(script, "tracker")()(params, dataset)
 
 
-def frames_ahead(frames: Frames) -> Iterator[np.ndarray]:
+def frames_ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """All frames in their order; a thread reads the next READ_AHEAD of them while the caller is busy."""
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frames")
     try:
-        number = len(frames)
-        waiting = deque(reader.submit(frames.__getitem__, index) for index in range(min(READ_AHEAD, number)))
-        for index in range(number):
-            frame = waiting.popleft().result()
-            if index + READ_AHEAD < number:
-                waiting.append(reader.submit(frames.__getitem__, index + READ_AHEAD))
+        source, end = iter(frames), object()
+        waiting = deque(reader.submit(next, source, end) for _ in range(READ_AHEAD))
+        while (frame := waiting.popleft().result()) is not end:
+            waiting.append(reader.submit(next, source, end))
             yield frame
     finally:
         reader.shutdown(cancel_futures=True)
@@ -55,7 +53,9 @@ def track_sequence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One pass: boxes (T, 4) xywh in image pixels, the first being the given one, and seconds a frame (T,)."""
     boxes, times = [], []
-    for _, answer, seconds in track_frames(tracker, frames_ahead(sequence.video.frames), sequence.init_bbox):
+    frames = sequence.video.frames
+    ahead = frames_ahead(frames[index] for index in range(len(frames)))
+    for _, answer, seconds in track_frames(tracker, ahead, sequence.init_bbox):
         boxes.append(answer["target_bbox"] if boxes else sequence.init_bbox)
         times.append(seconds)
         after_frame()

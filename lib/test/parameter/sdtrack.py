@@ -9,6 +9,9 @@ from lib.errors import CheckpointError
 from lib.test.evaluation.environment import env_settings
 from lib.test.utils import TrackerParams
 from lib.utils.checkpoint import read_checkpoint
+from lib.utils.local_paths import PROJECT
+
+SHIPPED = PROJECT / "weights"
 
 
 def parameters(
@@ -21,12 +24,13 @@ def parameters(
 ) -> TrackerParams:
     """Parameters of experiments/sdtrack/<yaml_name>.yaml.
 
-    checkpoint: a file, else the one of TEST.EPOCH below save_dir. The config is the checkpoint's own; where the yaml
-    has changed since, that is printed. overrides: "KEY=VALUE" strings on top of it. device: where to compute.
+    checkpoint: a file, else the one of TEST.EPOCH below save_dir, else the weights that come with the project. The
+    config is the checkpoint's own; where the yaml has changed since, that is printed. overrides: "KEY=VALUE" strings on
+    top of it. device: where to compute.
     """
     yaml_cfg = load_config("sdtrack", yaml_name, overrides)
     folder = Path(save_dir or env_settings().save_dir) / "checkpoints" / "train" / "sdtrack" / yaml_name
-    path = Path(checkpoint) if checkpoint else trained_checkpoint(folder, yaml_cfg.TEST.EPOCH)
+    path = Path(checkpoint) if checkpoint else find_weights(folder, yaml_cfg.TEST.EPOCH)
     params = TrackerParams()
     params.cfg = _checkpoint_config(path, yaml_name, yaml_cfg, list(overrides))
     params.template_factor, params.template_size = params.cfg.TEST.TEMPLATE_FACTOR, params.cfg.TEST.TEMPLATE_SIZE
@@ -37,10 +41,23 @@ def parameters(
     return params
 
 
-def trained_checkpoint(folder: Path, epoch: int) -> Path:
-    """SDTrack_ep<epoch>.pth.tar of the folder; epoch 0: the newest. Raises CheckpointError that says what is there."""
+def shipped_weights(config: str) -> Path:
+    """Where the weights of a config lie that come with the project, if it has some."""
+    return SHIPPED / f"{config}.safetensors"
+
+
+def find_weights(folder: Path, epoch: int) -> Path:
+    """SDTrack_ep<epoch>.pth.tar of the folder; epoch 0: the newest, and where nothing is trained the shipped weights of
+    the config that the folder is named after, which is printed.
+
+    Raises CheckpointError that says what is there.
+    """
     pattern = re.compile(r"SDTrack_ep(\d{4})\.pth\.tar")
     found = {int(match[1]): path for path in folder.glob("*") if (match := pattern.fullmatch(path.name))}
+    shipped = shipped_weights(folder.name)
+    if not found and not epoch and shipped.is_file():
+        print(f"{folder}: nothing trained there; taking the shipped weights, {shipped}")
+        return shipped
     if not found:
         raise CheckpointError(
             f"{folder}: no checkpoint there. Train one (python tracking/train.py --script sdtrack --config "

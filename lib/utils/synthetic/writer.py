@@ -1,4 +1,4 @@
-"""Synthetic sequences on disk, in GOT-10k's layout."""
+"""Synthetic sequences on disk: in GOT-10k's layout, or as a video."""
 
 import json
 from collections.abc import Callable
@@ -9,6 +9,9 @@ import numpy as np
 from lib.utils.files import make_folder
 from lib.utils.image import write_jpeg
 from lib.utils.synthetic.sequence import SyntheticSequence
+from lib.utils.video import VideoWriter
+
+CLIP_SEED = 2_000_003  # as the test split's: no training sees it
 
 
 def write_got10k(
@@ -31,6 +34,17 @@ def write_got10k(
         _write_sequence(make_folder(folder / name), SyntheticSequence(seed, length), split, progress)
     (folder / "list.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     return names
+
+
+def write_clip(
+    path: str | Path, seed: int = CLIP_SEED, length: int = 90, size: tuple[int, int] = (360, 640)
+) -> list[float]:
+    """Write a scene as a video, size (height, width); returns the target's box [x, y, w, h] in the first frame."""
+    scene = SyntheticSequence(seed, length, *size)
+    with VideoWriter(path, fps=30) as writer:
+        for t in range(length):
+            writer.write(scene.frame(t))
+    return [round(float(value), 1) for value in scene.annotation.boxes[0]]
 
 
 def _write_sequence(folder: Path, scene: SyntheticSequence, split: str, progress: Callable[[int], object]) -> None:

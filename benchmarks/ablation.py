@@ -1,0 +1,294 @@
+"""Tables III and IV of the paper in small: what do its parts bring to a small network trained from scratch?
+
+Every variant is trained with the same data and steps, from three seeds; then asked for the target in pairs composed of
+still images that no training has seen and, with --data_dir, in pairs of frames of videos that none has seen. A run that
+was interrupted goes on; what is finished stays. Without --data_dir the images are made for it, and there is no video.
+"""
+
+from _common import SMALL_CROPS, interleaved, report, write_images
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from lib.config.loader import Config, load_config
+from lib.errors import TrainingError
+from lib.models.losses.box_losses import iou_and_giou
+from lib.models.sdtrack import build_sdtrack
+from lib.test.analysis.plots.scores import plot_scores
+from lib.test.analysis.tables import Table, render
+from lib.test.evaluation.results import claim_folder
+from lib.train.admin.settings import Settings
+from lib.train.base_functions import build_loaders, build_preparation
+from lib.train.train_script import build_trainer
+from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy
+from lib.utils.files import make_folder, write_atomically
+from lib.utils.local_paths import local_paths
+
+CONFIG = "vitt_scratch"
+BATCH = 32
+FRAMES = 10  # timed at once
+VARIANTS = {
+    "full": (),
+    "independent decoders": ("MODEL.DECODER.COUPLING=independent",),
+    "shared queries": ("MODEL.DECODER.COUPLING=shared",),
+    "no BoxRPB": ("MODEL.DECODER.BOX_RPB=false",),
+    "no TAL": ("LOSS.TAL.ENABLED=false",),
+    **{
+        f"alpha {alpha}, beta {beta}, gamma {gamma}": (
+            f"LOSS.TAL.ALPHA={alpha}",
+            f"LOSS.TAL.BETA={beta}",
+            f"LOSS.TAL.GAMMA={gamma}",
+        )
+        for alpha, beta, gamma in ((0.25, 0.5, 1), (0.25, 0.5, 2), (0.5, 0.75, 2), (0.5, 1, 3))
+    },
+}
+# What is trained on, and what is asked: other images, other videos. Keys of a config
+SEEN = ("DATA.STILLS.IMAGES_DIR=[images/imagenet, images/bsds/images/train]", "DATA.STILLS.COCO_SPLITS=[train2017]")
+UNSEEN = ("DATA.STILLS.IMAGES_DIR=[images/bsds/images/test]", "DATA.STILLS.COCO_SPLITS=[val2017]")
+MADE_SEEN, MADE_UNSEEN = (
+    (f"DATA.STILLS.IMAGES_DIR=[{folder}]", "DATA.STILLS.COCO_SPLITS=[]") for folder in ("seen", "unseen")
+)
+CROP_RATIO = 0.5  # of the config: template factor / search factor
+ASKED = {"composed": ("VIEWS", "PASTED"), "video": ("TRACKINGNET",)}
+
+
+def variant_config(variant: str, seed: int, steps: int, made: bool) -> Config:
+    """The config of one run."""
+    data = [*SEEN]
+    if made:
+        data = [*MADE_SEEN, "DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED,SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[4,4,1]"]
+    length = [f"DATA.TRAIN.SAMPLE_PER_EPOCH={steps * BATCH}", "TRAIN.EPOCH=1", "TRAIN.SCHEDULER.TYPE=cosine"]
+    fixed = [f"TRAIN.SEED={seed}", f"TRAIN.BATCH_SIZE={BATCH}", "TRAIN.NUM_WORKER=0", "TRAIN.EMA=0.995"]
+    return load_config("sdtrack", CONFIG, [*SMALL_CROPS, *data, *length, *fixed, *VARIANTS[variant]])
+
+
+def pairs_to_ask(data_dir: str, made: bool, pairs: int) -> dict[str, list[dict]]:
+    """Batches of unseen pairs by kind, the same for every run: crops with jitter, without other augmentation."""
+    paths, cpu, asked = local_paths(data_dir), torch.device("cpu"), {}
+    for kind, names in ASKED.items():
+        if made and kind == "video":
+            continue
+        cfg = load_config(
+            "sdtrack",
+            CONFIG,
+            [
+                *SMALL_CROPS,
+                *(MADE_UNSEEN if made else UNSEEN),
+                *("DATA.TRAIN.DATASETS_NAME=[SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[1]"),
+                f"DATA.VAL.DATASETS_NAME=[{','.join(names)}]",
+                f"DATA.VAL.DATASETS_RATIO=[{','.join('1' for _ in names)}]",
+                f"DATA.VAL.SAMPLE_PER_EPOCH={pairs}",
+                *(f"TRAIN.BATCH_SIZE={min(BATCH, pairs)}", "TRAIN.NUM_WORKER=0"),
+            ],
+        )
+        prepare = build_preparation(cfg, paths, cpu)
+        batches = (
+            {key: value for key, value in batch.items() if key != "redraws"} for batch in build_loaders(cfg, paths)[1]
+        )
+        asked[kind] = [prepare(batch, cpu) for batch in batches]
+    return asked
+
+
+@torch.inference_mode()
+def answers(network: torch.nn.Module, batches: list[dict]) -> dict[str, np.ndarray]:
+    """Of each pair: score and IoU of the best-scored box, the best IoU of all boxes, and the IoU of the box that never
+    moves: the template's, in the middle."""
+    found: dict[str, list[torch.Tensor]] = {"score": [], "iou": [], "best_iou": [], "static_iou": []}
+    for batch in batches:
+        boxes = batch["template_anno"][0]
+        answer = network(batch["template_images"][0], batch["search_images"][0], boxes)
+        truth = box_xywh_to_xyxy(batch["search_anno"][0])
+        iou, _ = iou_and_giou(box_cxcywh_to_xyxy(answer["pred_boxes"]), truth.unsqueeze(1))
+        score, best = answer["pred_logits"].sigmoid().max(dim=1)
+        extent = boxes[:, 2:] * CROP_RATIO
+        still = box_cxcywh_to_xyxy(torch.cat([torch.full_like(extent, 0.5), extent], dim=1))
+        found["score"].append(score)
+        found["iou"].append(iou.gather(1, best.unsqueeze(1)).squeeze(1))
+        found["best_iou"].append(iou.max(dim=1).values)
+        found["static_iou"].append(iou_and_giou(still, truth)[0])
+    return {name: torch.cat(values).numpy() for name, values in found.items()}
+
+
+def run_file(folder: Path, variant: str, seed: int) -> Path:
+    """Where the answers of a finished run are: .npz, arrays named kind/name."""
+    return folder / f"{variant.replace(' ', '_').replace(',', '')}-seed{seed}.npz"
+
+
+def train_and_ask(
+    job: tuple[str, int], folder: Path, data_dir: str, made: bool, steps: int, pairs: int
+) -> float | None:
+    """One run, from where it stands to its answers. Returns seconds, or None where it was told to stop."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    started, file = time.time(), run_file(folder, *job)
+    cfg, place = variant_config(*job, steps, made), folder / file.stem
+    settings = Settings("sdtrack", CONFIG, place, torch.device("cpu"))
+    with (folder / f"{file.stem}.log").open("a") as log, redirect_stdout(log), redirect_stderr(log):
+        trainer = build_trainer(settings, cfg, local_paths(data_dir, str(place)), resume="auto")
+        trainer.train()
+        trainer.log.close()
+        if trainer.exit_code:
+            return None
+        network = trainer.tested_network().eval()
+        asked = pairs_to_ask(data_dir, made, pairs)
+        found = {
+            f"{kind}/{name}": v for kind, batches in asked.items() for name, v in answers(network, batches).items()
+        }
+    write_atomically(file, lambda temporary: _save(temporary, found))
+    return time.time() - started
+
+
+def run_jobs(jobs: list[tuple[str, int]], train: Callable, folder: Path, processes: int, until: float) -> None:
+    """The runs, `processes` at a time, none begun after `until` (time.monotonic). Ctrl-C: those that run save."""
+    waiting, running = list(jobs), {}
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool, tqdm(total=len(jobs), unit="run") as bar:
+        while running or waiting:
+            while waiting and len(running) < processes and time.monotonic() < until:
+                job = waiting.pop(0)
+                running[pool.submit(train, job)] = job
+            if not running:
+                return
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                variant, seed = running.pop(done)
+                if error := done.exception():
+                    log = run_file(folder, variant, seed).with_suffix(".log")
+                    raise TrainingError(f"the run of {variant}, seed {seed}, failed; its log: {log}") from error
+                seconds = done.result()
+                tqdm.write(f"{variant}, seed {seed}: {'stopped' if seconds is None else f'{seconds:.0f} s'}")
+                bar.update()
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def means(folder: Path, seeds: int) -> pd.DataFrame:
+    """A row a finished run, columns: variant, seed, the means of its answers."""
+    rows = []
+    for variant, seed in product(VARIANTS, range(seeds)):
+        file = run_file(folder, variant, seed)
+        if file.is_file():
+            with np.load(file) as arrays:
+                rows.append({"variant": variant, "seed": seed} | {name: arrays[name].mean() for name in arrays.files})
+    return pd.DataFrame(rows)
+
+
+def costs(steps: int, made: bool, rounds: int) -> pd.DataFrame:
+    """Parameters in millions and milliseconds a frame on one thread, a row a variant of its own network."""
+    torch.set_num_threads(1)
+    networks = {
+        variant: build_sdtrack(variant_config(variant, 0, steps, made), training=False).eval()
+        for variant, overrides in VARIANTS.items()
+        if not any("TAL" in override for override in overrides)  # the loss alone: the network of "full"
+    }
+    search = torch.randn(1, 3, 128, 128)
+
+    @torch.inference_mode()
+    def track(network, tokens, _round):
+        for _ in range(FRAMES):
+            network.track(tokens, search)
+
+    with torch.inference_mode():
+        tokens = networks["full"].encode_template(torch.randn(1, 3, 64, 64), torch.tensor([[0.2, 0.2, 0.6, 0.6]]))
+    seconds = interleaved({name: partial(track, network, tokens) for name, network in networks.items()}, rounds)
+    return pd.DataFrame(
+        {
+            "parameters (M)": {n: sum(p.numel() for p in net.parameters()) / 1e6 for n, net in networks.items()},
+            "ms a frame": {name: 1000 / FRAMES * value.median for name, value in seconds.items()},
+        }
+    )
+
+
+def summary(runs: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """A row a variant: runs, mean IoU of the chosen and of the best boxes with half of what the seeds are apart, in
+    percent; what it costs."""
+    table = {}
+    for variant, group in runs.groupby("variant", sort=False):
+        row = {"runs": len(group)}
+        for column in runs.columns[2:]:
+            if column.endswith(("/iou", "/best_iou")):
+                row[column] = 100 * group[column].mean()
+                row[f"{column} +-"] = 50 * np.ptp(group[column]) if len(group) > 1 else np.nan
+        table[variant] = row
+    return pd.DataFrame.from_dict(table, orient="index").join(cost).rename_axis("variant")
+
+
+def draw_scores(folder: Path, seeds: int) -> Path | None:
+    """folder/scores.png: score against IoU of the chosen boxes with and without TAL; None where runs are missing."""
+    chosen = {}
+    for label, variant in (("with TAL", "full"), ("without TAL", "no TAL")):
+        files = [file for seed in range(seeds) if (file := run_file(folder, variant, seed)).is_file()]
+        if not files:
+            return None
+        runs = [np.load(file) for file in files]
+        chosen[label] = tuple(np.concatenate([run[f"composed/{name}"] for run in runs]) for name in ("score", "iou"))
+    path = folder / "scores.png"
+    plot_scores(chosen, "Boxes chosen in unseen composed pairs").savefig(path, dpi=150)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="output/ablation", help="a folder; what is finished there stays")
+    parser.add_argument("--data_dir", help="with images/, coco/, got10k/, lasot/ and trackingnet/")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=400, help=f"of {BATCH} pairs")
+    parser.add_argument("--pairs", type=int, default=1024, help="that are asked, of each kind")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of one thread each")
+    parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES", help="no run starts after it")
+    parser.add_argument("--quick", action="store_true", help="a step each, two variants: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    if min(args.seeds, args.steps, args.processes) < 1 or args.pairs < BATCH:
+        parser.error(f"--seeds, --steps and --processes have to be 1 or more, --pairs {BATCH} or more")
+    if not args.quick:
+        ablate(args, list(VARIANTS), rounds=9)
+        return
+    args.seeds, args.steps, args.pairs = 1, 1, BATCH
+    with tempfile.TemporaryDirectory() as args.out:
+        ablate(args, ["full", "no TAL"], rounds=1)
+
+
+def ablate(args: argparse.Namespace, variants: list[str], rounds: int) -> None:
+    """All runs that are not finished, then table and figure of those that are. rounds: of timing."""
+    folder, made = make_folder(Path(args.out).absolute()), args.data_dir is None
+    if made:
+        for part, number in (("seen", 600), ("unseen", 100)):
+            write_images(folder / part, 4 if args.quick else number, first_seed=10_000 * (part == "unseen"))
+    data_dir = str(folder if made else Path(args.data_dir).absolute())
+    settings = {"data_dir": data_dir, "steps": args.steps, "pairs": args.pairs}
+    claim_folder(folder, settings, overwrite=False, remedy="choose another --out")
+    jobs = [(v, s) for s, v in product(range(args.seeds), variants) if not run_file(folder, v, s).is_file()]
+    train = partial(train_and_ask, folder=folder, made=made, **settings)
+    run_jobs(jobs, train, folder, args.processes, time.monotonic() + 60 * args.budget)
+    runs = means(folder, args.seeds)
+    print(f"{len(runs)} of {args.seeds * len(variants)} runs are finished, {args.steps} steps of {BATCH} pairs")
+    if len(runs):
+        table = summary(runs, costs(args.steps, made, rounds))
+        table.to_csv(folder / "table.csv")
+        print(render(Table("ablation", "IoU in percent, +-: half of what seeds are apart", table), "table"))
+        for kind in ASKED:
+            if f"{kind}/static_iou" in runs:
+                print(f"the box that never moves, {kind}: {100 * runs[f'{kind}/static_iou'].iloc[0]:.1f}")
+        print(f"figure: {draw_scores(folder, args.seeds)}; table: {folder / 'table.csv'}")
+        report({f"{v}.{c}": x for v, row in table.iterrows() for c, x in row.dropna().items()}, args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Parameters of OpenCV's trackers: which one."""
+
+import cv2
+
+from lib.errors import ConfigError
+from lib.test.utils import TrackerParams
+
+NAMES = {"mil": "TrackerMIL_create", "csrt": "TrackerCSRT_create", "kcf": "TrackerKCF_create"}
+
+
+def parameters(yaml_name: str, **_options) -> TrackerParams:
+    """yaml_name: mil, which every OpenCV has; csrt or kcf, of opencv-contrib-python. Raises ConfigError for others."""
+    here = [name for name, create in NAMES.items() if hasattr(cv2, create)]
+    if yaml_name not in here:
+        raise ConfigError(f"opencv {yaml_name}: this OpenCV ({cv2.__version__}) has {', '.join(here)}")
+    params = TrackerParams()
+    params.create = getattr(cv2, NAMES[yaml_name])
+    return params

@@ -1,0 +1,94 @@
+"""Weights for others: half precision, the config inside, found where nothing has been trained."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from doubles import PROJECT, tiny_config
+from safetensors.torch import save_file
+
+from lib.errors import CheckpointError
+from lib.test.evaluation.runner import make_tracker
+from lib.test.parameter import sdtrack as parameter
+from lib.train.admin.checkpoints import save_checkpoint
+from lib.utils.checkpoint import read_checkpoint, write_weights
+
+
+def publish(*arguments):
+    command = [sys.executable, "tracking/publish_weights.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
+
+
+@pytest.fixture(scope="module")
+def published(tiny_checkpoint, tmp_path_factory):
+    """A training checkpoint and the file that is published of it."""
+    folder = tmp_path_factory.mktemp("published")
+    about = {"script": "sdtrack", "config_name": "demo", "epoch": 3, "step": 90, "versions": {"torch": "2"}}
+    save_checkpoint(folder / "run.pth.tar", {**read_checkpoint(tiny_checkpoint), **about})
+    answer = publish(folder / "run.pth.tar", "--to", folder / "weights" / "demo.safetensors")
+    assert answer.returncode == 0, answer.stderr
+    assert "epoch 3" in answer.stdout
+    return folder / "run.pth.tar", folder / "weights" / "demo.safetensors"
+
+
+def test_published_weights_are_the_checkpoints_in_half_precision(published):
+    before, after = map(read_checkpoint, published)
+    assert before["net"].keys() == after["net"].keys()
+    for key, value in before["net"].items():
+        assert after["net"][key].dtype == (torch.float16 if value.is_floating_point() else value.dtype)
+        torch.testing.assert_close(after["net"][key].to(value.dtype), value, rtol=1e-3, atol=1e-6)
+    assert after["config"] == before["config"] and after["epoch"] == 3 and "optimizer" not in after
+    assert published[1].stat().st_size < 0.6 * sum(value.nbytes for value in before["net"].values())
+
+
+def test_they_track_as_the_checkpoint_does(published):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (4, 80, 120, 3), np.uint8)
+    answers = []
+    for file in published:
+        tracker = make_tracker("sdtrack", "demo", checkpoint=file, device="cpu")
+        tracker.initialize(frames[0], {"init_bbox": [30, 20, 24, 18]})
+        answers.append(tracker.track(frames[1])["best_score"])
+    assert answers[0] == pytest.approx(answers[1], abs=2e-3)
+
+
+def test_they_are_taken_where_nothing_was_trained(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(parameter, "SHIPPED", published[1].parent)
+    folder = tmp_path / "checkpoints" / "train" / "sdtrack" / "demo"
+    assert parameter.parameters("demo", save_dir=tmp_path).checkpoint == published[1]
+    save_checkpoint(folder / "SDTrack_ep0000_pairs00001600.pth.tar", {})  # a first epoch that is still running
+    assert parameter.parameters("demo", save_dir=tmp_path).checkpoint == published[1]
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        parameter.parameters("demo", save_dir=tmp_path, overrides=["TEST.EPOCH=2"])
+    trained = folder / "SDTrack_ep0002.pth.tar"
+    save_checkpoint(trained, {"net": {}, "config": tiny_config().to_dict()})
+    assert parameter.parameters("demo", save_dir=tmp_path).checkpoint == trained
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        parameter.parameters("vits_300", save_dir=tmp_path)
+
+
+def test_a_broken_file_is_named(published, tmp_path):
+    data = published[1].read_bytes()
+    for name, content in (("half", data[: len(data) // 2]), ("empty", b""), ("text", b"no weights at all")):
+        file = tmp_path / f"{name}.safetensors"
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=f"{name}.safetensors: truncated or not a file of weights"):
+            read_checkpoint(file)
+
+
+def test_anybodys_safetensors_are_read(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "other.safetensors", {"format": "pt", "source": "timm"})
+    content = read_checkpoint(tmp_path / "other.safetensors")
+    assert content.keys() == {"net"} and content["net"]["a"].tolist() == [1, 1]
+
+
+def test_only_checkpoints_of_a_training_are_published(published, tmp_path):
+    write_weights(tmp_path / "bare.safetensors", {"a": torch.zeros(2)}, {})
+    for arguments, message in (
+        ((tmp_path / "bare.safetensors", "--to", tmp_path / "x.safetensors"), "it lacks"),
+        ((published[0], "--to", tmp_path / "x.pth"), "has to end in .safetensors"),
+    ):
+        answer = publish(*arguments)
+        assert (answer.returncode, message in answer.stderr) == (1, True)
