@@ -23,6 +23,7 @@ from lib.utils.checkpoint import read_checkpoint
 RUN = [
     "tracking/train.py", "--config", "demo", "--set", *TINY, "TRAIN.EPOCH=4", "DATA.TRAIN.SAMPLE_PER_EPOCH=32",
     "MODEL.DECODER.DROPOUT=0.1", "TRAIN.SCHEDULER.TYPE=step", "TRAIN.LR_DROP_EPOCH=3", "TRAIN.NUM_WORKER=1",
+    "TRAIN.OPTIMIZER=MUON",
 ]  # fmt: skip
 
 

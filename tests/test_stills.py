@@ -62,11 +62,15 @@ def plan(side, size, left=0, top=0, flip=False, gray=False, gain=1.0):
     return CropPlan(CropWindow(left, top, side, size), np.array([0, 0, 1.0, 1]), gray, flip, gain)
 
 
+def blank(number, size):
+    return torch.zeros(number, size, size, 3, dtype=torch.uint8)
+
+
 def painted(stills, scenes, plans, blur=0.0):
     rng = np.random.default_rng(0)
-    layers = torch.from_numpy(np.stack([plan_layers(scene, plan) for scene, plan in zip(scenes, plans)]))
-    finish = torch.from_numpy(np.stack([plan_finish(rng, plan, blur) for plan in plans]))
-    return SceneRenderer(stills, CPU)(layers, finish, plans[0].window.size).numpy(), finish.numpy()
+    layers = torch.from_numpy(np.stack([plan_layers(scene.layers, plan) for scene, plan in zip(scenes, plans)]))
+    finish = torch.from_numpy(np.stack([plan_finish(rng, np.full(3, plan.gain), plan.gray, blur) for plan in plans]))
+    return SceneRenderer(stills, CPU)(blank(len(plans), plans[0].window.size), layers, finish).numpy(), finish.numpy()
 
 
 def test_pictures_and_their_boxes_are_reduced_together(stills):
@@ -106,9 +110,9 @@ def test_a_view_of_a_picture_is_the_trackers_own_crop(stills, folders):
     assert not outside.any()
 
 
-def plain_render(stills, layer_rows, finish, size):
+def plain_render(stills, layer_rows, finish, image):
     """The same pixel by pixel, in plain numpy."""
-    canvas = np.zeros((size, size, 3))
+    canvas, size = image.numpy().astype(float), len(image)
     for kind, index, level, mirrored, *rest in layer_rows:
         if kind < 0:
             continue
@@ -131,10 +135,10 @@ def plain_render(stills, layer_rows, finish, size):
                         value += share * source[:, top + i, left + j]
                 alpha = value[3] / 255
                 canvas[row, column] = (1 - alpha) * canvas[row, column] + alpha * value[:3] * gains
-    canvas = canvas * finish[0]
-    if finish[1]:
+    canvas = canvas * finish[:3]
+    if finish[3]:
         canvas = np.repeat((canvas * GRAY).sum(-1, keepdims=True), 3, -1)
-    weights, (x, y, coarse) = finish[2 : 2 + TAPS], finish[2 + TAPS :].astype(int)
+    weights, (x, y, coarse) = finish[4 : 4 + TAPS], finish[4 + TAPS :].astype(int)
     at = np.arange(size)
     shifted = [
         canvas[(at + y * k).clip(0, size - 1)][:, (at + x * k).clip(0, size - 1)] for k in range(-(TAPS // 2), 3)
@@ -152,25 +156,26 @@ def plain_render(stills, layer_rows, finish, size):
 def test_painting_equals_a_plain_loop_over_pixels(kind, stills):
     processing = PairProcessing(CropSpec(16, 2.0), CropSpec(24, 4.0, 2, 0.2), grayscale=0.3, flip=0.5, brightness=0.3)
     pairs, finishes = ScenePairs(kind, stills), []
+    image = torch.randint(0, 256, (24, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for seed in range(8):
         rng = np.random.default_rng(seed)
         scene = pairs.draw(rng)[1]
         chosen = processing.plan(rng, [], [scene.box])[1][0]
-        layers, finish = plan_layers(scene, chosen), plan_finish(rng, chosen, 0.7)
-        crop = SceneRenderer(stills, CPU)(torch.from_numpy(layers)[None], torch.from_numpy(finish)[None], 24)[0]
-        expected = plain_render(stills, layers, finish, 24)
-        assert np.abs(crop.numpy() - expected).max() <= 1, seed
-        finishes.append(finish[2 + TAPS :])
+        layers, finish = plan_layers(scene.layers, chosen), plan_finish(rng, rng.uniform(0.7, 1.4, 3), seed % 2, 0.7)
+        crop = SceneRenderer(stills, CPU)(image[None], torch.from_numpy(layers)[None], torch.from_numpy(finish)[None])
+        expected = plain_render(stills, layers, finish, image)
+        assert np.abs(crop[0].numpy() - expected).max() <= 1, seed
+        finishes.append(finish[4 + TAPS :])
     assert all(len(np.unique(values)) > 1 for values in np.transpose(finishes))
 
 
 def test_every_direction_blurs(stills):
     scene = Scene(None, [Layer(PICTURE, 0, np.eye(3), np.ones(3))])
-    layers = torch.from_numpy(plan_layers(scene, plan(64, 64, 40, 20)))[None]
+    layers = torch.from_numpy(plan_layers(scene.layers, plan(64, 64, 40, 20)))[None]
     for direction in DIRECTIONS:
-        finish = np.array([1, 0, 0.5, 0, 0, 0, 0.5, *direction, 1], np.float32)
-        crop = SceneRenderer(stills, CPU)(layers, torch.from_numpy(finish)[None], 64)[0]
-        assert np.abs(crop.numpy() - plain_render(stills, layers[0].numpy(), finish, 64)).max() <= 1
+        finish = np.array([1, 1, 1, 0, 0.5, 0, 0, 0, 0.5, *direction, 1], np.float32)
+        crop = SceneRenderer(stills, CPU)(blank(1, 64), layers, torch.from_numpy(finish)[None])[0]
+        assert np.abs(crop.numpy() - plain_render(stills, layers[0].numpy(), finish, blank(1, 64)[0])).max() <= 1
 
 
 def test_a_flip_mirrors_picture_and_box(stills):
@@ -193,7 +198,7 @@ def test_the_box_is_that_of_the_pasted_thing(view, stills):
         for layer in shown:
             side = int(np.ceil(4 * scene.box[2:].max()))
             left, top = np.round(scene.box[:2] + scene.box[2:] / 2 - side / 2).astype(int)
-            rows = plan_layers(Scene(scene.box, [layer]), plan(side, 128, left, top))
+            rows = plan_layers([layer], plan(side, 128, left, top))
             rows[0, 10:] = 1
             sheet = stills.things.levels[int(rows[0, 2])]
             white = torch.cat([torch.full_like(sheet[:, :3], 255), sheet[:, 3:]], dim=1)
@@ -202,8 +207,8 @@ def test_the_box_is_that_of_the_pasted_thing(view, stills):
                 stills.things.sizes,
             )
             renderer = SceneRenderer(type(stills)(stills.pictures, [], only, stills.outlines, stills.classes), CPU)
-            finish = torch.tensor([[1, 0, 0, 0, 1.0, 0, 0, 1, 0, 1]])
-            mask = renderer(torch.from_numpy(rows)[None], finish, 128)[0, ..., 0].numpy() > 100
+            finish = torch.tensor([[1, 1, 1, 0, 0, 0, 1.0, 0, 0, 1, 0, 1]])
+            mask = renderer(blank(1, 128), torch.from_numpy(rows)[None], finish)[0, ..., 0].numpy() > 100
             if not mask.any():
                 continue
             columns, lines = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
@@ -222,20 +227,19 @@ def test_pairs_mix_with_frames_in_one_stream(stills):
     again = [mixed[index] for index in reversed(range(24))][::-1]
     for one, other in zip(samples, again):
         assert all(torch.equal(one[key], other[key]) for key in one), "a sample depends on its number alone"
-    frames = [sample for sample in samples if sample["search_layers"][0, 0, 0] < 0]
-    assert 2 <= len(frames) <= 18
+    frames = [row for row, sample in enumerate(samples) if sample["template_images"].any()]
+    assert 2 <= len(frames) <= 18, "compositions come unpainted"
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
     batch = BatchPreparation(mean, std, SceneRenderer(stills, CPU))(collate(samples), CPU)
     assert batch["search_images"].shape == (1, 24, 3, 64, 64) and batch["template_images"].shape == (1, 24, 3, 32, 32)
     assert not any("layers" in key or "finish" in key for key in batch)
-    plain = BatchPreparation(mean, std)
-    for row, sample in enumerate(samples):
-        if sample["search_layers"][0, 0, 0] < 0:
-            alone = {key: value for key, value in sample.items() if "layers" not in key and "finish" not in key}
-            expected = plain(collate([alone]), CPU)["search_images"][:, 0]
-            assert torch.equal(batch["search_images"][:, row], expected), "a crop of a frame stays as it is"
-        else:
-            assert batch["search_images"][:, row].std() > 0.02
+    assert (batch["search_images"][0].std(dim=(1, 2, 3)) > 0.02).all()
+    for row in frames:
+        sample = samples[row]
+        crop, finish = sample["template_images"][0], sample["template_finish"][0].numpy()
+        expected = plain_render(stills, sample["template_layers"][0].numpy(), finish, crop)
+        shown = batch["template_images"][0, row].permute(1, 2, 0).numpy() * std + mean
+        assert np.abs(255 * shown - expected).max() <= 1
     boxes = batch["search_anno"][0]
     centres = boxes[:, :2] + boxes[:, 2:] / 2
     assert ((centres > 0) & (centres < 1)).all()
@@ -277,6 +281,23 @@ def test_real_coco_gives_things():
     stills = load_stills([], REAL_DATA / "coco", ["train2017"])
     assert len(stills.pictures) == 50 and 250 < len(stills.things) <= 470
     assert sum(len(boxes) for boxes in stills.boxes) == 465, "470 instances, five of them crowds"
+
+
+def test_what_stands_out_from_the_rim_is_a_thing(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.normal((60, 90, 70), 8, (200, 300, 3))
+    cv2.ellipse(disc := np.zeros((200, 300), np.uint8), (170, 90), (50, 30), 20, 0, 360, 1, -1)
+    image[disc > 0] = rng.normal((190, 120, 200), 8, (int(disc.sum()), 3))
+    cv2.imwrite(str(tmp_path / "disc.png"), image.clip(0, 255).astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "plain.png"), rng.normal(120, 8, (200, 300, 3)).clip(0, 255).astype(np.uint8))
+    stills = load_stills([tmp_path], None, [])
+    rows, columns = np.flatnonzero(disc.any(1)), np.flatnonzero(disc.any(0))
+    truth = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
+    scale = PICTURE_SIDE / 300
+    np.testing.assert_allclose(stills.boxes[0], [[value * scale for value in truth]], atol=4)
+    alpha, size = stills.things.levels[0][0, 3].numpy(), stills.things.sizes[0]
+    assert (alpha > 127).sum() / size.prod() == pytest.approx(disc.sum() / (truth[2] * truth[3]), abs=0.06)
+    assert len(stills.boxes[1]) == 0 and len(stills.things) == 2, "of the other a region of random shape"
 
 
 def test_real_objects_are_drawn_more_often_than_regions_of_any_image(stills):

@@ -9,7 +9,7 @@ from lib.errors import CheckpointError, ConfigError, TrackingError
 from lib.registry import PARTS, find_part, tracker_names
 from lib.test.evaluation.runner import make_tracker, track_sequence
 from lib.test.parameter.sdtrack import find_weights, parameters
-from lib.test.tracker.sdtrack import hann_factor
+from lib.test.tracker.sdtrack import hann_factor, voted_box, with_steady_size
 from lib.utils.box_ops import clip_box
 
 IMAGE = RolledFrames.image
@@ -28,7 +28,8 @@ def test_boxes_stay_in_the_image_and_runs_repeat(tiny_checkpoint, capsys):
 
 
 def test_the_answer_is_the_best_scored_box_of_the_network(tiny_checkpoint):
-    params = parameters("demo", checkpoint=tiny_checkpoint, overrides=["TEST.HANN_WEIGHT=0"])
+    overrides = ["TEST.HANN_WEIGHT=0", "TEST.VOTING=0", "TEST.SIZE_UPDATE=1"]
+    params = parameters("demo", checkpoint=tiny_checkpoint, overrides=overrides)
     params.save_all_boxes = True
     tracker = find_part("sdtrack", "tracker")()(params)
     tracker.initialize(IMAGE, {"init_bbox": [40, 30, 40, 40]})
@@ -43,6 +44,35 @@ def test_hann_window_prefers_the_centre():
     boxes = torch.tensor([[0.5, 0.5, 0.1, 0.1], [0.5, 0.0, 0.1, 0.1], [0.25, 0.5, 0.1, 0.1]])
     torch.testing.assert_close(hann_factor(boxes, 1.0), torch.tensor([1.0, 0.0, 0.5]), atol=1e-6, rtol=0)
     torch.testing.assert_close(hann_factor(boxes, 0.0), torch.ones(3))
+
+
+def test_voting_averages_what_overlaps_the_best_box():
+    boxes = np.array([[10, 10, 20, 20], [12, 10, 20, 20], [10, 10, 20, 10.1], [60, 60, 20, 20.0]])
+    scores = np.array([0.8, 0.4, 0.2, 0.7])
+    np.testing.assert_allclose(voted_box(boxes, scores, 0, 0.9), boxes[0])
+    # IoU of the first two: 360 / 440; weights .64 and .16
+    np.testing.assert_allclose(voted_box(boxes, scores, 0, 0.8), [10.4, 10, 20, 20])
+    np.testing.assert_allclose(voted_box(boxes, scores, 0, 0.5), np.array([0.64, 0.16, 0.04]) @ boxes[:3] / 0.84)
+    np.testing.assert_allclose(voted_box(boxes, scores, 3, 0.5), boxes[3])
+
+
+def test_a_steady_size_goes_a_share_of_the_way_about_the_same_centre():
+    box, size = np.array([40, 20, 80, 10.0]), np.array([20, 40.0])
+    np.testing.assert_allclose(with_steady_size(box, size, 1), box)
+    np.testing.assert_allclose(with_steady_size(box, size, 0), [70, 5, 20, 40])
+    np.testing.assert_allclose(with_steady_size(box, size, 0.5), [60, 15, 40, 20])
+
+
+def test_the_session_votes_and_steadies(tiny_checkpoint):
+    params = parameters("demo", checkpoint=tiny_checkpoint, overrides=["TEST.VOTING=0.3", "TEST.SIZE_UPDATE=0.25"])
+    params.save_all_boxes = True
+    tracker = find_part("sdtrack", "tracker")()(params)
+    tracker.initialize(IMAGE, {"init_bbox": [40, 30, 40, 40]})
+    answer = tracker.track(IMAGE)
+    boxes, scores = np.array(answer["all_boxes"]), np.array(answer["all_scores"])
+    best = int(np.flatnonzero(scores == answer["best_score"])[0])
+    expected = with_steady_size(voted_box(boxes, scores, best, 0.3), np.array([40, 40.0]), 0.25)
+    assert answer["target_bbox"] == pytest.approx(clip_box(expected, 120, 160, margin=10))
 
 
 @pytest.mark.parametrize(

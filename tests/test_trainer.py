@@ -10,6 +10,7 @@ from doubles import PROJECT, same, tiny_config
 
 from lib.errors import CheckpointError, ConfigError, DataError, SDTrackError, TrainingError
 from lib.models.losses.box_losses import iou_and_giou
+from lib.models.sdtrack import build_sdtrack
 from lib.train import train_script
 from lib.train.actors.sdtrack import SDTrackActor, build_actor, overlap_status
 from lib.train.admin.checkpoints import checkpoint_path, latest_checkpoint, save_checkpoint
@@ -139,6 +140,31 @@ def test_optimizer_groups_and_rates():
     groups = build_optimizer(net, cfg).param_groups
     assert [group["lr"] for group in groups] == [pytest.approx(4e-5), pytest.approx(4e-4)]
     assert groups[0]["params"][0] is net["backbone"].weight
+
+
+def test_muon_takes_the_matrices_of_linear_layers():
+    cfg = tiny_config("TRAIN.OPTIMIZER=MUON", "TRAIN.LR=4e-4", "TRAIN.BACKBONE_MULTIPLIER=0.5", "TRAIN.WEIGHT_DECAY=0")
+    net = build_sdtrack(cfg)
+    joint = build_optimizer(net, cfg)
+    muon, adamw = joint.optimizers
+    assert (type(muon), type(adamw)) == (torch.optim.Muon, torch.optim.AdamW)
+    assert [group["lr"] for group in joint.param_groups] == pytest.approx([4e-4, 8e-4, 2e-4, 4e-4])
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    by_muon, by_adamw = ([names[p] for g in opt.param_groups for p in g["params"]] for opt in (muon, adamw))
+    assert sorted([*by_muon, *by_adamw]) == sorted(names.values())
+    assert "backbone.blocks.0.attn.qkv.weight" in by_muon and "query_selection.branches.0.content.weight" in by_muon
+    for kept in ("backbone.pos_embed_x", "backbone.patch_embed.proj.0.weight", "query_selection.content.0",
+                 "decoder.class_heads.0.weight", "decoder.box_heads.0.4.weight", "backbone.norm.weight"):  # fmt: skip
+        assert kept in by_adamw, kept
+    weight = net.backbone.blocks[0].attn.qkv.weight
+    before = weight.detach().clone()
+    for parameter in net.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    joint.step()
+    step = (before - weight).detach()
+    # orthogonal up to the rate and .2 sqrt(longer side); the iteration of Newton and Schulz ends near 1, not at it
+    singular = torch.linalg.svdvals(step) / (4e-4 * 0.2 * max(step.shape) ** 0.5)
+    assert 0.5 < singular.min() and singular.max() < 1.4
 
 
 def test_learning_rate_schedules():

@@ -13,9 +13,11 @@ from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.rendering import SceneRenderer
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.sources import COMPOSED, DataAccess, DatasetReport, check_dataset
+from lib.train.trainers.joint_optimizer import JointOptimizer
 from lib.utils.local_paths import LocalPaths
 
 CHECKED_BEFORE_TRAINING = 200  # sequences a data set
+LEAST_RANK = 16  # of a matrix that Muon takes: heads of a few numbers stay with AdamW
 
 
 def data_access(cfg, paths: LocalPaths) -> DataAccess:
@@ -79,13 +81,31 @@ def build_preparation(cfg, paths: LocalPaths, device: torch.device) -> BatchPrep
     return BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD, renderer)
 
 
-def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer:
-    """AdamW in two groups: parameters named backbone at LR * BACKBONE_MULTIPLIER, the rest at LR."""
-    train = cfg.TRAIN
-    backbone = [p for name, p in net.named_parameters() if "backbone" in name and p.requires_grad]
-    rest = [p for name, p in net.named_parameters() if "backbone" not in name and p.requires_grad]
-    groups = [{"params": backbone, "lr": train.LR * train.BACKBONE_MULTIPLIER}, {"params": rest, "lr": train.LR}]
-    return torch.optim.AdamW(groups, lr=train.LR, weight_decay=train.WEIGHT_DECAY, fused=True)
+def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimizer:
+    """AdamW in two groups: parameters named backbone at LR * BACKBONE_MULTIPLIER, the rest at LR.
+
+    With TRAIN.OPTIMIZER MUON, matrices of linear layers are Muon's (Jordan et al. 2024), in the same two groups at
+    MUON_MULTIPLIER times the rate, with steps as large as AdamW's (Liu et al. 2025); the others are AdamW's.
+    """
+    train, matrices = cfg.TRAIN, set()
+    if train.OPTIMIZER == "MUON":
+        layers = (module for module in net.modules() if isinstance(module, nn.Linear))
+        matrices = {layer.weight for layer in layers if min(layer.weight.shape) >= LEAST_RANK}
+
+    def groups(chosen: Callable[[nn.Parameter], bool], multiplier: float = 1.0) -> list[dict]:
+        backbone, rest = [], []
+        for name, parameter in net.named_parameters():
+            if parameter.requires_grad and chosen(parameter):
+                (backbone if "backbone" in name else rest).append(parameter)
+        rate = train.LR * multiplier
+        return [{"params": backbone, "lr": rate * train.BACKBONE_MULTIPLIER}, {"params": rest, "lr": rate}]
+
+    common = {"lr": train.LR, "weight_decay": train.WEIGHT_DECAY}
+    adamw = torch.optim.AdamW(groups(lambda parameter: parameter not in matrices), fused=True, **common)
+    if not matrices:
+        return adamw
+    muon_groups = groups(lambda parameter: parameter in matrices, train.MUON_MULTIPLIER)
+    return JointOptimizer(torch.optim.Muon(muon_groups, adjust_lr_fn="match_rms_adamw", **common), adamw)
 
 
 def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:

@@ -88,7 +88,8 @@ TRAIN = {
     "ACCUMULATION": 1,  # forward passes a step
     "ACTIVATION_CHECKPOINTING": False,  # less memory: activations of blocks and layers are computed again
     "NUM_WORKER": 4,
-    "OPTIMIZER": "ADAMW",
+    "OPTIMIZER": "ADAMW",  # ADAMW | MUON: Muon for the matrices of linear layers, AdamW for the rest
+    "MUON_MULTIPLIER": 2.0,  # of the rates of what Muon takes
     "GRAD_CLIP_NORM": 0.1,
     "L1_WEIGHT": 5.0,
     "GIOU_WEIGHT": 2.0,
@@ -111,6 +112,8 @@ TEST = {
     "SEARCH_SIZE": 256,
     "EPOCH": 300,  # which checkpoint is tested; 0: the newest
     "HANN_WEIGHT": 0.0,  # share of a Hann window, over the centres of the boxes, in the score
+    "VOTING": 0.0,  # boxes of this IoU or more with the best-scored one are averaged with it by their scores; 0: none
+    "SIZE_UPDATE": 1.0,  # how far the box's size goes from the last one (0) to the one that is found (1)
 }
 
 DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": DATA, "TRAIN": TRAIN, "TEST": TEST}
@@ -126,7 +129,7 @@ CHOICES = {
     "DATA.SAMPLER_MODE": ("causal", "trident", "trident_pro", "stark"),
     "DATA.STORAGE": ("auto", "files", "lmdb"),
     "DATA.DECODER": ("auto", "simplejpeg", "jpeg4py", "cv2"),
-    "TRAIN.OPTIMIZER": ("ADAMW",),
+    "TRAIN.OPTIMIZER": ("ADAMW", "MUON"),
     "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
 }
 
@@ -204,6 +207,9 @@ def check(cfg) -> None:
         )
     if cfg.LOSS.POSITIVES > model.QUERY.NUM:
         raise ConfigError(f"LOSS.POSITIVES: {cfg.LOSS.POSITIVES} is more than MODEL.QUERY.NUM ({model.QUERY.NUM})")
+    for key, share in (("TEST.VOTING", cfg.TEST.VOTING), ("TEST.SIZE_UPDATE", cfg.TEST.SIZE_UPDATE)):
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{key}: {share} does not lie between 0 and 1")
     for split in ("TRAIN", "VAL"):
         names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
         if len(names) != len(ratios):

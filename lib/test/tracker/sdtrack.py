@@ -43,17 +43,19 @@ class SDTrack(BaseTracker):
     def track(self, image: np.ndarray, info: dict | None = None) -> dict:
         """Returns target_bbox [x, y, w, h] in image pixels and best_score; with params.save_all_boxes also all_boxes
         (N x 4, the same form) and all_scores."""
-        window = crop_window(self.box, self.params.search_factor, self.params.search_size)
+        test, window = self.cfg.TEST, crop_window(self.box, self.params.search_factor, self.params.search_size)
         answer = self.network.track(self.template, self._crop(image, window))
         scores, boxes = answer["pred_logits"][0].sigmoid(), answer["pred_boxes"][0]
-        ranked = scores * hann_factor(boxes, self.cfg.TEST.HANN_WEIGHT)
+        ranked = scores * hann_factor(boxes, test.HANN_WEIGHT)
         best = int(ranked.argmax())
         # one transfer: all scores and boxes together
         table = torch.cat([scores.unsqueeze(-1), boxes], dim=-1).cpu().numpy().astype(np.float64)
         found = window.to_image(np.concatenate([table[:, 1:3] - table[:, 3:] / 2, table[:, 3:]], axis=-1))
         if not np.isfinite(table[best]).all():
             raise TrackingError(f"the network answers with values that are no numbers: {table[best].tolist()}")
-        self.box = [float(value) for value in clip_box(found[best].tolist(), *image.shape[:2], margin=self.margin)]
+        chosen = voted_box(found, table[:, 0], best, test.VOTING) if test.VOTING else found[best]
+        chosen = with_steady_size(chosen, np.array(self.box[2:]), test.SIZE_UPDATE)
+        self.box = [float(value) for value in clip_box(chosen.tolist(), *image.shape[:2], margin=self.margin)]
         result = {"target_bbox": self.box, "best_score": float(table[best, 0])}
         if self.params.save_all_boxes:
             result.update(all_boxes=found.tolist(), all_scores=table[:, 0].tolist())
@@ -68,6 +70,23 @@ def hann_factor(boxes: Tensor, weight: float) -> Tensor:
     """1 - weight + weight * Hann window at the boxes' centres. boxes (N, 4) cxcywh, fractions of the crop -> (N,)."""
     window = (torch.pi * boxes[:, :2].clamp(0, 1)).sin().square().prod(-1)
     return 1 - weight + weight * window
+
+
+def voted_box(boxes: np.ndarray, scores: np.ndarray, best: int, overlap: float) -> np.ndarray:
+    """The mean (4,) of the boxes (N, 4) xywh whose IoU with boxes[best] is at least `overlap`, weighted by the squares
+    of their scores (N,) (box voting, Gidaris and Komodakis 2015)."""
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    low, high = np.maximum(corners[:, :2], corners[best, :2]), np.minimum(corners[:, 2:], corners[best, 2:])
+    shared = (high - low).clip(min=0).prod(1)
+    areas = boxes[:, 2:].prod(1)
+    near = shared >= overlap * (areas + areas[best] - shared)
+    return np.average(boxes[near], axis=0, weights=scores[near] ** 2)
+
+
+def with_steady_size(box: np.ndarray, size: np.ndarray, share: float) -> np.ndarray:
+    """box (4,) xywh about the same centre, its size `share` of the way (of ratios) from `size` (w, h) to its own."""
+    extent = size * (np.maximum(box[2:], 1e-3) / size) ** share
+    return np.concatenate([box[:2] + (box[2:] - extent) / 2, extent])
 
 
 def check_box(image: np.ndarray, box) -> list[float]:

@@ -45,7 +45,7 @@ def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] |
 
 @dataclass(frozen=True)
 class BatchPreparation:
-    """Moves a batch to the device, paints its compositions and normalises its crops there, whole: (N, B, S, S, 3)
+    """Moves a batch to the device, paints on its crops and normalises its crops there, whole: (N, B, S, S, 3)
     uint8 -> (N, B, 3, S, S) float32. Workers, their queues and the bus thus carry a quarter of the bytes."""
 
     mean: Sequence[float]
@@ -58,8 +58,8 @@ class BatchPreparation:
             images = batch[f"{name}_images"]
             if f"{name}_layers" in batch:
                 layers, finish = batch.pop(f"{name}_layers"), batch.pop(f"{name}_finish")
-                composed = layers[..., 0, 0] >= 0
-                images[composed] = self.renderer(layers[composed], finish[composed], images.shape[-2])
+                flat = (tensor.flatten(0, 1) for tensor in (images, layers, finish))
+                images = self.renderer(*flat).view_as(images)
             batch[f"{name}_images"] = normalize_batch(images, self.mean, self.std)
         return batch
 

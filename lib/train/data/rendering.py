@@ -1,19 +1,21 @@
 """From scenes to crops: planned in the loader's workers, painted in whole batches on the device of the still images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lib.train.data.processing import CropPlan
-from lib.train.dataset.scenes import MOST_LAYERS, PICTURE, THING, Scene
+from lib.train.dataset.scenes import MOST_LAYERS, PICTURE, THING, Layer
 from lib.train.dataset.stills import LEVELS, Stills
 
 # Numbers of a layer: kind (-1: none), picture, level, mirrored, matrix from crop to source pixels, colour gains
 LAYER = 4 + 6 + 3
-# Numbers of a finish: brightness, grey, weights of TAPS pixels along a direction, the direction x, y, coarseness
+# Numbers of a finish: colour gains, grey, weights of TAPS pixels along a direction, the direction x, y, coarseness
 TAPS = 5
-FINISH = 2 + TAPS + 2 + 1
+FINISH = 3 + 1 + TAPS + 2 + 1
 COARSE = (2, 3)  # times fewer pixels a side: how a small target looks once it is enlarged
 DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1))
 SHARPEST = 1.2  # source pixels a crop pixel, of the level that is taken
@@ -21,17 +23,17 @@ GRAY = (0.299, 0.587, 0.114)
 PART = 16  # crops at a time on a CPU: what stays in its cache
 
 
-def plan_layers(scene: Scene | None, plan: CropPlan) -> np.ndarray:
-    """What a crop shows of a scene: (MOST_LAYERS, LAYER) float32; None: a crop that is no composition.
+def plan_layers(layers: Sequence[Layer], plan: CropPlan) -> np.ndarray:
+    """What is painted on a crop: (MOST_LAYERS, LAYER) float32.
 
-    plan: its window in scene pixels, and its flip.
+    plan: its window in the pixels of the scene or frame, and its flip.
     """
     window, rows = plan.window, np.full((MOST_LAYERS, LAYER), -1, np.float32)
     scale = window.side / window.size
     to_scene = np.array([[scale, 0, window.left], [0, scale, window.top], [0, 0, 1]])
     if plan.flip:
         to_scene = to_scene @ np.array([[-1, 0, window.size], [0, 1, 0], [0, 0, 1]])
-    for row, layer in zip(rows, scene.layers if scene else ()):
+    for row, layer in zip(rows, layers):
         matrix = layer.to_source @ to_scene
         step = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))  # source pixels a crop pixel
         level = int(np.log2(max(step / SHARPEST, 1)))
@@ -41,32 +43,33 @@ def plan_layers(scene: Scene | None, plan: CropPlan) -> np.ndarray:
     return rows
 
 
-def plan_finish(rng: np.random.Generator, plan: CropPlan, blur: float) -> np.ndarray:
-    """Brightness, grey, blur and coarseness of a whole crop: (FINISH,) float32. blur: how often there is one, and how
-    often it is coarse."""
+def plan_finish(rng: np.random.Generator, gains: np.ndarray, gray: bool, blur: float) -> np.ndarray:
+    """Colour gains (3,), grey, blur and coarseness of a whole crop: (FINISH,) float32. blur: how often there is one,
+    and how often it is coarse."""
     weights, direction, coarse = np.eye(TAPS)[TAPS // 2], DIRECTIONS[0], 1
     if rng.random() < blur:
         direction = DIRECTIONS[rng.integers(len(DIRECTIONS))]
         weights = rng.random(TAPS) ** 2 + 0.5 * weights
     if rng.random() < blur:
         coarse = rng.choice(COARSE)
-    return np.array([plan.gain, plan.gray, *(weights / weights.sum()), *direction, coarse], np.float32)
+    return np.array([*gains, gray, *(weights / weights.sum()), *direction, coarse], np.float32)
 
 
 class SceneRenderer:
-    """Crops of scenes by grid sampling, layer over layer."""
+    """Paints on crops by grid sampling, layer over layer, and finishes them."""
 
     def __init__(self, stills: Stills, device: torch.device):
         self.sheets = {PICTURE: stills.pictures.to(device), THING: stills.things.to(device)}
         self.sizes = {kind: torch.from_numpy(sheet.sizes).to(device) for kind, sheet in self.sheets.items()}
 
-    def __call__(self, layers: Tensor, finish: Tensor, size: int) -> Tensor:
-        """layers (B, MOST_LAYERS, LAYER), finish (B, FINISH) -> (B, size, size, 3) uint8."""
+    def __call__(self, images: Tensor, layers: Tensor, finish: Tensor) -> Tensor:
+        """images (B, S, S, 3) uint8, layers (B, MOST_LAYERS, LAYER), finish (B, FINISH) -> images painted on."""
         part = PART if layers.device.type == "cpu" else len(layers)
-        return torch.cat([self._render(*tensors, size) for tensors in zip(layers.split(part), finish.split(part))])
+        parts = zip(*(tensor.split(part) for tensor in (images, layers, finish)))
+        return torch.cat([self._render(*tensors) for tensors in parts])
 
-    def _render(self, layers: Tensor, finish: Tensor, size: int) -> Tensor:
-        canvas = torch.zeros(len(layers), 3, size, size, device=layers.device)
+    def _render(self, images: Tensor, layers: Tensor, finish: Tensor) -> Tensor:
+        canvas, size = images.permute(0, 3, 1, 2).float(), images.shape[1]
         for layer in layers.unbind(1):
             for kind, sheet in self.sheets.items():
                 for level, sources in enumerate(sheet.levels):
@@ -74,11 +77,11 @@ class SceneRenderer:
                     if len(rows):
                         extents = self.sizes[kind][layer[rows, 1].long()] / 2**level
                         canvas[rows] = _painted(canvas[rows], layer[rows], sources, extents)
-        canvas *= finish[:, 0, None, None, None]
-        gray = finish[:, 1] > 0
+        canvas *= finish[:, :3, None, None]
+        gray = finish[:, 3] > 0
         if gray.any():
             canvas[gray] = (canvas[gray] * canvas.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
-        _blur(canvas, finish[:, 2 : 2 + TAPS], finish[:, 2 + TAPS : 4 + TAPS])
+        _blur(canvas, finish[:, 4 : 4 + TAPS], finish[:, 4 + TAPS : 6 + TAPS])
         for factor in COARSE:
             chosen = finish[:, -1] == factor
             if chosen.any():

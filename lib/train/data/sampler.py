@@ -12,10 +12,11 @@ from lib.train.data.frame_selection import choose_frames
 from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop
 from lib.train.data.rendering import plan_finish, plan_layers
 from lib.train.dataset.base import BaseVideoDataset
-from lib.train.dataset.scenes import ScenePairs
+from lib.train.dataset.scenes import ScenePairs, colour_gains
 from lib.utils.jpeg import FrameBuffer
 
 MAX_DRAWS = 50
+FRAME_TINT = 0.1  # of frames among compositions; lib.train.dataset.scenes.colour_gains
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class TrackingSampler(Dataset):
         self.spec = spec
         self.processing = processing
         self.seed = seed
-        self._composes = any(isinstance(dataset, ScenePairs) for dataset in datasets)
+        self._composer = next((dataset for dataset in datasets if isinstance(dataset, ScenePairs)), None)
         self._buffer = FrameBuffer()
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor] | DataError:
@@ -72,23 +73,27 @@ class TrackingSampler(Dataset):
     def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset | ScenePairs) -> dict[str, torch.Tensor]:
         """A sample of a data set. Raises DataError where the draw cannot be used.
 
-        Where some data sets are compositions, every sample has the plans that lib.train.data.rendering paints, of the
-        others that there is nothing to paint.
+        Where some data sets are compositions, every sample has the plans that lib.train.data.rendering paints: a frame
+        gets another tint and blur, and now and then something in front of the target.
         """
         if isinstance(dataset, ScenePairs):
             template, search = dataset.draw(rng)
-            scenes = [template] * self.spec.templates, [search] * self.spec.searches
-            plans = self.processing.plan(rng, *([scene.box for scene in kind] for kind in scenes))
+            views = [template] * self.spec.templates, [search] * self.spec.searches
+            plans = self.processing.plan(rng, *([scene.box for scene in kind] for kind in views))
+            painted = [[scene.layers for scene in kind] for kind in views]
             sample = assemble(*([(plan.blank(), plan.box_in_crop()) for plan in kind] for kind in plans))
+            finish = [[(plan.gain * np.ones(3), plan.gray) for plan in kind] for kind in plans]
         else:
             sample, plans = self._crops(rng, dataset)
-            scenes = [[None] * len(kind) for kind in plans]
-        if self._composes:
-            for name, views, kind in zip(("template", "search"), scenes, plans):
-                layers = [plan_layers(scene, plan) for scene, plan in zip(views, kind)]
-                finish = [plan_finish(rng, plan, self.processing.blur) for plan in kind]
-                sample[f"{name}_layers"] = torch.from_numpy(np.stack(layers))
-                sample[f"{name}_finish"] = torch.from_numpy(np.stack(finish))
+            if self._composer is None:
+                return sample
+            painted = [()] * len(plans[0]), [self._composer.in_front(rng, plan.box) for plan in plans[1]]
+            finish = [[(colour_gains(rng, FRAME_TINT), False) for _ in kind] for kind in plans]
+        for name, shown, kind, colours in zip(("template", "search"), painted, plans, finish):
+            layers = [plan_layers(one, plan) for one, plan in zip(shown, kind)]
+            finished = [plan_finish(rng, *colour, self.processing.blur) for colour in colours]
+            sample[f"{name}_layers"] = torch.from_numpy(np.stack(layers))
+            sample[f"{name}_finish"] = torch.from_numpy(np.stack(finished))
         return sample
 
     def _crops(

@@ -13,6 +13,7 @@ from lib.train.dataset.stills import Stills
 
 PICTURE, THING = 0, 1  # which sheet a layer is taken from
 MOST_LAYERS = 5
+OCCLUDED = 0.15  # of the search views
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class ScenePairs:
         """The scenes of template and search view."""
         return self._draw(rng)
 
+    def in_front(self, rng: np.random.Generator, box: np.ndarray, share: float = OCCLUDED) -> list[Layer]:
+        """What is in front of a box (4,) xywh: now and then a thing over a part of it."""
+        return [self._occluder(rng, box)] if rng.random() < share else []
+
     def _views(self, rng: np.random.Generator) -> tuple[Scene, Scene]:
         index = self._preferred(rng, self.annotated, len(self.stills.pictures), 0.3)
         size = self.stills.pictures.sizes[index]
@@ -61,10 +66,8 @@ class ScenePairs:
         mirrored = bool(rng.random() < 0.5)
         template = Scene(box, [Layer(PICTURE, index, np.eye(3), np.ones(3), mirrored)])
         matrix, moved = _moved(rng, box, turn=0.12)
-        layers = [Layer(PICTURE, index, np.linalg.inv(matrix), _gains(rng), mirrored)]
-        if rng.random() < 0.15:
-            layers.append(self._occluder(rng, moved))
-        return template, Scene(moved, layers)
+        layers = [Layer(PICTURE, index, np.linalg.inv(matrix), colour_gains(rng), mirrored)]
+        return template, Scene(moved, [*layers, *self.in_front(rng, moved)])
 
     def _pasted(self, rng: np.random.Generator) -> tuple[Scene, Scene]:
         index = int(rng.integers(len(self.stills.pictures)))
@@ -76,8 +79,8 @@ class ScenePairs:
         moved = middle + rng.normal(0, 0.6, 2) * extent
         change = _place(moved, np.exp(rng.normal(0, 0.2, 2)), rng.normal(0, 0.2), False) @ _shift(-middle)
         second = change @ first
-        tint = _gains(rng, 0.15)
-        backdrop, other = _moved(rng, np.array([*middle, 1, 1]), turn=0.08)[0], _gains(rng, 0.1)
+        tint = colour_gains(rng, 0.15)
+        backdrop, other = _moved(rng, np.array([*middle, 1, 1]), turn=0.08)[0], colour_gains(rng, 0.1)
         views = []
         for matrix, to_scene, gains in ((first, np.eye(3), np.ones(3)), (second, backdrop, other)):
             box = self._box(thing, matrix)
@@ -89,7 +92,7 @@ class ScenePairs:
             alike = rng.random() < 0.4
             twin = thing if alike else self._of_class(rng, thing)
             turn = rng.normal(0, 0.8) if alike else rng.normal(0, 0.2)
-            colour = _gains(rng, 0.35 if alike else 0.1)
+            colour = colour_gains(rng, 0.35 if alike else 0.1)
             for box, layers, _ in views:
                 away = rng.normal(0, 1, 2)
                 away *= rng.uniform(0.9, 1.6) / max(np.hypot(*away), 1e-3)
@@ -98,8 +101,7 @@ class ScenePairs:
                 layers.append(Layer(THING, twin, np.linalg.inv(matrix), colour))
         for _, layers, target in views:
             layers.append(target)
-        if rng.random() < 0.3:
-            views[1][1].append(self._occluder(rng, views[1][0]))
+        views[1][1].extend(self.in_front(rng, views[1][0], 2 * OCCLUDED))
         template, search = (Scene(box, layers) for box, layers, _ in views)
         return template, search
 
@@ -167,6 +169,6 @@ def _shift(by: np.ndarray) -> np.ndarray:
     return np.array([[1, 0, by[0]], [0, 1, by[1]], [0, 0, 1]])
 
 
-def _gains(rng: np.random.Generator, spread: float = 0.1) -> np.ndarray:
+def colour_gains(rng: np.random.Generator, spread: float = 0.1) -> np.ndarray:
     """(3,) factors of the colours: brightness, and a tint."""
     return np.exp(rng.normal(0, spread) + rng.normal(0, spread / 2, 3))

@@ -119,7 +119,7 @@ class DataAccess:
         return source.open(open_storage(root, self.storage), find_decoder(self.decoder), self.paths.save_dir / "cache")
 
 
-_load_stills = lru_cache(maxsize=1)(load_stills)
+_load_stills = lru_cache(maxsize=2)(load_stills)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ LEAST_THING = 24  # pixels of the shorter side; smaller ones are left out
 MOST = 5000  # pictures, and as many things: with both, 3 GB
 LEVELS = 3  # of resolution, each half of the one before
 OUTLINE = 24  # points that say how far a thing reaches
+SEGMENTED_SIDE = 96  # pixels, the longer side in which things are looked for in pictures without an annotation
+RIM = 0.06  # of the shorter side: what is taken for background there
+AREAS = (0.03, 0.65)  # of the picture: what is smaller or larger is no thing
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def load_stills(folders: Sequence[Path], coco: Path | None, splits: Iterable[str
     """Every image below the folders, and those in coco/images/<split> with COCO-style annotations
     coco/annotations/instances_<split>.json.
 
-    Things are the annotated objects, and from each other picture one region of random shape around its middle. Of more
-    than MOST pictures or things an even choice is taken. Raises DataError where there is no image, or a broken one.
+    Things are the annotated objects, and from each other picture what stands out from its rim; where nothing does, a
+    region of random shape around its middle. Of more than MOST pictures or things an even choice is taken. Raises
+    DataError where there is no image, or a broken one.
     """
     plain = []
     for folder in folders:
@@ -85,10 +89,12 @@ def load_stills(folders: Sequence[Path], coco: Path | None, splits: Iterable[str
         image = read_image(path)
         picture, scale = _reduced(image, PICTURE_SIDE)
         pixels.append(_opaque(picture))
-        boxes.append(np.array([item["bbox"] for item in objects or ()], float).reshape(-1, 4) * scale)
         if objects is None:
-            cut_outs.append(_blob(picture, rng))
+            rim = _standing_out(picture)
+            boxes.append(np.empty((0, 4)) if rim is None else np.array([[*rim.min(0), *np.ptp(rim, 0)]]))
+            cut_outs.append(_cut_out(picture, [_random_region(picture, rng) if rim is None else rim], -1))
         else:
+            boxes.append(np.array([item["bbox"] for item in objects], float).reshape(-1, 4) * scale)
             cut_outs += filter(None, (_segment(image, item, path) for item in objects))
     things = _evenly(cut_outs, MOST)
     if not things:
@@ -130,15 +136,34 @@ def _segment(image: np.ndarray, item: dict, path: Path) -> CutOut | None:
         points = np.concatenate(polygons).clip(0, (width, height))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: an object's segmentation is no list of polygons ({error})") from error
-    (x1, y1), (x2, y2) = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
-    if min(x2 - x1, y2 - y1) < LEAST_THING:
+    if np.ptp(points, 0).min() < LEAST_THING:
         return None
-    shifted = [((polygon - (x1, y1)) * 16).round().astype(np.int32) for polygon in polygons]
-    return _cut(image[y1:y2, x1:x2], shifted, item.get("category_id", -1))
+    return _cut_out(image, polygons, item.get("category_id", -1))
 
 
-def _blob(picture: np.ndarray, rng: np.random.Generator) -> CutOut:
-    """A region around the middle of a picture whose rim is a few random waves on an ellipse."""
+def _standing_out(picture: np.ndarray) -> np.ndarray | None:
+    """The rim (k, 2) of the largest thing whose colours are not those of the picture's rim (GrabCut, Rother et al.
+    2004), in pixels of the picture; None where there is none of a plausible size."""
+    small, scale = _reduced(picture, SEGMENTED_SIDE)
+    height, width = small.shape[:2]
+    margin = max(1, round(RIM * min(height, width)))
+    if min(height, width) < 8 * margin:
+        return None
+    mask = np.full((height, width), cv2.GC_BGD, np.uint8)
+    mask[margin:-margin, margin:-margin] = cv2.GC_PR_FGD
+    cv2.setRNGSeed(0)
+    cv2.grabCut(small, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    found = cv2.morphologyEx((mask == cv2.GC_PR_FGD).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    rims, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = max(rims, key=cv2.contourArea, default=None)
+    if largest is None or not AREAS[0] < cv2.contourArea(largest) / (height * width) < AREAS[1]:
+        return None
+    rim = (largest[:, 0] + 0.5) / scale
+    return rim if np.ptp(rim, 0).min() >= LEAST_THING else None
+
+
+def _random_region(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The rim (k, 2) of a region around the middle of a picture: a few random waves on an ellipse."""
     height, width = picture.shape[:2]
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     waves = sum(
@@ -148,17 +173,19 @@ def _blob(picture: np.ndarray, rng: np.random.Generator) -> CutOut:
     radii = np.maximum(share * (width, height), LEAST_THING) / 2
     middle = np.array([width, height]) * rng.uniform(0.4, 0.6, 2)
     points = middle + radii * (1 + waves)[:, None].clip(0.3) * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    points = points.clip(0, (width, height))
+    return points.clip(0, (width, height))
+
+
+def _cut_out(image: np.ndarray, polygons: list[np.ndarray], category: int) -> CutOut:
+    """What polygons (k, 2), in pixels of an image, leave of it; their rim is softened."""
+    height, width = image.shape[:2]
+    points = np.concatenate(polygons).clip(0, (width, height))
     (x1, y1), (x2, y2) = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
-    return _cut(picture[y1:y2, x1:x2], [((points - (x1, y1)) * 16).round().astype(np.int32)], -1)
-
-
-def _cut(patch: np.ndarray, polygons: list[np.ndarray], category: int) -> CutOut:
-    """What polygons (k, 2), in sixteenths of a pixel, leave of a patch; their rim is softened."""
-    mask = np.zeros(patch.shape[:2], np.uint8)
-    cv2.fillPoly(mask, polygons, 255, cv2.LINE_AA, shift=4)
+    patch, mask = image[y1:y2, x1:x2], np.zeros((y2 - y1, x2 - x1), np.uint8)
+    sixteenths = [((polygon - (x1, y1)) * 16).round().astype(np.int32) for polygon in polygons]
+    cv2.fillPoly(mask, sixteenths, 255, cv2.LINE_AA, shift=4)
     small, scale = _reduced(np.dstack([patch, cv2.GaussianBlur(mask, (3, 3), 0)]), THING_SIDE)
-    rim = np.concatenate(polygons) / 16 * scale
+    rim = np.concatenate(sixteenths) / 16 * scale
     directions = np.linspace(0, 2 * np.pi, OUTLINE, endpoint=False)
     reach = rim @ np.stack([np.cos(directions), np.sin(directions)])
     return CutOut(small, rim[reach.argmax(0)], category)

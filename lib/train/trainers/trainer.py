@@ -21,6 +21,7 @@ from lib.train.admin.processes import Processes
 from lib.train.admin.settings import Settings
 from lib.train.admin.statistics import Statistics, Stopwatch, add_up
 from lib.train.admin.stopping import StopSignals
+from lib.train.trainers.joint_optimizer import JointOptimizer
 from lib.utils.device import fast_half_precision
 
 MEMORY_KEYS = "TRAIN.BATCH_SIZE (with TRAIN.ACCUMULATION), TRAIN.AMP=true or TRAIN.ACTIVATION_CHECKPOINTING=true"
@@ -57,7 +58,7 @@ class Trainer:
         self,
         *,
         actor,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer | JointOptimizer,
         train_loader: DataLoader,
         val_loader: DataLoader | None,
         prepare: Callable[[Batch, torch.device], Batch],
