@@ -17,7 +17,12 @@ RULES = {
     "lib.train.trainers": {"lib.utils", "lib.train.admin"},
     "lib.train.admin": {"lib.utils"},
     "lib.train.actors": {"lib.models", "lib.utils"},
-    "lib.train.base_functions": {"lib.train.data", "lib.train.dataset", "lib.utils"},
+    "lib.train.base_functions": {
+        "lib.train.data",
+        "lib.train.dataset",
+        "lib.train.trainers.joint_optimizer",
+        "lib.utils",
+    },
     "lib.train.launch": set(),
     "lib.train.train_script": {"lib.train", "lib.registry", "lib.config", "lib.utils"},
     "lib.train.run_training": {"lib.train", "lib.config", "lib.utils"},
