@@ -58,7 +58,12 @@ VARIANTS = {
     },
 }
 # What is trained on, and what is asked: other images, other videos. Keys of a config
-SEEN = ("DATA.STILLS.IMAGES_DIR=[images/imagenet, images/bsds/images/train]", "DATA.STILLS.COCO_SPLITS=[train2017]")
+SEEN = (
+    "DATA.STILLS.IMAGES_DIR=[images/imagenet, images/bsds/images/train]",
+    "DATA.STILLS.COCO_SPLITS=[train2017]",
+    "DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED,GOT10K_train_full,LASOT,SYNTHETIC]",
+    "DATA.TRAIN.DATASETS_RATIO=[4,4,2,1,1]",
+)
 UNSEEN = ("DATA.STILLS.IMAGES_DIR=[images/bsds/images/test]", "DATA.STILLS.COCO_SPLITS=[val2017]")
 MADE_SEEN, MADE_UNSEEN = (
     (f"DATA.STILLS.IMAGES_DIR=[{folder}]", "DATA.STILLS.COCO_SPLITS=[]") for folder in ("seen", "unseen")
@@ -190,7 +195,7 @@ def means(folder: Path, seeds: int) -> pd.DataFrame:
 
 
 def costs(steps: int, made: bool, rounds: int) -> pd.DataFrame:
-    """Parameters in millions and milliseconds a frame on one thread, a row a variant of its own network."""
+    """Parameters in millions and milliseconds a frame on one thread, a row a variant that has a network of its own."""
     torch.set_num_threads(1)
     networks = {
         variant: build_sdtrack(variant_config(variant, 0, steps, made), training=False).eval()
@@ -226,7 +231,8 @@ def summary(runs: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
                 row[column] = 100 * group[column].mean()
                 row[f"{column} +-"] = 50 * np.ptp(group[column]) if len(group) > 1 else np.nan
         table[variant] = row
-    return pd.DataFrame.from_dict(table, orient="index").join(cost).rename_axis("variant")
+    variants = pd.DataFrame.from_dict(table, orient="index")
+    return variants.join(cost.reindex(variants.index).fillna(cost.loc["full"])).rename_axis("variant")
 
 
 def draw_scores(folder: Path, seeds: int) -> Path | None:

@@ -106,6 +106,19 @@ def test_a_stop_signal_in_the_middle_of_an_epoch_saves_and_ends_with_its_code(tm
     assert not list(newest.parent.glob("*_pairs*"))
 
 
+def test_a_run_that_is_stopped_three_times_is_the_same_run(tmp_path, whole):
+    for step in (5, 13, 27):
+        process = start(tmp_path, "--resume", "auto", slow_from_step=step)
+        wait_for(tmp_path / "there", process)
+        process.send_signal(signal.SIGTERM)
+        code, text = finish(process)
+        assert code == 128 + signal.SIGTERM, text
+        (tmp_path / "there").unlink()
+    code, text = finish(start(tmp_path, "--resume", "auto"))
+    assert code == 0, text
+    assert_equal_runs(weights(tmp_path), whole)
+
+
 def test_sigkill_in_the_middle_of_an_epoch(tmp_path, whole):
     process = start(tmp_path, "--set", *RUN[4:], "TRAIN.SAVE_INTERVAL=3", slow_from_step=13)
     wait_for(tmp_path / "there", process)
