@@ -232,7 +232,8 @@ def test_torchruns_processes_share_the_sequences_and_wait_for_each_other(tmp_pat
 
 
 SLOW_RUN = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with SIGINT ignored
 sys.path[:0] = [{project!r}, {tests!r}]
 from pathlib import Path
 from doubles import DriftingTracker, sequence
