@@ -18,8 +18,8 @@ IMAGE = RolledFrames.image
 def test_boxes_stay_in_the_image_and_runs_repeat(tiny_checkpoint, capsys):
     tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint)
     assert "differs" in capsys.readouterr().out, "the yaml's sizes are not the checkpoint's"
-    first, _ = track_sequence(tracker, sequence(frames=12))
-    second, _ = track_sequence(tracker, sequence(frames=12))
+    first = track_sequence(tracker, sequence(frames=12)).boxes
+    second = track_sequence(tracker, sequence(frames=12)).boxes
     np.testing.assert_array_equal(first, second)
     assert (first[:, :2] >= 0).all()
     assert (first[:, 0] + first[:, 2] <= 160 + 1e-6).all()
@@ -54,6 +54,7 @@ def test_voting_averages_what_overlaps_the_best_box():
     np.testing.assert_allclose(voted_box(boxes, scores, 0, 0.8), [10.4, 10, 20, 20])
     np.testing.assert_allclose(voted_box(boxes, scores, 0, 0.5), np.array([0.64, 0.16, 0.04]) @ boxes[:3] / 0.84)
     np.testing.assert_allclose(voted_box(boxes, scores, 3, 0.5), boxes[3])
+    np.testing.assert_allclose(voted_box(boxes, np.zeros(4), 1, 0.5), boxes[1])
 
 
 def test_a_steady_size_goes_a_share_of_the_way_about_the_same_centre():

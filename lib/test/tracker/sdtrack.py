@@ -74,13 +74,14 @@ def hann_factor(boxes: Tensor, weight: float) -> Tensor:
 
 def voted_box(boxes: np.ndarray, scores: np.ndarray, best: int, overlap: float) -> np.ndarray:
     """The mean (4,) of the boxes (N, 4) xywh whose IoU with boxes[best] is at least `overlap`, weighted by the squares
-    of their scores (N,) (box voting, Gidaris and Komodakis 2015)."""
+    of their scores (N,) (box voting, Gidaris and Komodakis 2015); boxes[best] where all of these are 0."""
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     low, high = np.maximum(corners[:, :2], corners[best, :2]), np.minimum(corners[:, 2:], corners[best, 2:])
     shared = (high - low).clip(min=0).prod(1)
     areas = boxes[:, 2:].prod(1)
     near = shared >= overlap * (areas + areas[best] - shared)
-    return np.average(boxes[near], axis=0, weights=scores[near] ** 2)
+    weights = scores[near] ** 2
+    return np.average(boxes[near], axis=0, weights=weights) if weights.any() else boxes[best]
 
 
 def with_steady_size(box: np.ndarray, size: np.ndarray, share: float) -> np.ndarray:
