@@ -42,18 +42,23 @@ if ! cat requirements.txt constraints.txt | cmp -s - "$stamp"; then
     cat requirements.txt constraints.txt > "$stamp"
 fi
 
-# A library of the system that pip cannot bring: taken from Debian's packages where that is allowed, else asked for
-has_library() { "$python" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null; }
-want_library() { # file name, Debian package, what needs it
-    has_library "$1" && return
+# What pip cannot bring, a library or a program: taken from Debian's packages where that is allowed, else asked for
+there() { case "$1" in *.so*) "$python" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null ;; *) command -v "$1" >/dev/null ;; esac; }
+want() { # file name, Debian package, what needs it
+    there "$1" && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        { apt-get install -y -qq "$2" || { apt-get update -qq && apt-get install -y -qq "$2"; }; } >/dev/null 2>&1 || true
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get install -y -qq --no-install-recommends "$2" ||
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$2"; }; } >/dev/null 2>&1 || true
     fi
-    has_library "$1" || echo "note: $3 needs $1; please install it (Debian: sudo apt-get install $2)"
+    there "$1" || echo "note: $3 needs $1; please install it (Debian: sudo apt-get install $2)"
 }
 if [ "$(uname -s)" = Linux ]; then
-    want_library libGL.so.1 libgl1 "opencv-python"
-    want_library libturbojpeg.so.0 libturbojpeg0 "the optional JPEG decoder jpeg4py"
+    want libGL.so.1 libgl1 "opencv-python"
+    want libturbojpeg.so.0 libturbojpeg0 "the optional JPEG decoder jpeg4py"
+    if [ "$job" = test ]; then # without it the tests in a browser are skipped
+        want chromedriver chromium-driver "the test of the report in a browser"
+    fi
 fi
 
 "$python" tracking/check_install.py

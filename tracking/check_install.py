@@ -96,6 +96,22 @@ def check_matplotlib() -> str:
     return "draws without a display"
 
 
+def check_matplot2tikz() -> str:
+    from matplot2tikz import get_tikz_code
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.add_subplot().plot([0, 1])
+    get_tikz_code(figure=figure)
+    return "writes figures as TikZ"
+
+
+def check_plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return f"brings its {len(get_plotlyjs()) / 1e6:.1f} MB of JavaScript for the report"
+
+
 def check_pandas() -> str:
     import pandas
 
@@ -135,6 +151,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "lmdb": check_lmdb,
     "opencv-python": check_opencv,
     "matplotlib": check_matplotlib,
+    "matplot2tikz": check_matplot2tikz,
+    "plotly": check_plotly,
     "pandas": check_pandas,
     "tensorboard": check_tensorboard,
     "PyYAML": check_yaml,
