@@ -89,6 +89,17 @@ class BoxRPBCrossAttention(MultiHeadAttention):
             out = self._onehot_attention(q, k, v, bias_x, bias_y, grid)
         return self.merge(out)
 
+    def weights(
+        self, query: Tensor, keys: Tensor, boxes: Tensor, grid: tuple[int, int], *, biased: bool = True
+    ) -> Tensor:
+        """What forward attends to, for figures: (B, heads, N, H*W), a sum of 1 over the cells. biased False: the same
+        logits without their bias. Arguments as forward's."""
+        q, k, _ = self.project(query, keys, keys)
+        logits = q @ k.transpose(-1, -2) * self.head_dim**-0.5
+        if biased and self.box_rpb is not None:
+            logits = logits + dense_bias(*(term.to(q.dtype) for term in self.box_rpb(boxes, grid)))
+        return logits.softmax(dim=-1)
+
     def _onehot_attention(
         self, q: Tensor, k: Tensor, v: Tensor, bias_x: Tensor, bias_y: Tensor, grid: tuple[int, int]
     ) -> Tensor:

@@ -1,0 +1,51 @@
+"""Expected average overlap of trackers, from what the VOT toolkit or somebody wrote down."""
+
+import json
+from pathlib import Path
+
+from lib.errors import ResultError
+
+EAO_ANALYSIS = "multistart_eao_score"  # the type's name in the toolkit's stacks
+
+
+def read_eao(source: Path, experiment: str = "baseline") -> dict[str, float]:
+    """Tracker -> EAO in [0, 1].
+
+    source: a JSON file {"tracker": EAO, ...}; one that `vot analysis --format json` wrote; or a VOT workspace, of which
+    the newest such file below analysis/ is read. experiment: which of the stack's. Raises ResultError that names the
+    file.
+    """
+    file = _newest_analysis(source) if source.is_dir() else source
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{file}: not a readable JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise ResultError(f'{file}: expected {{"tracker": EAO, ...}} or what vot analysis --format json writes')
+    scores = _of_toolkit(file, content, experiment) if "results" in content else content
+    wrong = [name for name, value in scores.items() if isinstance(value, bool) or not isinstance(value, int | float)]
+    if wrong or not scores:
+        raise ResultError(f"{file}: no number for {', '.join(wrong) or 'any tracker'}; expected tracker -> EAO")
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _newest_analysis(workspace: Path) -> Path:
+    files = sorted((workspace / "analysis").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    if not files:
+        raise ResultError(f"{workspace}: no analysis/*.json; run: vot analysis --workspace {workspace} --format json")
+    return files[-1]
+
+
+def _of_toolkit(file: Path, content: dict, experiment: str) -> dict[str, float]:
+    """The toolkit lists the results of an experiment's analyses in the order of its stack, without their names, and
+    in each a value a tracker, in the order of `trackers`."""
+    try:
+        part = content["results"][experiment]
+        kinds = [analysis["type"] for analysis in part["parameters"]["analyses"]]
+        values = part["results"][kinds.index(EAO_ANALYSIS)]
+        return {name: value[0] for name, value in zip(content["trackers"], values, strict=True)}
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ResultError(
+            f"{file}: no EAO of the experiment '{experiment}' in it ({error!r}); expected what vot analysis --format "
+            "json writes for a stack with multistart experiments"
+        ) from error

@@ -1,0 +1,66 @@
+"""Figures as files: png, pdf, and TikZ for LaTeX."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from lib.errors import ResultError
+from lib.utils.files import make_folder, write_atomically
+
+try:
+    from matplot2tikz import get_tikz_code
+except ImportError:
+    try:
+        from tikzplotlib import get_tikz_code  # its predecessor, which old matplotlibs need
+    except ImportError:
+        get_tikz_code = None
+
+FIGURE_FORMATS = ("png", "pdf", "tex")
+
+
+def save_figure(figure: Figure, stem: Path, formats: Collection[str] = ("png",)) -> list[Path]:
+    """Write stem.png, stem.pdf or stem.tex, as `formats` says, and return the files. A .tex holds a tikzpicture, to be
+    input by a document with \\usepackage{pgfplots}. Raises ResultError for tex where no exporter is installed."""
+    make_folder(stem.parent)
+    files = [stem.with_name(f"{stem.name}.{form}") for form in formats]
+    for file, form in zip(files, formats):
+        if form == "tex":
+            code = _tikz(figure, file)
+            write_atomically(file, lambda path, code=code: path.write_text(code, encoding="utf-8"))
+        else:
+            write_atomically(file, lambda path, form=form: figure.savefig(path, dpi=150, format=form))
+    return files
+
+
+def _tikz(figure: Figure, file: Path) -> str:
+    if get_tikz_code is None:
+        raise ResultError(f"{file}: TikZ needs the package matplot2tikz: pip install matplot2tikz -c constraints.txt")
+    equal = all(axes.get_aspect() == 1 for axes in figure.axes)
+    with _escaped(figure):
+        return get_tikz_code(
+            figure=figure,
+            filepath=str(file),
+            axis_width=r"0.9\linewidth",
+            axis_height=r"0.65\linewidth",
+            extra_axis_parameters={"axis equal image"} if equal else None,
+        )
+
+
+@contextmanager
+def _escaped(figure: Figure) -> Iterator[None]:
+    """The figure's texts as TeX wants them. The exporters do some of it: in a legend and in texts among the lines
+    nothing, in titles and at the axes all but # and $."""
+    raw = {text for axes in figure.axes for text in axes.texts}
+    raw |= {text for axes in figure.axes if axes.get_legend() for text in axes.get_legend().findobj(Text)}
+    before = [(text, text.get_text()) for text in figure.findobj(Text)]
+    for text, words in before:
+        marks = "#$&%_{}" if text in raw else "#$"
+        text.set_text("".join(f"\\{letter}" if letter in marks else letter for letter in words))
+    try:
+        yield
+    finally:
+        for text, words in before:
+            text.set_text(words)

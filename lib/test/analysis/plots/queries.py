@@ -1,0 +1,53 @@
+"""What query selection starts from: anchor boxes, and the salient points of each branch (Fig. 4)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lib.test.analysis.plots.attention import outline, show_crop
+from lib.test.analysis.plots.curves import COLOURS
+
+SHOWN = 10  # boxes, the best-scored
+MARKERS = ("o", "^")
+
+
+def plot_queries(
+    crop: np.ndarray,
+    anchors: np.ndarray,
+    points: Mapping[str, np.ndarray],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    title: str,
+) -> Figure:
+    """Left the anchor boxes of the best-scored queries, the more opaque the higher the score; right the box that the
+    best one became, with the salient points of its branches.
+
+    crop (S, S, 3) uint8 RGB; anchors, boxes (N, 4) cxcywh and points branch -> (N, M, 2) x, y, fractions of the crop;
+    scores (N,).
+    """
+    ranked = np.argsort(-scores)[:SHOWN]
+    best = ranked[0]
+    figure = Figure(figsize=(9, 5.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes in (left, right):
+        show_crop(axes, crop)
+    for query in ranked[::-1]:
+        outline(left, anchors[query], COLOURS[4], alpha=0.25 + 0.75 * scores[query] / scores[best])
+    outline(left, anchors[best], COLOURS[0], linewidth=2)
+    left.set_title(f"anchor boxes of the {len(ranked)} best of {len(scores)} queries")
+    outline(right, anchors[best], COLOURS[4], linestyle="--", label="anchor box")
+    outline(right, boxes[best], COLOURS[0], linewidth=2, label="box of the last layer")
+    for (branch, places), colour, marker in zip(points.items(), (COLOURS[1], COLOURS[5]), MARKERS):
+        right.plot(
+            *places[best].T,
+            marker,
+            color=colour,
+            markeredgecolor="black",
+            label=f"salient points, {branch}",
+            clip_on=False,
+        )
+    right.set_title(f"the best query, score {scores[best]:.2f}")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,93 @@
+"""What an SDTrack network looked at in a frame: cross-attention of its branches, selected boxes, salient points."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from lib.errors import TrackingError
+from lib.test.evaluation.data import Sequence
+from lib.utils.crop import crop_image, crop_window
+
+BRANCHES = ("classification", "localization")  # the streams of a layer, in their order
+
+
+@dataclass
+class Look:
+    """One search crop (S, S, 3) uint8 RGB, and what was found in it; boxes (N, 4) cxcywh, fractions of the crop."""
+
+    crop: np.ndarray
+    boxes: np.ndarray  # (N, 4) the last decoder layer's
+    scores: np.ndarray  # (N,) of them
+    anchors: np.ndarray  # (N, 4) what query selection proposed for the same queries
+    points: dict[str, np.ndarray]  # branch -> (N, M, 2) salient points, x, y as fractions of the crop
+    attention: dict[str, np.ndarray]  # branch -> (heads, H, W) of the best-scored query, a sum of 1 a head
+    unbiased: dict[str, np.ndarray]  # the same without BoxRPB; empty for a network without it
+
+    @property
+    def best(self) -> int:
+        """The query with the highest score."""
+        return int(self.scores.argmax())
+
+
+def look_at(tracker, sequence: Sequence, frame: int, layer: int, progress: Callable[[], object] = lambda: None) -> Look:
+    """Track a sequence up to a frame (from 0) and keep what the network does there in a decoder layer (from 1; negative
+    ones count from the last). tracker: an SDTrack session. progress: called once a frame.
+
+    Raises TrackingError for a frame or a layer that is not there, and for a tracker of another kind.
+    """
+    decoder = getattr(getattr(tracker, "network", None), "decoder", None)
+    if decoder is None or not hasattr(tracker.network, "query_selection"):
+        raise TrackingError(
+            f"{type(tracker).__name__} has no decoder with branches; choose a tracker of script sdtrack"
+        )
+    if not 1 <= frame < len(sequence):
+        raise TrackingError(f"--frame {frame}: {sequence.name} can be looked at from frame 1 to {len(sequence) - 1}")
+    if not 1 <= abs(layer) <= len(decoder.layers):
+        raise TrackingError(f"--layer {layer}: the decoder has the layers 1 to {len(decoder.layers)}")
+    branches = decoder.layers[layer - 1 if layer > 0 else layer].branches
+    names = BRANCHES if len(branches) == len(BRANCHES) else ("shared",)
+    frames, caught = sequence.video.frames, {}
+    tracker.initialize(frames[0], {"init_bbox": sequence.init_bbox})
+    for index in range(1, frame):
+        tracker.track(frames[index])
+        progress()
+    window = crop_window(tracker.box, tracker.params.search_factor, tracker.params.search_size)
+    with ExitStack() as stack:
+        for name, branch in zip(names, branches):
+            stack.enter_context(_catching(branch.cross_attention, name, caught))
+        stack.enter_context(_catching(tracker.network.query_selection, "selected", caught))
+        stack.enter_context(_catching(decoder, "answers", caught))
+        tracker.track(frames[frame])
+    progress()
+    return _as_look(crop_image(frames[frame], window), names, branches, caught)
+
+
+def _catching(module: nn.Module, name: str, caught: dict):
+    """Keeps a module's last inputs and output as caught[name]. A context manager."""
+    return module.register_forward_hook(lambda _module, inputs, output: caught.__setitem__(name, (inputs, output)))
+
+
+@torch.inference_mode()
+def _as_look(crop: np.ndarray, names: tuple[str, ...], branches: nn.ModuleList, caught: dict) -> Look:
+    selected, last = caught["selected"][1], caught["answers"][1][-1]
+    scores = last["pred_logits"][0].sigmoid()
+    best = int(scores.argmax())
+    maps: dict[bool, dict[str, np.ndarray]] = {True: {}, False: {}}
+    for name, branch in zip(names, branches):
+        query, keys, _, boxes, grid = caught[name][0]
+        module = branch.cross_attention
+        for biased in (True, False) if module.box_rpb is not None else (True,):
+            weights = module.weights(query, keys, boxes, grid, biased=biased)[0, :, best]
+            maps[biased][name] = _numpy(weights.unflatten(-1, grid))
+    points = {name: _numpy(item[0]) for name, item in zip(names, selected.points)}
+    return Look(
+        crop, _numpy(last["pred_boxes"][0]), _numpy(scores), _numpy(selected.boxes[0]), points, maps[True], maps[False]
+    )
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()

@@ -1,0 +1,57 @@
+"""Figure 7: what the branches of a decoder layer attend to in a frame, and the queries that it started from.
+
+python tracking/vis_attention.py sdtrack vitt_scratch --dataset_name synthetic --sequence scene-900000 --frame 20
+"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+
+from tqdm import tqdm
+
+from lib.test.analysis.plots.attention import plot_attention
+from lib.test.analysis.plots.export import save_figure
+from lib.test.analysis.plots.queries import plot_queries
+from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
+from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.runner import make_tracker
+from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
+from lib.utils.local_paths import local_paths
+from lib.vis.attention import look_at
+
+
+def main() -> None:
+    args = arguments().parse_args()
+    env = env_settings(args.save_dir)
+    [sequence] = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
+    tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, env.save_dir))
+    with tqdm(total=args.frame, unit="frame", desc=sequence.name) as bar:
+        look = look_at(tracker, sequence, args.frame, args.layer, bar.update)
+    name = f"{args.tracker_name}/{args.tracker_param}, {sequence.name}, frame {args.frame}"
+    rows = look.attention | {f"{branch}\nwithout BoxRPB": maps for branch, maps in look.unbiased.items()}
+    layer = "last decoder layer" if args.layer == -1 else f"decoder layer {args.layer}"
+    figures = {
+        "attention": plot_attention(look.crop, look.boxes[look.best], rows, f"{name}, {layer}"),
+        "queries": plot_queries(look.crop, look.anchors, look.points, look.boxes, look.scores, name),
+    }
+    folder = env.save_dir / "plots" / dataset_folder(args.dataset_name)
+    for kind, figure in figures.items():
+        stem = folder / f"{kind}_{sequence.name}_{args.frame:06d}_layer{args.layer}"
+        for path in save_figure(figure, stem, args.formats):
+            print(f"{kind}: {path}")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_tracker_arguments(parser)
+    parser.add_argument("--dataset_name", default="otb", help=NAMES)
+    parser.add_argument("--sequence", required=True, metavar="NAME")
+    parser.add_argument("--frame", type=int, required=True, metavar="K", help="from 1; frame 0 is the template's")
+    parser.add_argument("--layer", type=int, default=-1, metavar="L", help="of the decoder, from 1; -1: the last")
+    parser.add_argument("--formats", nargs="+", default=["png"], choices=["png", "pdf"], help="files to write")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
