@@ -1,0 +1,187 @@
+"""What the report's pages show, as plain values."""
+
+import base64
+from collections.abc import Mapping
+from collections.abc import Sequence as Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lib.errors import SDTrackError
+from lib.test.analysis.conventions import Convention
+from lib.test.analysis.evaluation import LengthRule, score_trackers
+from lib.test.analysis.metrics import SequenceScores, figure_values, iou, mean_curve, summarize
+from lib.test.analysis.plots.curves import COLOURS, CURVES, LINES
+from lib.test.evaluation.data import Sequence, read_table
+from lib.test.evaluation.results import Results, find_results, read_boxes_of, read_scores_of
+from lib.vis.report.moments import Moment, worst_moments
+
+DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}  # matplotlib's lines as plotly calls them
+NOTHING = 255  # in a packed curve: no value there
+
+
+@dataclass
+class Scored:
+    """Scores of every tracker on every sequence, and what could not be scored, with the reason."""
+
+    scores: dict[str, dict[str, SequenceScores]] = field(default_factory=dict)  # tracker -> sequence -> scores
+    problems: list[dict[str, str]] = field(default_factory=list)  # tracker, sequence, reason
+
+    def common(self, sequences: Collection[Sequence]) -> list[str]:
+        """Names of the sequences that every tracker has scores of."""
+        return [item.name for item in sequences if all(item.name in found for found in self.scores.values())]
+
+
+def score_all(
+    trackers: Collection[Results], sequence: Sequence, convention: Convention, lengths: LengthRule, into: Scored
+) -> None:
+    """Add the scores of one sequence; a result that is missing or broken becomes a problem."""
+    for tracker in trackers:
+        into.scores.setdefault(tracker.label, {})
+        try:
+            if tracker.missing([sequence.name]):
+                raise SDTrackError("there is no result of this sequence")
+            [scores] = score_trackers([tracker], [sequence], convention, lengths)[tracker.label]
+        except SDTrackError as error:
+            into.problems.append({"tracker": tracker.label, "sequence": sequence.name, "reason": str(error)})
+        else:
+            into.scores[tracker.label][sequence.name] = scores
+
+
+def overview(
+    trackers: Collection[Results], sequences: Collection[Sequence], scored: Scored, convention: Convention, dataset: str
+) -> dict:
+    """The first page: tables and curves of all sequences and of each attribute, over what every tracker has."""
+    common = set(scored.common(sequences))
+    attributes = sorted({short for item in sequences for short in item.attributes})
+    long = {row["short"]: row["long"] for row in read_table("attribute_names.csv")}
+    members = {"": common} | {a: {i.name for i in sequences if a in i.attributes} & common for a in attributes}
+    return {
+        "dataset": dataset,
+        "convention": {"name": convention.name, "about": convention.about},
+        "figures": list(convention.figures),
+        "trackers": [
+            {"label": item.label, "colour": COLOURS[i % len(COLOURS)], "dash": DASHES[LINES[i % len(LINES)]]}
+            for i, item in enumerate(trackers)
+        ],
+        "attributes": [{"short": short, "long": long.get(short, short)} for short in attributes],
+        "groups": {short: _group(names, scored, convention) for short, names in members.items()},
+        "axes": {
+            kind: {
+                "title": curve.title,
+                "x": curve.x_label,
+                "y": curve.y_label,
+                "thresholds": curve.thresholds(convention.bins).tolist(),
+            }
+            for kind, curve in _curves(convention).items()
+        },
+        "sequences": [
+            {"name": item.name, "attributes": list(item.attributes), "scores": _ranking(item.name, scored, convention)}
+            for item in sequences
+        ],
+        "problems": scored.problems,
+    }
+
+
+def _curves(convention: Convention) -> dict:
+    return {kind: curve for kind, curve in CURVES.items() if curve.ranked_by in convention.figures}
+
+
+def _group(names: set[str], scored: Scored, convention: Convention) -> dict:
+    """Figures and curves of some sequences: tracker -> values, percent."""
+    if not names:
+        return {"number": 0, "figures": {}, "curves": {}}
+    items = {label: [s for name, s in found.items() if name in names] for label, found in scored.scores.items()}
+    figures = {label: summarize(scores, convention) for label, scores in items.items()}
+    return {
+        "number": len(names),
+        "figures": {label: {name: _number(value) for name, value in row.items()} for label, row in figures.items()},
+        "curves": {
+            kind: {label: np.round(100 * mean_curve(s, curve.field), 2).tolist() for label, s in items.items()}
+            for kind, curve in _curves(convention).items()
+        },
+    }
+
+
+def _ranking(name: str, scored: Scored, convention: Convention) -> list[float | None]:
+    """The ranking figure of every tracker on one sequence."""
+    found = [scores.get(name) for scores in scored.scores.values()]
+    return [_number(figure_values([item], convention)[0][0, 0]) if item else None for item in found]
+
+
+@dataclass
+class Answer:
+    """One tracker on one sequence: boxes (T, 4) xywh, overlap (T,) and scores (T,), NaN where there is none."""
+
+    boxes: np.ndarray
+    overlap: np.ndarray
+    scores: np.ndarray | None
+    worst: list[Moment]
+
+
+def answer_of(tracker: Results, sequence: Sequence) -> Answer:
+    """What a tracker answered, in the first of its runs; boxes and scores end or go on as NaN where the file has
+    another length than the truth. Raises ResultError for a broken file."""
+    truth, visible = sequence.video.truth, sequence.video.visible
+    file = find_results(tracker.folders[0], sequence.name)[0]
+    boxes, scores = _fitted(read_boxes_of(file), len(truth)), read_scores_of(file)
+    there = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
+    if visible is not None:
+        there = there & visible
+    answered = np.isfinite(boxes).all(1)
+    overlap = np.where(there, iou(np.where(answered[:, None], boxes, 0), np.nan_to_num(truth)), np.nan)
+    return Answer(boxes, overlap, None if scores is None else _fitted(scores, len(truth)), worst_moments(overlap))
+
+
+def _fitted(values: np.ndarray, length: int) -> np.ndarray:
+    """values (T, ...) with as many rows, NaN where they have none."""
+    fitted = np.full((length, *values.shape[1:]), np.nan)
+    fitted[: len(values)] = values[:length]
+    return fitted
+
+
+def sequence_page(
+    sequence: Sequence, size: tuple[int, int], shown: Collection[int], answers: Mapping[str, Answer | str]
+) -> dict:
+    """The page of a sequence. size: width and height of its frames; shown: frames with a picture, whose boxes are
+    given; answers: tracker -> answer, or why there is none."""
+    return {
+        "name": sequence.name,
+        "attributes": list(sequence.attributes),
+        "frames": len(sequence),
+        "size": list(size),
+        "shown": list(shown),
+        "truth": _boxes(sequence.video.truth, shown),
+        "trackers": {
+            label: {"problem": answer}
+            if isinstance(answer, str)
+            else {
+                "boxes": _boxes(answer.boxes, shown),
+                "overlap": packed(answer.overlap),
+                "scores": None if answer.scores is None else packed(answer.scores),
+                "worst": [moment._asdict() for moment in answer.worst],
+            }
+            for label, answer in answers.items()
+        },
+    }
+
+
+def packed(values: np.ndarray) -> dict:
+    """A curve (T,) as a byte a value, linear from `low` to `high`, NOTHING where it has none: a page of thousands of
+    frames and ten trackers stays small."""
+    known = np.isfinite(values)
+    low, high = (0.0, 1.0) if not known.any() else (min(0.0, values[known].min()), max(1.0, values[known].max()))
+    levels = np.round((np.where(known, values, low) - low) / (high - low) * (NOTHING - 1))
+    data = np.where(known, levels, NOTHING).astype(np.uint8)
+    return {"low": float(low), "high": float(high), "data": base64.b64encode(data.tobytes()).decode("ascii")}
+
+
+def _boxes(boxes: np.ndarray, shown: Collection[int]) -> list[list[float] | None]:
+    return [
+        np.round(box, 1).tolist() if np.isfinite(box).all() and (box[2:] > 0).all() else None
+        for box in boxes[list(shown)]
+    ]
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None

@@ -1,0 +1,176 @@
+"use strict";
+// The second view: one sequence, frame by frame.
+
+const sequencePage = {
+  index: null,
+  content: null,
+  at: 0, // which of content.shown
+  timer: null,
+  curves: {}, // label -> {overlap, scores}, unpacked
+
+  start() {
+    const go = { first: () => this.go(0), previous: () => this.go(this.at - 1), next: () => this.go(this.at + 1),
+      last: () => this.go(Infinity), play: () => this.toggle() };
+    for (const [id, action] of Object.entries(go)) byId(id).addEventListener("click", action);
+    byId("slider").addEventListener("input", (event) => this.go(Number(event.target.value)));
+    const keys = { ArrowLeft: go.previous, ArrowRight: go.next, Home: go.first, End: go.last, " ": go.play,
+      w: () => this.nextWorst(), Escape: () => { location.hash = ""; } };
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.matches("input[type=search], select");
+      const pressed = event.key === " " && event.target.matches("button, input, a");
+      if (byId("sequence").hidden || typing || pressed || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+    });
+    byId("back").addEventListener("click", (event) => { event.preventDefault(); location.hash = ""; });
+    byId("picture").addEventListener("error", () => { byId("moment").textContent += " (its picture cannot be read)"; });
+  },
+
+  leave() { this.pause(); this.index = null; },
+
+  draw(index, content) {
+    const opened = this.index !== index;
+    this.index = index;
+    this.content = content;
+    if (opened) {
+      this.pause();
+      window.scrollTo(0, 0);
+      this.curves = {};
+      for (const [label, answer] of Object.entries(content.trackers)) {
+        if (!answer.problem) this.curves[label] = { overlap: unpack(answer.overlap), scores: answer.scores && unpack(answer.scores) };
+      }
+      byId("name").textContent = content.name;
+      const attributes = content.attributes.length ? `; ${content.attributes.join(", ")}` : "";
+      byId("facts").textContent = `${content.frames} frames of ${content.size.join(" × ")} pixels${attributes}. ` +
+        (content.shown.length === content.frames ? "" : `${content.shown.length} frames have a picture. `) +
+        "Truth: the dashed black box on white.";
+      byId("slider").max = content.shown.length - 1;
+      byId("boxes").setAttribute("viewBox", `0 0 ${content.size.join(" ")}`);
+    }
+    const moments = this.moments();
+    this.drawWorst(moments);
+    this.drawPlot("overlap", "Overlap with the truth", true);
+    this.drawPlot("scores", "Score that the tracker gives itself", false);
+    this.go(opened ? this.nearest(moments.length ? moments[0].frame : 0) : this.at);
+  },
+
+  answers() { return report.shown().filter((tracker) => this.curves[tracker.label]); },
+
+  moments() {
+    const all = this.answers().flatMap((tracker) =>
+      this.content.trackers[tracker.label].worst.map((moment, rank) => ({ ...moment, rank, tracker })));
+    return all.sort((a, b) => a.rank - b.rank); // each tracker's worst, then each one's second ...
+  },
+
+  drawWorst(moments) {
+    byId("worst").replaceChildren(...moments.map((moment) => {
+      const range = moment.first === moment.last ? `frame ${moment.frame}` : `frames ${moment.first} to ${moment.last}`;
+      const button = element("button", { type: "button" }, swatch(moment.tracker),
+        `${moment.tracker.label}: ${range}, down to ${moment.overlap.toFixed(2)}`);
+      button.addEventListener("click", () => this.go(this.nearest(moment.frame)));
+      return element("li", {}, button);
+    }));
+    for (const tracker of report.shown()) {
+      const { problem } = this.content.trackers[tracker.label];
+      if (problem) byId("worst").append(element("li", {}, swatch(tracker), `${tracker.label}: ${problem}`));
+    }
+  },
+
+  drawPlot(kind, title, always) {
+    const lines = this.answers().filter(({ label }) => this.curves[label][kind]).map((tracker) => ({
+      y: this.curves[tracker.label][kind], name: plain(tracker.label), mode: "lines", connectgaps: false,
+      line: { color: tracker.colour, dash: tracker.dash, width: 1.8 },
+      hovertemplate: "frame %{x}: %{y:.2f}<extra>%{fullData.name}</extra>",
+    }));
+    const place = byId(kind);
+    place.hidden = !always && !lines.length;
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", `${title} by frame; the worst moments are listed above`);
+    if (place.hidden) return;
+    Plotly.react(place, lines, {
+      title: heading(title), margin: { l: 50, r: 10, t: 36, b: 40 }, showlegend: false,
+      xaxis: { title: { text: "Frame" }, range: [0, Math.max(this.content.frames - 1, 1)] },
+      yaxis: { range: kind === "overlap" ? [0, 1] : undefined, rangemode: "tozero" }, hovermode: "closest",
+    }, PLOT);
+    if (!place.dataset.listens) {
+      place.dataset.listens = "yes";
+      place.on("plotly_click", (event) => this.go(this.nearest(event.points[0].x)));
+    }
+  },
+
+  // Which of the frames with a picture is nearest to a frame
+  nearest(frame) {
+    const { shown } = this.content;
+    return shown.reduce((best, value, place) => (Math.abs(value - frame) < Math.abs(shown[best] - frame) ? place : best), 0);
+  },
+
+  nextWorst() {
+    const places = this.moments().map((moment) => this.nearest(moment.frame));
+    if (places.length) this.go(places[(places.indexOf(this.at) + 1) % places.length]);
+  },
+
+  go(place) {
+    const { content } = this;
+    this.at = Math.max(0, Math.min(place, content.shown.length - 1));
+    const frame = content.shown[this.at];
+    const picture = byId("picture");
+    picture.src = `frames/${this.index}/${frame}.jpg`;
+    picture.alt = `Frame ${frame} of ${content.name}`;
+    byId("slider").value = this.at;
+    byId("slider").setAttribute("aria-valuetext", `frame ${frame}`);
+    byId("moment").textContent = `Frame ${frame} of 0 to ${content.frames - 1}`;
+    this.drawBoxes();
+    this.drawValues(frame);
+    const line = { type: "line", x0: frame, x1: frame, yref: "paper", y0: 0, y1: 1, line: { color: "#444", width: 1.5, dash: "dot" } };
+    for (const kind of ["overlap", "scores"]) if (!byId(kind).hidden) Plotly.relayout(byId(kind), { shapes: [line] });
+  },
+
+  drawBoxes() {
+    const truth = this.content.truth[this.at];
+    byId("boxes").replaceChildren(
+      ...(truth ? [rectangle(truth, "truth"), rectangle(truth, "truth-core")] : []),
+      ...this.answers().flatMap((tracker) => {
+        const box = this.content.trackers[tracker.label].boxes[this.at];
+        if (!box) return [];
+        const outline = rectangle(box, "answer");
+        outline.style.stroke = tracker.colour;
+        outline.dataset.tracker = tracker.label;
+        return [outline];
+      }));
+  },
+
+  drawValues(frame) {
+    const cell = (curve) => (curve && curve[frame] !== null ? curve[frame].toFixed(2) : "–");
+    const head = ["Tracker", "Overlap", "Score"].map((text, place) =>
+      element("th", { scope: "col", className: place ? "number" : "" }, text));
+    byId("values").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {},
+      ...this.answers().map((tracker) => element("tr", {},
+        element("td", {}, swatch(tracker), tracker.label),
+        element("td", { className: "number" }, cell(this.curves[tracker.label].overlap)),
+        element("td", { className: "number" }, cell(this.curves[tracker.label].scores))))));
+  },
+
+  toggle() {
+    if (this.timer) { this.pause(); return; }
+    if (this.at === this.content.shown.length - 1) this.go(0);
+    this.timer = setInterval(() => {
+      if (this.at === this.content.shown.length - 1) this.pause(); else this.go(this.at + 1);
+    }, 120);
+    byId("play").textContent = "Pause";
+  },
+
+  pause() {
+    clearInterval(this.timer);
+    this.timer = null;
+    byId("play").textContent = "Play";
+  },
+};
+
+// A curve of lib/vis/report/content.py's packed(): a byte a value, 255 where there is none
+function unpack({ low, high, data }) {
+  return Array.from(atob(data), (letter) => {
+    const level = letter.charCodeAt(0);
+    return level === 255 ? null : low + (level / 254) * (high - low);
+  });
+}
+
+function rectangle([x, y, width, height], kind) { return drawn("rect", { x, y, width, height, class: kind }); }

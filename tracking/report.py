@@ -1,0 +1,65 @@
+"""A folder of pages for the browser: scores, curves, and every sequence frame by frame.
+
+python tracking/report.py --trackers sdtrack/vitt_scratch static/box --dataset_name otb --data_dir DATA --out report
+"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+from pathlib import Path
+
+from lib.errors import ResultError
+from lib.test.analysis.conventions import CONVENTIONS, get_convention
+from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
+from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.results import tracker_results
+from lib.utils.cli import add_path_arguments, run_command
+from lib.utils.local_paths import local_paths
+from lib.vis.report.build import build_report
+
+
+def main() -> None:
+    args = arguments().parse_args()
+    if args.frames < 1 or args.megabytes <= 0:
+        raise ResultError(f"--frames {args.frames}, --megabytes {args.megabytes}: both have to be above 0")
+    env, name = env_settings(args.save_dir), dataset_folder(args.dataset_name)
+    trackers = [tracker_results(text, env.results_path, name) for text in args.trackers]
+    labels = [tracker.label for tracker in trackers]
+    if len(set(labels)) < len(labels):
+        raise ResultError(f"--trackers names one of {', '.join(labels)} twice; give them labels: LABEL=FOLDER")
+    index, scored = build_report(
+        Path(args.out) if args.out else env.save_dir / "report" / name,
+        trackers,
+        get_dataset(args.dataset_name, local_paths(args.data_dir)),
+        get_convention(args.convention, args.dataset_name),
+        args.dataset_name,
+        lengths=args.lengths,
+        most_frames=args.frames,
+        megabytes=args.megabytes,
+    )
+    for problem in scored.problems:
+        print(f"not scored: {problem['tracker']}, {problem['sequence']}: {problem['reason']}")
+    print(f"open in a browser: {index}")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trackers", nargs="+", required=True, help="sdtrack/demo, or LABEL=FOLDER with result files")
+    parser.add_argument("--dataset_name", default="otb", help=NAMES)
+    parser.add_argument("--out", metavar="DIR", help="default: <save_dir>/report/<data set>")
+    parser.add_argument("--convention", choices=list(CONVENTIONS), help="default: got10k for GOT-10k, else ostrack")
+    parser.add_argument(
+        "--lengths",
+        default="error",
+        choices=["error", "cut", "pad"],
+        help="results of another length than the truth: not scored; scored on what both have; missing frames missed",
+    )
+    parser.add_argument("--frames", type=int, default=120, help="pictures a sequence, at most")
+    parser.add_argument("--megabytes", type=float, default=40, help="of all pictures together, at most")
+    add_path_arguments(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
