@@ -48,7 +48,7 @@ def video_frames_per_s(make, folder: Path, length: int) -> float:
     box = write_clip(folder / "clip.mp4", length=length, size=(720, 1280))
     tracker = make()
     started = time.perf_counter()
-    boxes, _ = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None)
+    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).boxes
     return len(boxes) / (time.perf_counter() - started)
 
 

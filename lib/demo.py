@@ -14,7 +14,6 @@ from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.plots.curves import plot_curve
 from lib.test.analysis.tables import overall_table, render
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.results import read_result
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
@@ -24,9 +23,8 @@ from lib.train.run_training import run_training
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 from lib.utils.synthetic.writer import write_clip
-from lib.utils.video import FrameSource, VideoWriter
-from lib.vis.drawing import GREEN, ORANGE, draw_box
-from lib.vis.tracked_video import track_video
+from lib.utils.video import FrameSource
+from lib.vis.tracked_video import track_video, write_video
 
 SHIPPED_CONFIG, TRAINED_CONFIG = "vitt_scratch", "demo"
 SHIPPED, TRAINED, UNTRAINED = "SDTrack, as shipped", "SDTrack, trained", "SDTrack, untrained"
@@ -44,7 +42,8 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
     clip, tracked = folder / "clip.mp4", folder / "clip_tracked.mp4"
     print("1. Making a video of 640 x 360 pixels, and tracking it with the shipped weights", flush=True)
     box = write_clip(clip)
-    _, times = track_video(make_tracker("sdtrack", SHIPPED_CONFIG, **options), FrameSource(str(clip)), box, tracked)
+    tracker = make_tracker("sdtrack", SHIPPED_CONFIG, **options)
+    times = track_video(tracker, FrameSource(str(clip)), box, tracked).times
     print(f"   {len(times) / times.sum():.1f} frames/s in the tracker")
     makers = {
         SHIPPED: lambda _device: make_tracker("sdtrack", SHIPPED_CONFIG, **options),
@@ -130,15 +129,3 @@ def _say_where(places: Mapping[str, object]) -> None:
     width = max(map(len, places)) + 3
     for what, place in places.items():
         print(f"   {what:<{width}}{place}")
-
-
-def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> None:
-    """The sequence with its truth and the boxes of a result folder drawn in."""
-    boxes = read_result(results, sequence.name, len(sequence))
-    with VideoWriter(path, fps) as writer:
-        for index in range(len(sequence)):
-            frame, truth = sequence.video.frames[index].copy(), sequence.video.truth[index]
-            if truth[2] > 0:
-                draw_box(frame, truth, GREEN)
-            draw_box(frame, boxes[index], ORANGE)
-            writer.write(frame)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from lib.test.analysis.statistics import bootstrap, compare, confidence_interval
 from lib.test.analysis.tables import (
     FORMATS,
     attribute_table,
-    comparison_table,
+    comparison_tables,
     document,
     overall_table,
     render,
@@ -86,7 +87,7 @@ def test_attributes_are_means_over_the_sequences_that_have_them(scores):
 
 
 def test_every_format_carries_numbers_and_convention(scores):
-    tables = [overall_table(scores, OSTRACK), comparison_table(scores, "best", "worse", OSTRACK)]
+    tables = [overall_table(scores, OSTRACK), *comparison_tables(scores, "best", "worse", OSTRACK)]
     texts = {form: document(tables, form, "made", OSTRACK) for form in FORMATS}
     auc = summarize(scores["best"], OSTRACK)["AUC"]
     for form, text in texts.items():
@@ -96,11 +97,17 @@ def test_every_format_carries_numbers_and_convention(scores):
     assert content["overall"][0]["tracker"] == "best"
     assert content["overall"][0]["AUC"] == pytest.approx(auc)
     assert content["convention"] == "ostrack"
-    first, second = texts["csv"].split("\n\n")
+    first, second, third = texts["csv"].split("\n\n")
     rows = list(csv.DictReader(io.StringIO(first)))
     assert (rows[0]["tracker"], rows[0]["dataset"]) == ("best", "made")
     assert float(rows[0]["AUC"]) == pytest.approx(auc, abs=1e-4)
-    assert len(list(csv.DictReader(io.StringIO(second)))) == 3
+    compared = compare(scores["best"], scores["worse"], OSTRACK, "AUC")
+    [row] = csv.DictReader(io.StringIO(second))
+    assert float(row["difference"]) == pytest.approx(compared.difference, abs=1e-4)
+    assert (float(row["from"]), float(row["to"])) == pytest.approx(compared.interval, abs=1e-4)
+    assert (row["wins"], row["ties"], row["losses"]) == ("2", "0", "1")
+    assert content["comparison"][0]["difference"] == pytest.approx(compared.difference)
+    assert len(list(csv.DictReader(io.StringIO(third)))) == 3
     assert texts["markdown"].count("|-----") > 2
     assert r"\toprule" in texts["latex"]
     assert r"P\_norm" in texts["latex"], "escaped"
@@ -153,8 +160,24 @@ def test_comparison_is_paired_and_finds_where_they_differ(scores):
     assert back.interval == pytest.approx((-result.interval[1], -result.interval[0]))
     same = compare(scores["best"], scores["best"], OSTRACK, "AUC")
     assert (same.interval, same.ties) == ((0, 0), 3)
+    with pytest.raises(ResultError, match="two different"):
+        comparison_tables(scores, "best", "best", OSTRACK)
     with pytest.raises(ResultError, match="same sequences"):
         compare(scores["best"], scores["worse"][:2], OSTRACK, "AUC")
+
+
+def test_means_that_differ_by_rounding_are_a_tie(scores):
+    again = [replace(item, success=item.success + 1e-15) for item in scores["best"]]
+    assert not (figure_values(again, OSTRACK)[0][:, 0] == figure_values(scores["best"], OSTRACK)[0][:, 0]).all()
+    result = compare(again, scores["best"], OSTRACK, "AUC")
+    assert (result.wins, result.ties, result.losses) == (0, 3, 0)
+
+
+def test_times_have_to_be_as_many_as_boxes(tmp_path):
+    write_results(tmp_path, (0, 0, 0))
+    (tmp_path / "b_time.txt").write_text("0.1\n")
+    with pytest.raises(ResultError, match=r"b\.txt: 1 times for 6 boxes"):
+        score_results(tmp_path, SEQUENCES, OSTRACK)
 
 
 def test_runs_of_a_tracker_are_averaged(tmp_path):

@@ -109,7 +109,7 @@ def test_opening_lasot_reads_no_file(tmp_path, monkeypatch):
     for name in read_attributes("lasot"):
         (tmp_path / name.rpartition("-")[0] / name).mkdir(parents=True)
     reads = []
-    monkeypatch.setattr(lib.utils.annotations, "_read", reads.append)
+    monkeypatch.setattr(lib.utils.annotations, "read_bytes", reads.append)
     sequences = lasot_sequences(tmp_path)
     assert (len(sequences), reads) == (280, [])
     assert pickle.loads(pickle.dumps(sequences))[3].name == "airplane-15"

@@ -20,6 +20,7 @@ from lib.test.evaluation.results import (
     find_results,
     read_boxes_of,
     read_result,
+    read_scores_of,
     read_times_of,
     result_file,
     tracker_results,
@@ -35,11 +36,16 @@ def drifting(_device, fail_at=None):
 
 
 class Threads(DriftingTracker):
-    """Answers with the number of CPU threads that it may use, and the number of its device."""
+    """Answers with the number of CPU threads that it may use, and the number of its device; waits until there are as
+    many processes as asked for, each of which leaves a file in `meeting`."""
 
-    def __init__(self, device):
+    def __init__(self, device, meeting, number):
         super().__init__()
         self.device = device
+        (meeting / str(os.getpid())).touch()
+        until = time.monotonic() + 60
+        while len(list(meeting.iterdir())) < number and time.monotonic() < until:
+            time.sleep(0.01)
 
     def track(self, image, info=None):
         import cv2
@@ -58,6 +64,27 @@ class Deadly(DriftingTracker):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Lost(DriftingTracker):
+    """Answers the fifth frame with a box that is none."""
+
+    def __init__(self, _device):
+        super().__init__()
+
+    def track(self, image, info=None):
+        answer = super().track(image)
+        return {"target_bbox": [np.nan, 1.0, 1.0, 1.0]} if self.frame == 4 else answer
+
+
+class Sure(DriftingTracker):
+    """Says that it is half sure."""
+
+    def __init__(self, _device):
+        super().__init__()
+
+    def track(self, image, info=None):
+        return super().track(image) | {"best_score": 0.5}
+
+
 def misfit(_device):
     raise TrackingError("no such weights")
 
@@ -66,7 +93,7 @@ def test_results_are_tab_separated_with_times_and_read_back(tmp_path):
     boxes = np.array([[1.234, 2, 3, 4], [5, 6, 7, 8.5]])
     write_result(tmp_path, "seq", boxes, np.array([0.5, 0.25]))
     assert result_file(tmp_path, "seq").read_text() == "1.23\t2.00\t3.00\t4.00\n5.00\t6.00\t7.00\t8.50\n"
-    assert (tmp_path / "seq_time.txt").read_text() == "0.500000\n0.250000\n"
+    assert (tmp_path / "seq_time.txt").read_text() == "0.50000000\n0.25000000\n"
     np.testing.assert_allclose(read_result(tmp_path, "seq", 2), boxes, atol=0.005)
     with pytest.raises(ResultError, match="2 boxes for 3 frames"):
         read_result(tmp_path, "seq", 3)
@@ -95,7 +122,13 @@ def test_names_of_trackers_become_folders(tmp_path):
     assert tracker_results("sdtrack/demo", tmp_path, "otb").folders == (tmp_path / "sdtrack" / "demo" / "otb",)
     runs = tracker_results(f"A={tmp_path},{tmp_path / 'sdtrack'}", tmp_path, "otb")
     assert (runs.label, len(runs.folders)) == ("A", 2)
-    for text, message in (("sdtrack", "expected script/config"), ("a/b", "no folder"), ("A=gone", "no folder gone")):
+    for text, message in (
+        ("sdtrack", "expected script/config"),
+        ("=a/b", "expected script/config"),
+        ("A=", "expected script/config"),
+        ("a/b", "no folder"),
+        ("A=gone", "no folder gone"),
+    ):
         with pytest.raises(ResultError, match=message):
             tracker_results(text, tmp_path, "otb")
 
@@ -107,8 +140,21 @@ def test_a_folder_of_results_has_one_origin(tmp_path):
         claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=False)
     with pytest.raises(ResultError, match="int_boxes: None there, True now"):
         claim_folder(tmp_path, {"checkpoint": "a", "overrides": [], "int_boxes": True}, overwrite=False)
+    write_result(tmp_path, "seq", np.ones((2, 4)), np.ones(2), np.ones(2))
+    claim_folder(tmp_path, {"checkpoint": "a", "overrides": []}, overwrite=True)
+    assert result_file(tmp_path, "seq").is_file(), "of the same origin"
     claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["origin.json"], "a folder holds results of one origin"
     claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=False)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"'])
+def test_a_broken_note_of_the_origin_is_an_error_until_it_is_overwritten(tmp_path, text):
+    (tmp_path / "origin.json").write_text(text)
+    with pytest.raises(ResultError, match=r"origin\.json: broken there.*--overwrite"):
+        claim_folder(tmp_path, {"checkpoint": "a"}, overwrite=False)
+    claim_folder(tmp_path, {"checkpoint": "a"}, overwrite=True)
+    claim_folder(tmp_path, {"checkpoint": "a"}, overwrite=False)
 
 
 def test_done_ones_are_skipped_and_failures_are_told_and_logged(tmp_path):
@@ -123,7 +169,23 @@ def test_done_ones_are_skipped_and_failures_are_told_and_logged(tmp_path):
     assert "0 of 3 sequences done, 3 failed: a (RuntimeError" in str(bad)
     log = (tmp_path / "failed.log").read_text()
     assert log.count('raise RuntimeError("told to fail")') == 3
-    np.testing.assert_allclose(read_result(tmp_path, "a", 6)[:, 0], 40 + np.arange(6), err_msg="old results are gone")
+    assert not list(tmp_path.glob("a*")), "what another run left behind is not taken for this one's"
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_an_answer_that_is_no_box_fails_its_sequence_alone(tmp_path, processes):
+    sequences = [sequence("a", 3), sequence("b", 6)]
+    summary = run_sequences(Lost, sequences, tmp_path, processes=processes, whole_pixels=True)
+    assert summary.done == ["a"]
+    assert "the tracker's answer to frame 5 is no box: [nan, 1.0, 1.0, 1.0]" in summary.failed["b"]
+
+
+def test_scores_are_kept_where_a_tracker_gives_some(tmp_path):
+    run_sequences(Sure, [sequence("a", 3)], tmp_path)
+    scores = read_scores_of(result_file(tmp_path, "a"))
+    np.testing.assert_array_equal(scores, [np.nan, 0.5, 0.5])
+    run_sequences(drifting, [sequence("a", 3)], tmp_path, overwrite=True)
+    assert read_scores_of(result_file(tmp_path, "a")) is None
 
 
 def test_a_failure_before_any_result_is_logged_where_the_results_would_be(tmp_path):
@@ -156,10 +218,12 @@ def test_processes_give_the_results_of_one_and_go_on_after_a_failure(tmp_path):
 
 def test_processes_have_one_thread_and_a_device_each(tmp_path):
     sequences = [sequence(str(number), 3) for number in range(6)]
-    run_sequences(Threads, sequences, tmp_path, processes=2, devices=["cuda:3", "cuda:5"])
+    (tmp_path / "meeting").mkdir()
+    make = partial(Threads, meeting=tmp_path / "meeting", number=2)
+    run_sequences(make, sequences, tmp_path, processes=2, devices=["cuda:3", "cuda:5"])
     answers = np.array([read_result(tmp_path, item.name, 3)[1] for item in sequences])
     assert (answers[:, :2] == 1).all()
-    assert set(answers[:, 2]) <= {3, 5}
+    assert set(answers[:, 2]) == {3, 5}
 
 
 def test_a_process_that_dies_or_cannot_start_ends_the_run_with_its_cause(tmp_path):

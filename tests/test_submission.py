@@ -1,13 +1,18 @@
 """What goes to the servers, and GOT-10k's own toolkit with our trackers and our scores."""
 
 import os
+import tempfile
 import zipfile
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from doubles import REAL_DATA, DriftingTracker, RolledFrames, needs_real_data
 from got10k.experiments import ExperimentGOT10k
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib.errors import ResultError
 from lib.test.analysis.conventions import get_convention
@@ -115,11 +120,13 @@ GOOD = [("a.txt", "10,20,30,40\n" * 3), ("b.txt", "10,20,30,40\n" * 4)]
         ([*GOOD, ("notes.md", "x")], "notes.md does not belong there"),
         ([*GOOD, ("../b.txt", "x")], r"\.\./b.txt does not belong there"),
         ([*GOOD, GOOD[0]], "a.txt more than once"),
-        ([GOOD[0], ("b.txt", "10\t20\t30\t40\n" * 4)], "separated by commas alone"),
-        ([GOOD[0], ("b.txt", "10, 20, 30, 40\n" * 4)], "separated by commas alone"),
+        ([GOOD[0], ("b.txt", "10\t20\t30\t40\n" * 4)], "separated by single commas"),
+        ([GOOD[0], ("b.txt", "10, 20, 30, 40\n" * 4)], "separated by single commas"),
+        ([GOOD[0], ("b.txt", "10,20,30,40\n" * 3 + "10,,20,30,40\n")], "b.txt, line 4: numbers have to be"),
+        ([GOOD[0], ("b.txt", "10,20,30,40,\n" * 4)], "b.txt, line 1: numbers have to be"),
         ([GOOD[0], ("b.txt", "10,20,30\n" * 4)], "3 numbers a line; expected 4"),
         ([GOOD[0], ("b.txt", "10,20,30,40\n" * 5)], "5 boxes for 4 frames"),
-        ([GOOD[0], ("b.txt", b"\xff\xfe")], "cannot be read"),
+        ([GOOD[0], ("b.txt", b"\xff\xfe\n" * 4)], "cannot be read"),
         ([GOOD[0], ("b.txt", "1" * (5 * 2**20))], "b.txt has 5242880 bytes"),
     ],
 )
@@ -137,6 +144,18 @@ def test_what_is_no_zip_is_an_error(tmp_path, small):
             check(tmp_path / "x.zip", "trackingnet", small)
     with pytest.raises(ResultError, match="not a readable zip file"):
         check(tmp_path / "gone.zip", "trackingnet", small)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_damaged_zip_is_fit_or_an_error_of_ours(place, change):
+    small = [Sequence(name, "made", partial(secret_video, name, frames)) for name, frames in (("a", 3), ("b", 4))]
+    with tempfile.TemporaryDirectory() as folder:
+        file = zipped(Path(folder) / "x.zip", GOOD)
+        data = bytearray(file.read_bytes())
+        data[place % len(data)] ^= change
+        file.write_bytes(data)
+        with suppress(ResultError):
+            check(file, "trackingnet", small)
 
 
 class Recording(DriftingTracker):

@@ -9,20 +9,22 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.plots.curves import CURVES, plot_curve
+from lib.test.analysis.plots.export import FIGURE_FORMATS, save_figure
+from lib.test.analysis.plots.radar import plot_radar
 from lib.test.analysis.resets import failure_table
 from lib.test.analysis.tables import (
     FORMATS,
+    OWN_NAMES,
     attribute_table,
-    comparison_table,
+    comparison_tables,
     document,
     overall_table,
     sequence_table,
 )
-from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
+from lib.test.evaluation.datasets import NAMES, check_name, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import tracker_results
 from lib.utils.cli import add_path_arguments, run_command
-from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 
 
@@ -33,8 +35,11 @@ def main() -> None:
     )
     env = env_settings(args.save_dir)
     name = dataset_folder(args.dataset_name)
+    check_name(args.dataset_name)
     trackers = [tracker_results(text, env.results_path, name) for text in args.trackers]
     labels = [tracker.label for tracker in trackers]
+    for label in OWN_NAMES.intersection(labels):
+        raise ResultError(f"--trackers {label}=...: a column of the tables has this name; choose another label")
     for label in {*labels, *(args.compare or [])}:
         if labels.count(label) != 1:
             raise ResultError(f"--trackers names '{label}' {labels.count(label)} times; expected once: LABEL=FOLDER")
@@ -50,12 +55,16 @@ def main() -> None:
     }
     tables = [makers[name]() for name in args.show]
     if args.compare:
-        tables.append(comparison_table(scores, *args.compare, convention))
+        tables += comparison_tables(scores, *args.compare, convention)
     print(document(tables, args.format, args.dataset_name, convention if scored else None))
     for kind in args.plots:
-        path = make_folder(env.save_dir / "plots" / name) / f"{kind}.png"
-        plot_curve(kind, scores, convention, name).savefig(path, dpi=150)
-        print(f"{kind} plot: {path}", file=sys.stderr)
+        if kind == "radar":
+            table = attribute_table(scores, sequences, convention)
+            figure = plot_radar(table.frame, convention.figures[0], f"{table.title} of {name}")
+        else:
+            figure = plot_curve(kind, scores, convention, name)
+        for path in save_figure(figure, env.save_dir / "plots" / name / kind, args.plot_formats):
+            print(f"{kind} plot: {path}", file=sys.stderr)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -89,7 +98,10 @@ def arguments() -> argparse.ArgumentParser:
         choices=["error", "cut", "pad"],
         help="results of another length than the truth: refused; scored on the frames both have; missing frames missed",
     )
-    parser.add_argument("--plots", nargs="*", default=[], choices=list(CURVES), help="figures to write")
+    parser.add_argument(
+        "--plots", nargs="*", default=[], choices=[*CURVES, "radar"], help="figures to write; radar: by attribute"
+    )
+    parser.add_argument("--plot_formats", nargs="+", default=["png"], choices=FIGURE_FORMATS, help="tex: TikZ")
     add_path_arguments(parser)
     return parser
 

@@ -3,6 +3,7 @@
 import _init_paths  # noqa: F401
 
 import argparse
+import hashlib
 import signal
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from lib.test.evaluation.running import run_sequences
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
+from lib.vis.tracked_video import write_video
 
 
 def main() -> int:
@@ -30,23 +32,30 @@ def main() -> int:
             f"--threads {args.threads} --num_gpus {args.num_gpus}: neither can be negative, and this machine has "
             f"{torch.cuda.device_count()} GPUs"
         )
+    if args.runid is not None and args.runid < 0:
+        raise TrackingError(f"--runid {args.runid}: runs are numbered from 0")
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
     env = env_settings(args.save_dir)
     run = args.tracker_param if args.runid is None else f"{args.tracker_param}_{args.runid:03d}"
     folder = env.results_path / args.tracker_name / run / dataset_folder(args.dataset_name)
     params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, env.save_dir))
-    claim_folder(make_folder(folder), run_origin(params, args), args.overwrite)
-    ranks = join_ranks()
+    ranks, origin = join_ranks(), run_origin(params, args)
+    ranks.once(lambda: claim_folder(make_folder(folder), origin, args.overwrite))
     params.device = params.get("device") or ranks.device()
+    mine = ranks.share(sequences)
     summary = run_sequences(
         partial(tracker_with, args.tracker_name, params, args.dataset_name),
-        ranks.share(sequences),
+        mine,
         folder,
         overwrite=args.overwrite,
         processes=args.threads or args.num_gpus,
         devices=[f"cuda:{number}" for number in range(args.num_gpus)],
         whole_pixels=args.int_boxes,
     )
+    if args.debug:
+        for sequence in mine:
+            if sequence.name not in summary.failed:
+                print(f"video: {write_video(sequence, folder, folder / 'videos' / f'{sequence.name}.mp4')}")
     summary = ranks.gather(summary)
     if ranks.rank == 0:
         print(f"{summary}\nresults: {folder}")
@@ -58,7 +67,8 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add_tracker_arguments(parser)
     parser.add_argument("--dataset_name", default="otb", help=NAMES)
-    parser.add_argument("--sequence", help="only the sequence of this name")
+    parser.add_argument("--sequence", help="only the sequence of this name, or of this number in the list, from 0")
+    parser.add_argument("--debug", type=int, default=0, choices=(0, 1), help="1: a video a sequence with its boxes")
     parser.add_argument("--runid", type=int, metavar="N", help="results go to <config>_<N>: one of several runs")
     parser.add_argument("--overwrite", action="store_true", help="track finished sequences again")
     parser.add_argument(
@@ -74,11 +84,14 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def run_origin(params, args: argparse.Namespace) -> dict:
-    """What decides the boxes of this run: the file of weights and its time, changed config values, the data."""
-    checkpoint = params.get("checkpoint")
+    """What decides the boxes of this run: the weights by their contents, changed config values, the data set's name."""
+    checkpoint, digest = params.get("checkpoint"), None
+    if checkpoint:
+        with Path(checkpoint).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "checkpoint": str(checkpoint),
-        "written": Path(checkpoint).stat().st_mtime_ns if checkpoint else 0,
+        "checkpoint": Path(checkpoint).name if checkpoint else None,
+        "sha256": digest,
         "overrides": args.overrides,
         "dataset": args.dataset_name,
         **({"int_boxes": True} if args.int_boxes else {}),

@@ -49,10 +49,10 @@ def main() -> None:
     folder = make_folder(env.results_path / name / config / "video")
     tracker = make_tracker(name, config, **tracker_options(args, env.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one reads and decodes the video meanwhile
-    boxes, times = track_video(tracker, source, box, video)
+    track = track_video(tracker, source, box, video)
     stem = Path(clip).absolute().stem
-    write_result(folder, stem, boxes, times)
-    print(f"{len(boxes)} frames, {len(times) / times.sum():.1f} frames/s in the tracker")
+    write_result(folder, stem, *track)
+    print(f"{len(track.times)} frames, {len(track.times) / track.times.sum():.1f} frames/s in the tracker")
     print(f"boxes: {result_file(folder, stem)}")
     if video:
         print(f"video: {video}")

@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import DataError
+from lib.utils.files import read_bytes
 
 
 def read_boxes(path: str | Path) -> np.ndarray:
     """The boxes of a file: (T, 4) float64 xywh; "nan" gives NaN. Raises DataError that names file and line."""
-    return parse_boxes(_read(path), str(path))
+    return parse_boxes(read_bytes(path), str(path))
 
 
 def read_numbers(path: str | Path) -> np.ndarray:
     """The numbers of a text file with as many on every line: (lines, columns) float64."""
-    return parse_numbers(_read(path), str(path))
+    return parse_numbers(read_bytes(path), str(path))
 
 
 def read_text(path: str | Path) -> str:
     """The text of a file. Raises DataError that names a missing file, or one that is no UTF-8."""
-    return _decode(_read(path), str(path))
+    return _decode(read_bytes(path), str(path))
 
 
 def parse_boxes(data: bytes, source: str) -> np.ndarray:
@@ -45,13 +46,6 @@ def parse_numbers(data: bytes, source: str) -> np.ndarray:
     if len(numbers) != len(lines):  # a blank line in between, which loadtxt passes over
         raise DataError(f"{source}{_first_bad_line(lines)}")
     return numbers
-
-
-def _read(path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _decode(data: bytes, source: str) -> str:

@@ -1,10 +1,10 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reading files, and writing them so that a reader never sees half of one."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.errors import SDTrackError
+from lib.errors import DataError, SDTrackError
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -21,6 +21,14 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         raise SDTrackError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file. Raises DataError that names one that cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def make_folder(path: str | Path) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import simplejpeg
 
 from lib.errors import DataError
+from lib.utils.files import read_bytes
 from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -26,12 +27,7 @@ def in_order(name: str) -> list[int | str]:
 
 def read_image(path: str | Path) -> np.ndarray:
     """The image of a file: (H, W, 3) uint8 RGB. Raises DataError that names a missing or broken file."""
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    return decode_image(data, str(path), find_decoder(), fast=False)[0]
+    return decode_image(read_bytes(path), str(path), find_decoder(), fast=False)[0]
 
 
 def decode_image(

@@ -91,7 +91,10 @@ class VideoWriter:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their names, numbers in them by value."""
-    return [
-        folder / name for name in sorted((path.name for path in folder.iterdir() if is_image(path.name)), key=in_order)
-    ]
+    """The images of a folder in the order of their names, numbers in them by value. Raises DataError where there is no
+    such folder."""
+    try:
+        names = [path.name for path in folder.iterdir() if is_image(path.name)]
+    except OSError as error:
+        raise DataError(f"{folder}: no folder of frames that can be read ({error.strerror})") from error
+    return [folder / name for name in sorted(names, key=in_order)]

@@ -7,30 +7,46 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.errors import TrackingError
-from lib.test.evaluation.runner import frames_ahead, track_frames
+from lib.test.evaluation.data import Sequence
+from lib.test.evaluation.results import read_result
+from lib.test.evaluation.runner import Track, frames_ahead, track_frames
 from lib.utils.video import FrameSource, VideoWriter
-from lib.vis.drawing import ORANGE, draw_box
+from lib.vis.drawing import GREEN, ORANGE, draw_box
 
 
-def track_video(
-    tracker, source: FrameSource, box: list[float], video: str | Path | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Track to the end of the source, or to Ctrl-C, and draw into a new video where one is named.
+def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> Track:
+    """Track to the end of the source, or to Ctrl-C; where a video is named, box, score and mean speed so far are drawn
+    into it.
 
-    box: [x, y, w, h] in pixels of the first frame. Returns boxes (T, 4) xywh in pixels and seconds a frame (T,).
+    box: [x, y, w, h] in pixels of the first frame.
     """
-    tracked: list[tuple[list[float], float]] = []
+    rows: list[tuple[list[float], float, float]] = []
+    total = 0.0
     with ExitStack() as stack:
         stack.enter_context(suppress(KeyboardInterrupt))  # how one leaves a camera: what was tracked is kept
         writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
         frames = tqdm(frames_ahead(source), total=source.length, unit="frame")
         for frame, answer, seconds in track_frames(tracker, frames, box):
-            tracked.append((answer["target_bbox"], seconds))
+            score = answer.get("best_score")
+            rows.append((answer["target_bbox"], seconds, np.nan if score is None else score))
+            total += seconds
             if writer:
-                score = answer.get("best_score")
-                draw_box(frame, answer["target_bbox"], ORANGE, "" if score is None else f"{score:.2f}")
+                speed = f"{len(rows) / total:.0f} fps"
+                draw_box(frame, answer["target_bbox"], ORANGE, speed if score is None else f"{score:.2f}, {speed}")
                 writer.write(frame)
-    if not tracked:
+    if not rows:
         raise TrackingError("interrupted before the first frame was tracked")
-    boxes, times = zip(*tracked)
-    return np.array(boxes), np.array(times)
+    return Track.of(rows)
+
+
+def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> Path:
+    """The sequence with its truth (green) and the boxes of a result folder (orange) drawn in; returns path."""
+    boxes, truth = read_result(results, sequence.name, len(sequence)), sequence.video.truth
+    with VideoWriter(path, fps) as writer:
+        for index in range(len(sequence)):
+            frame = sequence.video.frames[index].copy()
+            if index < len(truth) and truth[index][2] > 0:
+                draw_box(frame, truth[index], GREEN)
+            draw_box(frame, boxes[index], ORANGE)
+            writer.write(frame)
+    return path

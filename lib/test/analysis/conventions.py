@@ -43,8 +43,18 @@ class Convention:
         if self.name not in ("pytracking", "ostrack"):
             return self
         if dataset == "uav":
-            return replace(self, absent_precision="hit")
-        return replace(self, hidden_miss=True) if dataset == "lasot" else self
+            about = f"{self.about}; on uav they are hits in precision, too"
+            return replace(self, absent_precision="hit", about=about)
+        if dataset == "lasot":
+            about = f"{self.about}; on lasot frames labelled invisible are misses there, too"
+            return replace(self, hidden_miss=True, about=about)
+        return self
+
+    def without_frames(self) -> "Convention":
+        """The same for truth without frames: what clips boxes to the frame cannot do so."""
+        if not self.bounded:
+            return self
+        return replace(self, bounded=False, about=f"{self.about}; here without frames, so that nothing is clipped")
 
 
 CONVENTIONS = {
@@ -121,6 +131,8 @@ def get_convention(
     if name not in CONVENTIONS:
         raise ResultError(f"there is no convention '{name}'; there are: {', '.join(CONVENTIONS)}")
     convention = CONVENTIONS[name].for_dataset(dataset)
+    if dataset.startswith("truth:"):
+        convention = convention.without_frames()
     if exclude_invalid_frames and convention.counted == "all":
         about = f"{convention.about}; frames without truth excluded"
         usable = "area" if convention.usable == "finite" else convention.usable

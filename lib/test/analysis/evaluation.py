@@ -57,7 +57,7 @@ def score_trackers(
     scores: dict[str, list[SequenceScores]] = {item.label: [] for item in trackers}
     for sequence in tqdm(sequences, unit="sequence", desc="scoring", leave=False, delay=2):
         truth = _truth_of(sequence)
-        frame_size = sequence.frame_size() if convention.bounded and sequence.dataset != "truth" else None
+        frame_size = sequence.frame_size() if convention.bounded else None
         for tracker in trackers:
             files = [file for folder in tracker.folders for file in find_results(folder, sequence.name)]
             runs = [_score_run(file, sequence, truth, frame_size, convention, lengths) for file in files]
@@ -74,10 +74,12 @@ def score_results(folder: Path, sequences: Collection[Sequence], convention: Con
 def _truth_of(sequence: Sequence) -> np.ndarray:
     truth = sequence.video.truth
     if len(truth) != len(sequence):
-        raise ResultError(
-            f"{sequence.dataset}: {sequence.name} has truth for its first frame alone; its scores come from the "
-            "benchmark's server (tracking/pack_submission.py packs what it takes)"
+        remedy = (
+            "give a box a frame"
+            if sequence.dataset == "folder"
+            else "its scores come from the benchmark's server (tracking/pack_submission.py packs what it takes)"
         )
+        raise ResultError(f"{sequence.dataset}: {sequence.name} has truth for its first frame alone; {remedy}")
     return truth
 
 
@@ -89,12 +91,12 @@ def _score_run(
     convention: Convention,
     lengths: LengthRule,
 ) -> SequenceScores:
-    boxes, visible = read_boxes_of(file), sequence.video.visible
+    boxes, visible, times = read_boxes_of(file), sequence.video.visible, read_times_of(file)
+    if times is not None and len(times) != len(boxes):
+        raise ResultError(f"{file}: {len(times)} times for {len(boxes)} boxes; remove its time file, or track it again")
     if len(boxes) != len(truth):
         boxes, truth, visible = _same_length(file, boxes, truth, visible, lengths)
-    return score_sequence(
-        str(file), boxes, truth, convention, visible=visible, frame_size=frame_size, times=read_times_of(file)
-    )
+    return score_sequence(str(file), boxes, truth, convention, visible=visible, frame_size=frame_size, times=times)
 
 
 def _same_length(

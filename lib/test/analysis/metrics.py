@@ -60,7 +60,7 @@ def score_sequence(
         raise ResultError(f"{name}: {len(predicted)} predicted boxes for {len(truth)} truth boxes")
     # by columns: each step below runs over one coordinate of all frames
     predicted, truth = np.array(predicted, order="F"), np.array(truth, order="F")
-    repair(name, predicted, convention)
+    repair(name, predicted, truth, convention)
     if convention.first_is_truth:
         predicted[0] = truth[0]
     present = _present(truth, visible, convention)
@@ -120,10 +120,11 @@ def _speed(times: np.ndarray | None, convention: Convention) -> tuple[float, flo
     return float(len(times) / times.sum()), float(times.sum())
 
 
-def repair(name: str, boxes: np.ndarray, convention: Convention) -> None:
+def repair(name: str, boxes: np.ndarray, truth: np.ndarray, convention: Convention) -> None:
     """Set those of the predicted boxes (T, 4) xywh that the convention repairs to the last good one before, in place.
 
-    Raises ResultError for a box that no rule repairs.
+    The rule "empty" leaves boxes alone where the truth (T, 4) has NaN, and takes them for good ones, as pytracking
+    does. Raises ResultError for a box that no rule repairs.
     """
     x, y, w, h = boxes.T
     possible = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w >= 0) & (h >= 0)
@@ -134,6 +135,8 @@ def repair(name: str, boxes: np.ndarray, convention: Convention) -> None:
             f"{boxes[frame].tolist()}"
         )
     good = possible & (w > 0) & (h > 0)
+    if convention.repeat == "empty":
+        good |= np.isnan(truth).any(axis=1)
     if convention.repeat == "none" or good.all():
         return
     good[0] = True

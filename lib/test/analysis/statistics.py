@@ -11,6 +11,7 @@ from lib.test.analysis.metrics import SequenceScores, figure_values, weighted_me
 
 DRAWS = 2000
 SEED = 0
+ROUNDING = 1e-9  # percentage points: means of equal curves may differ in their last bits
 
 
 def draws(number: int) -> np.ndarray:
@@ -67,8 +68,8 @@ def compare(a: list[SequenceScores], b: list[SequenceScores], convention: Conven
         figure=figure,
         difference=float(weighted_mean(difference, weights)[0]),
         interval=percentiles(bootstrap(difference, weights)[:, 0]),
-        wins=int((gaps > 0).sum()),
-        ties=int((gaps == 0).sum()),
-        losses=int((gaps < 0).sum()),
+        wins=int((gaps > ROUNDING).sum()),
+        ties=int((np.abs(gaps) <= ROUNDING).sum()),
+        losses=int((gaps < -ROUNDING).sum()),
         by_sequence=[(a[i].name, float(first[i, column]), float(second[i, column])) for i in order],
     )

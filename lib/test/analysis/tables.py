@@ -16,6 +16,10 @@ from lib.test.evaluation.data import Sequence, read_table
 Scores = dict[str, list[SequenceScores]]  # tracker -> its sequences
 TEXT_FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # our name -> tabulate's
 FORMATS = (*TEXT_FORMATS, "csv", "json")
+OWN_NAMES = {  # of columns, which a tracker therefore cannot have
+    "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
+    "losses", "dataset", "convention",
+}  # fmt: skip
 MOST_DIFFERENT = 10  # rows of a comparison
 
 
@@ -77,27 +81,35 @@ def attribute_table(scores: Scores, sequences: Collection[Sequence], convention:
     )
 
 
-def comparison_table(scores: Scores, a: str, b: str, convention: Convention) -> Table:
-    """Two trackers in the ranking figure, and the sequences where they differ most."""
+def comparison_tables(scores: Scores, a: str, b: str, convention: Convention) -> list[Table]:
+    """Two trackers in the ranking figure, and the sequences where they differ most.
+
+    Raises ResultError where the two are one.
+    """
+    if a == b:
+        raise ResultError(f"--compare {a} {b}: name two different trackers")
     ranking = convention.figures[0]
     result = compare(scores[a], scores[b], convention, ranking)
     low, high = result.interval
-    title = (
-        f"{a} minus {b}: {ranking} {result.difference:+.2f} ({low:+.2f} to {high:+.2f} in 95 % of bootstrap draws), "
-        f"better on {result.wins} sequences, equal on {result.ties}, worse on {result.losses}; they differ most on"
-    )
+    means = [summarize(scores[label], convention)[ranking] for label in (a, b)]
+    row = [*means, result.difference, low, high, result.wins, result.ties, result.losses]
+    columns = [a, b, "difference", "from", "to", "wins", "ties", "losses"]
+    overall = pd.DataFrame([row], columns=columns, index=pd.Index([ranking], name="figure"))
+    title = f"{a} minus {b} (from, to: 95 % of bootstrap draws; wins, ties, losses of {a} by sequence)"
     rows = [(name, first, second, first - second) for name, first, second in result.by_sequence[:MOST_DIFFERENT]]
-    return Table(
-        "comparison", title, pd.DataFrame(rows, columns=["sequence", a, b, "difference"]).set_index("sequence")
-    )
+    by_sequence = pd.DataFrame(rows, columns=["sequence", a, b, "difference"]).set_index("sequence")
+    return [
+        Table("comparison", title, overall),
+        Table("differences", f"{ranking} where {a} and {b} differ most", by_sequence),
+    ]
 
 
-def render(table: Table, form: str) -> str:
-    """A table as text, two decimals. form: a key of TEXT_FORMATS."""
+def render(table: Table, form: str, decimals: int = 2) -> str:
+    """A table as text. form: a key of TEXT_FORMATS."""
     cells = table.frame.astype(object).where(table.frame.notna(), None)
     rows = [[name, *values] for name, values in zip(cells.index, cells.to_numpy().tolist())]
     headers = [table.frame.index.name, *table.frame.columns]
-    return tabulate(rows, headers, TEXT_FORMATS[form], floatfmt=".2f", missingval="-", disable_numparse=[0])
+    return tabulate(rows, headers, TEXT_FORMATS[form], floatfmt=f".{decimals}f", missingval="-", disable_numparse=[0])
 
 
 def document(tables: Collection[Table], form: str, dataset: str, convention: Convention | None) -> str:

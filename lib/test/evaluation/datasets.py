@@ -34,24 +34,29 @@ NAMES = f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg), truth:PATH 
 
 def get_dataset(name: str, paths: LocalPaths, sequence: str | None = None) -> list[Sequence]:
     """The sequences of a data set: a name of DATASETS, "folder:PATH" or "truth:PATH". sequence: only the one of this
-    name.
+    name or, where there is none, of this number, from 0.
 
     Raises DataError where the data set or the sequence is not there.
     """
-    kind, colon, path = name.partition(":")
-    if colon and kind in FOLDERS:
-        sequences = FOLDERS[kind](Path(path).expanduser())
-    elif name in DATASETS:
-        sequences = DATASETS[name](paths)
-    else:
-        raise DataError(f"there is no data set '{name}'; there are: {NAMES}")
+    check_name(name)
+    kind, _, path = name.partition(":")
+    sequences = DATASETS[name](paths) if name in DATASETS else FOLDERS[kind](Path(path).expanduser())
     if sequence is None:
         return sequences
     chosen = [item for item in sequences if item.name == sequence]
+    if not chosen and sequence.isdecimal():
+        chosen = sequences[int(sequence) :][:1]
     if not chosen:
         names = ", ".join(item.name for item in sequences[:8])
         raise DataError(f"{name} has no sequence '{sequence}'; it has {len(sequences)}: {names} ...")
     return chosen
+
+
+def check_name(name: str) -> None:
+    """Raises DataError for a name that get_dataset does not know."""
+    kind, _, path = name.partition(":")
+    if name not in DATASETS and not (kind in FOLDERS and path):
+        raise DataError(f"there is no data set '{name}'; there are: {NAMES}")
 
 
 def dataset_folder(name: str) -> str:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
+from lib.test.evaluation.presence import say_part
 from lib.utils.annotations import read_boxes, read_numbers, read_text
+
+OFFICIAL = 180  # sequences of either split
 
 
 def got10k_sequences(root: Path, split: str) -> list[Sequence]:
@@ -19,6 +22,7 @@ def got10k_sequences(root: Path, split: str) -> list[Sequence]:
     names = read_text(list_file).split()
     if not names:
         raise DataError(f"{list_file}: no sequence in it")
+    say_part(f"got10k_{split}", len(names), OFFICIAL, root)
     return [Sequence(name, f"got10k_{split}", partial(_open, root / split / name, split)) for name in names]
 
 

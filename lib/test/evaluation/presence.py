@@ -21,6 +21,11 @@ def present(
     here = {name: entry for name, entry in listed.items() if (root / folder(entry)).is_dir()}
     if not here:
         raise DataError(f"{root}: none of the {len(listed)} sequences of {dataset} is there; expected {layout}")
-    if len(here) < len(listed):
-        print(f"{dataset}: {len(here)} of {len(listed)} sequences are in {root}", file=sys.stderr)
+    say_part(dataset, len(here), len(listed), root)
     return here
+
+
+def say_part(dataset: str, here: int, official: int, root: Path) -> None:
+    """Say on stderr how much of a benchmark there is, where that is not all of it."""
+    if here < official:
+        print(f"{dataset}: {here} of {official} sequences are in {root}", file=sys.stderr)

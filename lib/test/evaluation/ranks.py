@@ -1,6 +1,7 @@
 """Sharing a data set over the processes of torchrun, on one host or many."""
 
 import os
+from collections.abc import Callable
 from collections.abc import Sequence as Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +9,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from lib.errors import TrackingError
+from lib.errors import SDTrackError, TrackingError
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.running import RunSummary
 
@@ -34,6 +35,21 @@ class Ranks:
             if self.number > 1 and torch.cuda.is_available()
             else None
         )
+
+    def once(self, action: Callable[[], object]) -> None:
+        """Rank 0 acts while the others wait. An error of the project's is raised in all of them."""
+        error: SDTrackError | None = None
+        if self.rank == 0:
+            try:
+                action()
+            except SDTrackError as caught:
+                error = caught
+        if self.number > 1:
+            told = [error]
+            distributed.broadcast_object_list(told)
+            error = told[0]
+        if error is not None:
+            raise error
 
     def gather(self, summary: RunSummary) -> RunSummary:
         """What all ranks did, told to each. Waits for the slowest, so that no failure ends the others early."""

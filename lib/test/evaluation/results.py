@@ -1,4 +1,5 @@
-"""Result files: <seq>.txt with tab-separated x, y, w, h, and <seq>_time.txt with seconds, a line a frame."""
+"""Result files, a line a frame: <seq>.txt with tab-separated x, y, w, h, <seq>_time.txt with seconds, <seq>_score.txt
+where the tracker says how sure it is."""
 
 import glob
 import json
@@ -24,28 +25,64 @@ def time_file(folder: Path, sequence: str) -> Path:
     return folder / f"{sequence}_time.txt"
 
 
+def score_file(folder: Path, sequence: str) -> Path:
+    """The score file of a sequence."""
+    return folder / f"{sequence}_score.txt"
+
+
 def claim_folder(
     folder: Path, origin: dict, overwrite: bool, remedy: str = "--overwrite, or choose another --save_dir"
 ) -> None:
-    """Note in folder/origin.json where its results come from: weights, overrides, data.
+    """Note in folder/origin.json where its results come from: weights, overrides, data set.
 
     Raises ResultError where it holds results of another origin and overwrite is not set, so that a run never skips
-    sequences that another network has tracked.
+    sequences that another network has tracked. overwrite: all results of another origin are removed first, so that the
+    folder never mixes two, wherever the run ends.
     """
     note = folder / "origin.json"
-    before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
-    if before not in (None, origin) and not overwrite:
-        changed = [key for key in {**before, **origin} if before.get(key) != origin.get(key)]
-        details = "; ".join(f"{key}: {before.get(key)} there, {origin.get(key)} now" for key in changed)
-        raise ResultError(f"{folder} holds results of another run ({details}): {remedy}")
+    if note.is_file() and (before := _read_origin(note)) != origin:
+        if not overwrite:
+            changed = [key for key in {**before, **origin} if before.get(key) != origin.get(key)]
+            details = "; ".join(f"{key}: {before.get(key)} there, {origin.get(key)} now" for key in changed)
+            raise ResultError(f"{folder} holds results of another run ({details}): {remedy}")
+        for file in folder.glob("*.txt"):
+            file.unlink()
     write_atomically(note, lambda path: path.write_text(json.dumps(origin, indent=2), encoding="utf-8"))
 
 
-def write_result(folder: Path, sequence: str, boxes: np.ndarray, times: np.ndarray, whole_pixels: bool = False) -> None:
-    """boxes (T, 4) xywh in image pixels, two decimals; times (T,) seconds. The box file comes last: a sequence that
-    has one is finished. whole_pixels: truncate boxes towards zero, as OSTrack writes them."""
+def _read_origin(note: Path) -> dict:
+    """What a note says; of a broken one, that it is."""
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    return before if isinstance(before, dict) else {"origin.json": "broken"}
+
+
+def remove_result(folder: Path, sequence: str) -> None:
+    """Remove what is there of a sequence; the box file first, which says that it is finished."""
+    for file in (result_file, time_file, score_file):
+        file(folder, sequence).unlink(missing_ok=True)
+
+
+def write_result(
+    folder: Path,
+    sequence: str,
+    boxes: np.ndarray,
+    times: np.ndarray,
+    scores: np.ndarray | None = None,
+    *,
+    whole_pixels: bool = False,
+) -> None:
+    """boxes (T, 4) xywh in image pixels, two decimals; times (T,) seconds; scores (T,), NaN where the tracker gave
+    none: without any there is no file of them. The box file comes last: a sequence that has one is finished.
+    whole_pixels: truncate boxes towards zero, as OSTrack writes them."""
     form = "%d" if whole_pixels else "%.2f"
-    write_atomically(time_file(folder, sequence), lambda path: np.savetxt(path, times, fmt="%.6f"))
+    if scores is None or np.isnan(scores).all():
+        score_file(folder, sequence).unlink(missing_ok=True)
+    else:
+        write_atomically(score_file(folder, sequence), lambda path: np.savetxt(path, scores, fmt="%.4f"))
+    write_atomically(time_file(folder, sequence), lambda path: np.savetxt(path, times, fmt="%.8f"))
     write_atomically(result_file(folder, sequence), lambda path: np.savetxt(path, boxes, fmt=form, delimiter="\t"))
 
 
@@ -82,14 +119,23 @@ def read_times_of(file: Path) -> np.ndarray | None:
     a column a repetition."""
     repetition = re.fullmatch(r"(.+)_(\d{3})", file.stem)
     in_toolkit = repetition is not None and repetition[1] == file.parent.name
-    path = time_file(file.parent, repetition[1] if in_toolkit else file.stem)
+    times = _numbers_of(time_file(file.parent, repetition[1] if in_toolkit else file.stem))
+    return None if times is None else times[:, min(int(repetition[2]) if in_toolkit else 1, times.shape[1]) - 1]
+
+
+def read_scores_of(file: Path) -> np.ndarray | None:
+    """The tracker's scores (T,) that belong to a box file, NaN where it gave none; None where there is no such file."""
+    scores = _numbers_of(score_file(file.parent, file.stem))
+    return None if scores is None else scores[:, 0]
+
+
+def _numbers_of(path: Path) -> np.ndarray | None:
     if not path.is_file():
         return None
     try:
-        times = read_numbers(path)
+        return read_numbers(path)
     except DataError as error:
         raise ResultError(str(error)) from error
-    return times[:, min(int(repetition[2]) if in_toolkit else 1, times.shape[1]) - 1]
 
 
 @dataclass(frozen=True)
@@ -108,12 +154,12 @@ def tracker_results(text: str, results: Path, dataset: str) -> Results:
     """What a command's "script/config", "LABEL=FOLDER" or "LABEL=FOLDER,FOLDER" means: the first is a folder of a
     data set below results. Raises ResultError for a folder that is not there."""
     label, equals, folders = text.partition("=")
-    if equals:
+    if equals and label and folders:
         paths = tuple(Path(folder).expanduser() for folder in folders.split(","))
-    elif text.count("/") == 1:
+    elif not equals and text.count("/") == 1:
         paths = (results / text / dataset,)
     else:
-        raise ResultError(f"{text}: expected script/config, such as sdtrack/demo, or LABEL=FOLDER")
+        raise ResultError(f"'{text}': expected script/config, such as sdtrack/demo, or LABEL=FOLDER")
     for path in paths:
         if not path.is_dir():
             raise ResultError(f"{text}: there is no folder {path}; run tracking/test.py first")

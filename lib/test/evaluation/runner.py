@@ -5,13 +5,28 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Collection
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
+from lib.errors import TrackingError
 from lib.registry import find_part
 from lib.test.evaluation.data import Sequence
 
 READ_AHEAD = 4  # frames
+
+
+class Track(NamedTuple):
+    """What a tracker answered in one pass, a row a frame."""
+
+    boxes: np.ndarray  # (T, 4) xywh in image pixels, the first being the given one
+    times: np.ndarray  # (T,) seconds
+    scores: np.ndarray  # (T,) best_score, NaN where the tracker gives none
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Collection[float], float, float]]) -> "Track":
+        """rows: box, seconds and score, frame by frame."""
+        return cls(*(np.array(column, float) for column in zip(*rows)))
 
 
 def make_tracker(script: str, config: str, dataset: str | None = None, **options):
@@ -48,15 +63,17 @@ def track_frames(
         yield frame, answer, time.perf_counter() - started
 
 
-def track_sequence(
-    tracker, sequence: Sequence, after_frame: Callable[[], object] = lambda: None
-) -> tuple[np.ndarray, np.ndarray]:
-    """One pass: boxes (T, 4) xywh in image pixels, the first being the given one, and seconds a frame (T,)."""
-    boxes, times = [], []
+def track_sequence(tracker, sequence: Sequence, after_frame: Callable[[], object] = lambda: None) -> Track:
+    """One pass over a sequence. Raises TrackingError for an answer that is no box."""
+    rows: list[tuple[Collection[float], float, float]] = []
     frames = sequence.video.frames
     ahead = frames_ahead(frames[index] for index in range(len(frames)))
     for _, answer, seconds in track_frames(tracker, ahead, sequence.init_bbox):
-        boxes.append(answer["target_bbox"] if boxes else sequence.init_bbox)
-        times.append(seconds)
+        box = answer["target_bbox"] if rows else sequence.init_bbox
+        if not np.isfinite(box).all():
+            raise TrackingError(
+                f"{sequence.name}: the tracker's answer to frame {len(rows) + 1} is no box: {list(box)}"
+            )
+        rows.append((box, seconds, answer.get("best_score", np.nan)))
         after_frame()
-    return np.array(boxes, float), np.array(times)
+    return Track.of(rows)

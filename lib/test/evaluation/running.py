@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from lib.errors import SDTrackError, TrackingError
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.results import result_file, write_result
+from lib.test.evaluation.results import remove_result, result_file, write_result
 from lib.test.evaluation.runner import track_sequence
 from lib.utils.files import make_folder
 
@@ -70,11 +70,11 @@ class Job:
     def track(self, tracker, sequence: Sequence, after_frame: Callable[[], object]) -> Outcome:
         """Track and write the result. A failing tracker is an outcome; a result that cannot be written, an error."""
         try:
-            boxes, times = track_sequence(tracker, sequence, after_frame)
+            track = track_sequence(tracker, sequence, after_frame)
         except Exception as error:  # noqa: BLE001 - one bad sequence must not end the run; reported, exit code 1
             known = isinstance(error, SDTrackError)
             return Outcome(sequence.name, str(error) if known else repr(error), traceback.format_exc())
-        write_result(self.folder, sequence.name, boxes, times, self.whole_pixels)
+        write_result(self.folder, sequence.name, *track, whole_pixels=self.whole_pixels)
         return Outcome(sequence.name)
 
 
@@ -105,6 +105,8 @@ def run_sequences(
     if not todo:
         return summary
     job = Job(make, make_folder(folder), whole_pixels)
+    for sequence in todo:  # what is left behind by a failure, or by an end on the way, is not of this run
+        remove_result(folder, sequence.name)
     with Progress(len(todo)) as progress:
         outcomes = _in_processes(job, todo, processes, devices, progress) if processes else _here(job, todo, progress)
         for outcome in outcomes:

@@ -1,7 +1,9 @@
 """What the servers of GOT-10k and TrackingNet take, and whether a file is that."""
 
 import io
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Collection
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from lib.utils.annotations import parse_numbers
 from lib.utils.files import write_atomically
 
 FIRST_BOX_TOLERANCE = 1.0  # pixels: a first box may be rounded
+SEPARATED = re.compile(rb"[^\s,;]+(,[^\s,;]+)*")
 MOST_BYTES = 4 * 2**20  # of one file in a zip; a line of four numbers a frame stays far below
 
 
@@ -127,8 +130,9 @@ def _time_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
 
 def _rows(data: bytes, name: str, columns: int) -> tuple[np.ndarray | None, list[str]]:
     """The numbers of a file separated by commas alone, or what is wrong with it."""
-    if any(mark in data.strip(b"\n\r") for mark in (b"\t", b" ", b";")):
-        return None, [f"{name}: numbers have to be separated by commas alone"]
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not SEPARATED.fullmatch(line):
+            return None, [f"{name}, line {number}: numbers have to be separated by single commas, and nothing else"]
     try:
         rows = parse_numbers(data, name)
     except DataError as error:
@@ -165,7 +169,7 @@ def _read_zip(file: Path) -> dict[str, bytes]:
             if twice:
                 raise ResultError(f"{file}: {', '.join(sorted(twice)[:5])} more than once")
             return {member.filename: archive.read(member) for member in members}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
         raise ResultError(f"{file}: not a readable zip file ({error})") from error
 
 

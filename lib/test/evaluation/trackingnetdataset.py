@@ -5,8 +5,11 @@ from pathlib import Path
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
+from lib.test.evaluation.presence import say_part
 from lib.utils.annotations import read_boxes
 from lib.utils.video import image_files
+
+OFFICIAL = 511
 
 
 def trackingnet_sequences(root: Path) -> list[Sequence]:
@@ -14,6 +17,7 @@ def trackingnet_sequences(root: Path) -> list[Sequence]:
     annotations = sorted((root / "TEST" / "anno").glob("*.txt"))
     if not annotations:
         raise DataError(f"{root}: no TEST/anno/<video>.txt there; TrackingNet's test set belongs there as it comes")
+    say_part("trackingnet", len(annotations), OFFICIAL, root)
     return [Sequence(path.stem, "trackingnet", partial(_open, path)) for path in annotations]
 
 

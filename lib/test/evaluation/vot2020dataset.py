@@ -8,10 +8,12 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.test.evaluation.data import FrameFiles, Sequence, Video
+from lib.test.evaluation.presence import say_part
 from lib.utils.annotations import read_text
 from lib.utils.video import image_files
 
 Crop = tuple[int, int, np.ndarray]  # x0, y0, and the mask (h, w) bool whose corner is there
+OFFICIAL = 60
 MOST_PIXELS = 100_000_000  # of a mask's box; more is a broken file
 
 
@@ -23,7 +25,9 @@ def vot2020_sequences(root: Path) -> list[Sequence]:
     list_file = root / "list.txt"
     if not list_file.is_file():
         raise DataError(f"{list_file} is missing: VOT2020 belongs in {root} in its official layout")
-    return [Sequence(name, "vot2020", partial(_open, root / name)) for name in read_text(list_file).split()]
+    names = read_text(list_file).split()
+    say_part("vot2020", len(names), OFFICIAL, root)
+    return [Sequence(name, "vot2020", partial(_open, root / name)) for name in names]
 
 
 def _open(folder: Path) -> Video:
