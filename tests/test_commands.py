@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -75,7 +76,7 @@ def test_train_test_analyse_on_got10k_files(workspace):
     options = ("--dataset_name", "got10k_val", "--data_dir", workspace / "data", "--save_dir", output)
     assert "2 of 2 sequences done" in succeeds("tracking/test.py", "sdtrack", "demo", *options)
     results = sorted((output / "results" / "sdtrack" / "demo" / "got10k_val").glob("*.txt"))
-    names = [f"GOT-10k_Val_00000{number}{kind}.txt" for number in (1, 2) for kind in ("", "_time")]
+    names = [f"GOT-10k_Val_00000{number}{kind}.txt" for number in (1, 2) for kind in ("", "_score", "_time")]
     assert [path.name for path in results] == names
     before = results[0].read_text()
     assert len(before.splitlines()) == 24
@@ -97,8 +98,48 @@ def test_train_test_analyse_on_got10k_files(workspace):
     )  # fmt: skip
     assert figures["convention"] == "ostrack"
     assert [row["tracker"] for row in figures["overall"]] == ["sdtrack/demo", "again"]
-    assert all(row["difference"] == 0 for row in figures["comparison"])
+    assert figures["comparison"][0]["ties"] == 2
+    assert all(row["difference"] == 0 for row in figures["differences"])
     assert (output / "plots" / "got10k_val" / "success.png").stat().st_size > 10_000
+
+
+def test_results_become_figures_tables_and_a_report(workspace):
+    """What people look at, from the folder of results that a run leaves."""
+    output = workspace / "output"
+    options = ("--dataset_name", "got10k_val", "--data_dir", workspace / "data", "--save_dir", output)
+    succeeds("tracking/test.py", "sdtrack", "demo", *options, "--sequence", 0, "--debug", 1, "--overwrite")
+    results = output / "results" / "sdtrack" / "demo" / "got10k_val"
+    assert cv2.VideoCapture(str(results / "videos" / "GOT-10k_Val_000001.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 24
+    (workspace / "other").mkdir()
+    shutil.copy(results / "GOT-10k_Val_000001.txt", workspace / "other")
+    trackers = ("--trackers", "sdtrack/demo", f"other={workspace / 'other'}")
+    text = succeeds("tracking/report.py", *trackers, *options, "--frames", 5)
+    assert "not scored: other, GOT-10k_Val_000002: there is no result of this sequence" in text
+    assert len(list((output / "report" / "got10k_val" / "frames" / "0").iterdir())) == 5
+    fails("both have to be above 0", "tracking/report.py", *trackers, *options, "--frames", 0)
+    succeeds(
+        "tracking/vis_attention.py", "sdtrack", "demo", *options, "--sequence", "GOT-10k_Val_000001", "--frame", 3,
+    )  # fmt: skip
+    for kind in ("attention", "queries"):
+        picture = output / "plots" / "got10k_val" / f"{kind}_GOT-10k_Val_000001_000003_layer-1.png"
+        assert picture.stat().st_size > 10_000
+    (workspace / "eao.json").write_text('{"a": 0.5, "b": 0.4}')
+    paper = ("tracking/plot_paper_figures.py", "--save_dir", output)
+    succeeds(*paper, "--figures", 1, 6, "--eao", workspace / "eao.json", "--formats", "png", "tex")
+    names = sorted(path.name for path in (output / "plots" / "paper").iterdir())
+    assert names == ["figure1.png", "figure1.tex", "figure6.png", "figure6.tex"]
+    fails("figure 5 needs results", *paper, "--figures", 5)
+    table = succeeds("tracking/paper_tables.py", "--table", 2, "--format", "csv")
+    assert "SDTrack,paper,57.1,71.5" in table
+    fails(
+        "no results of TNL2K, OTB100",
+        "tracking/paper_tables.py",
+        "--table",
+        2,
+        "--trackers",
+        "sdtrack/demo",
+        *options[2:],
+    )
 
 
 def test_video_in_boxes_and_video_out(workspace, tmp_path):

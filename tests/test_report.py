@@ -2,14 +2,16 @@
 
 import base64
 import json
-import os
-import shutil
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import INSTALLED, open_browser
 from doubles import RolledFrames
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lib.errors import ResultError
 from lib.test.analysis.conventions import get_convention
@@ -165,33 +167,15 @@ def test_curves_are_packed_with_their_range():
     np.testing.assert_allclose(item["low"] + levels[:3] / 254 * (item["high"] - item["low"]), values[:3], atol=0.01)
 
 
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
+    not INSTALLED,
     reason="CHROMIUM NOT FOUND: the report was not opened in a browser (Debian: chromium-driver)",
 )
-OPTIONS = (
-    "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-quic", "--disable-dev-shm-usage",
-    "--window-size=1280,1500",
-)  # fmt: skip
 
 
 @pytest.fixture
 def browser(tmp_path):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for option in (
-        *OPTIONS,
-        f"--user-data-dir={tmp_path / 'profile'}",
-        *(["--no-sandbox"] if os.getuid() == 0 else []),
-    ):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = open_browser(tmp_path / "profile")
     driver.implicitly_wait(10)
     yield driver
     messages = driver.get_log("browser")
@@ -208,10 +192,6 @@ def cells(browser, table, column):
 
 @needs_browser
 def test_the_report_in_a_browser(tmp_path, trackers, browser):
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import Select, WebDriverWait
-
     build_report(tmp_path / "out with space", trackers, SEQUENCES, OSTRACK, "made")
     browser.get((tmp_path / "out with space" / "index.html").as_uri())
     assert browser.title == "made: tracking report", "a name is text, never markup"

@@ -2,6 +2,7 @@
 
 python tracking/video_demo.py                                              a video of its own, with the shipped weights
 python tracking/video_demo.py VIDEO --optional_box 10 20 60 80             the same weights on your video
+python tracking/video_demo.py VIDEO                                        the box is drawn in a window
 python tracking/video_demo.py sdtrack vitb_300 VIDEO --optional_box ...    another tracker
 """
 
@@ -22,6 +23,7 @@ from lib.utils.files import make_folder
 from lib.utils.synthetic.writer import write_clip
 from lib.utils.video import FrameSource
 from lib.vis.tracked_video import track_video
+from lib.vis.window import ask_for_box, has_display
 
 DEFAULT_TRACKER = ("sdtrack", "vitt_scratch")  # whose weights come with the project
 
@@ -45,6 +47,8 @@ def main() -> None:
     if video and Path(video).absolute() == Path(clip).absolute():
         raise DataError(f"--save_results {video} is the video itself; name another file")
     source = FrameSource(clip)
+    if box is None and args.optional_box is None and has_display():
+        box = ask_for_box(source.first())
     box = box or parse_box(args.optional_box)
     folder = make_folder(env.results_path / name / config / "video")
     tracker = make_tracker(name, config, **tracker_options(args, env.save_dir))
@@ -64,7 +68,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "what", nargs="*", metavar="[TRACKER CONFIG] VIDEO", help="a video file, a folder of images, a camera's number"
     )
-    parser.add_argument("--optional_box", nargs="+", metavar="N", help="target in the first frame: x y w h in pixels")
+    parser.add_argument(
+        "--optional_box",
+        nargs="+",
+        metavar="N",
+        help="target in the first frame: x y w h in pixels; without it a window asks",
+    )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
     add_weight_arguments(parser)
     return parser
@@ -73,7 +82,10 @@ def arguments() -> argparse.ArgumentParser:
 def parse_box(words: list[str] | None) -> list[float]:
     """The four numbers of --optional_box. Raises TrackingError for anything else."""
     if words is None:
-        raise TrackingError("no target: give its box in the first frame with --optional_box x y w h (pixels)")
+        raise TrackingError(
+            "no target, and no display for a window to draw it in: give its box in the first frame with "
+            "--optional_box x y w h (pixels)"
+        )
     try:
         box = [float(word) for word in words]
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Videos: frames from a file, a camera or a folder of images, and an mp4 writer."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -35,6 +36,12 @@ class FrameSource:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._frames
+
+    def first(self) -> np.ndarray:
+        """The first frame, which is still the first of those to come."""
+        frame = next(self._frames)
+        self._frames = chain([frame], self._frames)
+        return frame
 
     def _captured(self, capture: cv2.VideoCapture, name: str) -> Iterator[np.ndarray]:
         if not capture.isOpened():
