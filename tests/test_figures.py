@@ -103,7 +103,7 @@ def test_eao_is_ranked_from_the_right():
 def test_eao_is_read_from_json_and_from_what_the_toolkit_writes(tmp_path):
     (tmp_path / "plain.json").write_text('{"a": 0.5, "b": 0.25}')
     assert read_eao(tmp_path / "plain.json") == {"a": 0.5, "b": 0.25}
-    analyses = [{"type": "multistart_eao_curve"}, {"type": "multistart_eao_score", "low": 115}]
+    analyses = [{"type": "multistart_eao_curve"}, {"type": "vot.analysis.multistart.EAOScore", "low": 115}]
     part = {"parameters": {"analyses": analyses}, "results": [[[[0.1]], [[0.2]]], [[0.31], [0.42]]]}
     content = {"toolkit": "0.7", "trackers": {"a": {}, "b": {}}, "results": {"baseline": part}}
     (tmp_path / "workspace" / "analysis").mkdir(parents=True)

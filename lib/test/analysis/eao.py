@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib.errors import ResultError
 
-EAO_ANALYSIS = "multistart_eao_score"  # the type's name in the toolkit's stacks
+EAO_ANALYSES = ("multistart_eao_score", "vot.analysis.multistart.EAOScore")  # the type in stacks, and once it is read
 
 
 def read_eao(source: Path, experiment: str = "baseline") -> dict[str, float]:
@@ -42,7 +42,8 @@ def _of_toolkit(file: Path, content: dict, experiment: str) -> dict[str, float]:
     try:
         part = content["results"][experiment]
         kinds = [analysis["type"] for analysis in part["parameters"]["analyses"]]
-        values = part["results"][kinds.index(EAO_ANALYSIS)]
+        [place] = [index for index, kind in enumerate(kinds) if kind in EAO_ANALYSES]
+        values = part["results"][place]
         return {name: value[0] for name, value in zip(content["trackers"], values, strict=True)}
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ResultError(

@@ -1,0 +1,88 @@
+"""What does the VOT session take around the networks: crops, boxes, masks, a frame?
+
+Frames of 1280 x 720 pixels, an SDTrack and AlphaRefine with random weights. `overhead_share`: the time of a frame
+outside the two networks over the time inside them, median of frames; the exchange with the toolkit (trax) is not in it.
+"""
+
+from _common import report
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from external.alpharefine.networks import ARnetSegMask, SEcmnet
+from external.alpharefine.refiner import AlphaRefine
+from lib.config.loader import load_config
+from lib.models.sdtrack import build_sdtrack
+from lib.test.parameter.sdtrack import shipped_weights
+from lib.test.tracker.sdtrack import SDTrack
+from lib.test.utils import TrackerParams
+from lib.test.vot.session import VotSession
+from lib.utils.checkpoint import read_checkpoint
+
+
+@contextmanager
+def timed(owner: object, name: str, total: list[float]) -> Iterator[None]:
+    """Adds the seconds of every call of owner.name to total[0]."""
+    inner = getattr(owner, name)
+
+    def call(*arguments, **options):
+        started = time.perf_counter()
+        answer = inner(*arguments, **options)
+        total[0] += time.perf_counter() - started
+        return answer
+
+    setattr(owner, name, call)
+    try:
+        yield
+    finally:
+        delattr(owner, name)
+
+
+def make_tracker(config: str) -> SDTrack:
+    """A session with random weights, or the shipped ones where the config has some."""
+    cfg = load_config("sdtrack", config)
+    params = TrackerParams()
+    params.cfg, params.device, params.save_all_boxes = cfg, "cpu", False
+    params.template_factor, params.template_size = cfg.TEST.TEMPLATE_FACTOR, cfg.TEST.TEMPLATE_SIZE
+    params.search_factor, params.search_size = cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE
+    tracker = object.__new__(SDTrack)
+    tracker.params, tracker.cfg, tracker.device = params, cfg, torch.device("cpu")
+    tracker.network = build_sdtrack(cfg, training=False).eval()
+    if shipped_weights(config).is_file():
+        tracker.network.load_state_dict(read_checkpoint(shipped_weights(config))["net"])
+    return tracker
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="vitt_scratch")
+    parser.add_argument("--refiner", default="B", choices=["A", "B"], help="SEcmnet or ARnet_seg_mask")
+    parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--quick", action="store_true", help="two frames: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    frames = 2 if args.quick else args.frames
+    session = VotSession(make_tracker(args.config), AlphaRefine({"A": SEcmnet, "B": ARnetSegMask}[args.refiner]()))
+    image = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    session.initialize(image, [600.0, 300.0, 90.0, 120.0])
+    shares, whole = [], []
+    for _ in range(frames):
+        inside = [0.0]
+        with timed(session.tracker.network, "track", inside), timed(session.refiner.network, "forward", inside):
+            started = time.perf_counter()
+            session.track(image)
+            seconds = time.perf_counter() - started
+        shares.append((seconds - inside[0]) / inside[0])
+        whole.append(seconds)
+    figures = {"overhead_share": statistics.median(shares), "ms": 1000 * statistics.median(whole)}
+    report(figures, args.json)
+
+
+if __name__ == "__main__":
+    main()

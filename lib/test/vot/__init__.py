@@ -1,0 +1,1 @@
+"""VOT: a trax session around a tracker, masks, and workspaces for the toolkit."""

@@ -1,0 +1,58 @@
+"""python -m lib.test.vot.serve: the process that the VOT toolkit starts (trackers.ini)."""
+
+import sys
+import traceback
+from pathlib import Path
+
+from external.alpharefine.checkpoint import WeightsError, load_alpharefine
+from external.alpharefine.refiner import THRESHOLD, AlphaRefine
+from lib.errors import TrackingError
+from lib.test.evaluation.runner import make_tracker
+from lib.test.vot.session import VotSession, serve
+from lib.test.vot.settings import VotSettings
+from lib.utils.device import choose_device
+from lib.utils.files import make_folder
+from lib.utils.image import read_image
+
+
+def make_session(settings: VotSettings) -> VotSession:
+    """The tracker and its masks. Raises TrackingError for weights of AlphaRefine that cannot be had."""
+    refiner = None
+    if settings.mask == "alpha_refine":
+        if not settings.alpha_refine:
+            raise TrackingError("masks need AlphaRefine's weights (--alpha_refine FILE), or by name --mask box")
+        try:
+            refiner = AlphaRefine(load_alpharefine(settings.alpha_refine), choose_device(settings.device))
+        except WeightsError as error:
+            raise TrackingError(str(error)) from error
+    tracker = make_tracker(
+        settings.script,
+        settings.config,
+        checkpoint=settings.checkpoint,
+        save_dir=settings.save_dir,
+        overrides=settings.overrides,
+        device=settings.device,
+    )
+    return VotSession(tracker, refiner, THRESHOLD, masks=settings.mask != "none")
+
+
+def main() -> int:
+    """Serve until the toolkit quits; a failure's traceback goes to the log of the settings, and ends the process."""
+    settings = VotSettings.read()
+    sys.stdout = (
+        sys.stderr
+    )  # the toolkit reads stdout, trax writes there by itself: what a tracker prints is not for it
+    try:
+        serve(make_session(settings), read_image)
+    except Exception:  # noqa: BLE001 - whatever it is, it is written down, told and ends the process
+        log = Path(settings.log)
+        make_folder(log.parent)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(traceback.format_exc() + "\n")
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Workspaces of the VOT toolkit: config.yaml, trackers.ini, sequences, and a check that the tracker answers."""
+
+import configparser
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from lib.errors import DataError, TrackingError
+from lib.test.vot.settings import VARIABLE, VotSettings
+from lib.utils.annotations import read_text
+from lib.utils.files import make_folder, write_atomically
+from lib.utils.image import read_image
+from lib.utils.local_paths import PROJECT
+from lib.utils.masks import parse_region
+from lib.utils.video import image_files
+
+SHORT = "short"  # a stack of our own: VOT2020's baseline, its interval fitted to the sequences that are there
+SPACING = 50  # frames between anchors, as in VOT2020
+TIMEOUT = 300  # seconds that the toolkit waits for an answer: the first one takes the building of the networks
+
+
+def write_workspace(folder: Path, name: str, stack: str, settings: VotSettings, sequences: Path | None) -> Path:
+    """Make a workspace, or mend one that is there, and put the tracker `name` in. Returns the file of its settings.
+
+    stack: one of the toolkit's, such as vot2020/shortterm, or SHORT; sequences: a folder in VOT's layout that its own
+    are linked to. Other trackers of the workspace stay. Raises TrackingError for another stack than the one that is
+    there, and DataError for sequences that are missing or broken.
+    """
+    if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
+        raise TrackingError(f"--name {name}: letters, digits, _ and - only, a letter first")
+    folder = make_folder(folder).absolute()
+    if sequences is not None:
+        link_sequences(sequences, make_folder(folder / "sequences"))
+    if not (folder / "sequences" / "list.txt").is_file():
+        raise DataError(f"{folder / 'sequences'}: no list.txt there; name VOT2020's sequences with --sequences DIR")
+    _write_config(folder, stack)
+    file = folder / f"{name}.json"
+    settings.write(file)
+    _add_tracker(folder / "trackers.ini", name, settings, file)
+    return file
+
+
+def _write_config(folder: Path, stack: str) -> None:
+    file, wanted = folder / "config.yaml", "./stack.yaml" if stack == SHORT else stack
+    content = {}
+    if file.is_file():
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError):
+            content = {}  # half-made: written anew
+    there = content.get("stack") if isinstance(content, dict) else None
+    if there not in (None, wanted):
+        raise TrackingError(f"{file} has the stack {there}, not {wanted}: keep it, or choose another --workspace")
+    if stack == SHORT:
+        text = yaml.safe_dump(short_stack(folder / "sequences"), sort_keys=False)
+        write_atomically(folder / "stack.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+    text = yaml.safe_dump({"stack": wanted, "registry": ["./trackers.ini"], "sequences": "./sequences"})
+    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _add_tracker(file: Path, name: str, settings: VotSettings, settings_file: Path) -> None:
+    trackers = configparser.ConfigParser(interpolation=None)
+    trackers.optionxform = str
+    try:
+        trackers.read(file, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise TrackingError(f"{file}: not readable ({error}); remove it, and make its trackers anew") from error
+    entry = {
+        "label": name,
+        "protocol": "traxpython",
+        "command": "lib.test.vot.serve",
+        "paths": str(PROJECT),
+        "python": sys.executable,
+        "timeout": str(TIMEOUT),
+        f"env_{VARIABLE}": str(settings_file),
+    }
+    trackers[name] = {key: value.replace("%", "%%") for key, value in entry.items()}  # the toolkit interpolates
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8") as stream:
+            trackers.write(stream)
+
+    write_atomically(file, write)
+
+
+def link_sequences(source: Path, target: Path) -> None:
+    """Sequences of a folder in VOT's layout (list.txt, <name>/color, groundtruth.txt), with what the toolkit wants
+    beside: frames are linked, anchors made where there are none."""
+    names = read_text(source / "list.txt").split()
+    for name in names:
+        given, own = source / name, make_folder(target / name)
+        frames = image_files(given / "color")
+        lines = read_text(given / "groundtruth.txt").splitlines()
+        if not frames or len(lines) != len(frames):
+            raise DataError(f"{given}: {len(lines)} regions for {len(frames)} frames")
+        link = own / "color"
+        if not link.is_symlink() and not link.exists():
+            link.symlink_to((given / "color").absolute(), target_is_directory=True)
+        shutil.copyfile(given / "groundtruth.txt", own / "groundtruth.txt")
+        height, width = read_image(frames[0]).shape[:2]
+        about = f"channels.color=color/%08d{frames[0].suffix}\nformat=default\nfps=24\nname={name}\n"
+        about += f"width={width}\nheight={height}\nlength={len(frames)}\n"
+        (own / "sequence").write_text(about, encoding="utf-8")
+        if (given / "anchor.value").is_file():
+            shutil.copyfile(given / "anchor.value", own / "anchor.value")
+        else:
+            visible = [parse_region(line, f"{given}, frame {n}")[0][2] > 0 for n, line in enumerate(lines, start=1)]
+            values = "".join(f"{value}\n" for value in anchors(visible))
+            (own / "anchor.value").write_text(values, encoding="utf-8")
+    write_atomically(target / "list.txt", lambda path: path.write_text("\n".join(names) + "\n", encoding="utf-8"))
+
+
+def anchors(visible: list[bool]) -> list[int]:
+    """Where a tracker is started, a number a frame: 1 runs forward from there, -1 backward, the longer way; SPACING
+    frames apart, less in a short sequence, moved on to a frame in which the target is seen."""
+    length = len(visible)
+    values = [0] * length
+    for start in range(0, length, min(SPACING, max(1, length // 4))):
+        frame = next((index for index in range(start, length) if visible[index]), None)
+        if frame is not None and not values[frame]:
+            values[frame] = 1 if frame < length / 2 else -1
+    return values
+
+
+def short_stack(sequences: Path) -> dict:
+    """VOT2020's baseline for sequences shorter than its interval, over which a perfect tracker would score next to
+    nothing: the interval is the middle half of the shortest sequence's length."""
+    names = read_text(sequences / "list.txt").split()
+    shortest = min(len(image_files(sequences / name / "color")) for name in names)
+    low, high = max(1, shortest // 4), max(2, 3 * shortest // 4)
+    analyses = [
+        {"type": "multistart_eao_score", "name": "eaoscore", "low": low, "high": high},
+        {"type": "multistart_eao_curve", "name": "eaocurve", "high": high},
+        {"type": "multistart_average_ar", "name": "ar"},
+    ]
+    return {
+        "title": f"VOT2020's baseline on short sequences, EAO over {low} to {high} frames",
+        "experiments": {"baseline": {"type": "multistart", "analyses": analyses}},
+    }
+
+
+def check_tracker(folder: Path, name: str, log: Path, after_frame: Callable[[], object] = lambda: None) -> int:
+    """Run the tracker once through the toolkit on a sequence that it generates; returns the frames.
+
+    Raises TrackingError with the reason, and the place of the log.
+    """
+    from vot.dataset.dummy import generate_dummy
+    from vot.tracker import ObjectStatus, Registry, TrackerException
+
+    length = 6
+    runtime = None
+    try:
+        runtime = Registry([str(folder / "trackers.ini")])[name].runtime()
+        sequence = generate_dummy(length)
+        first = sequence.frame(0)
+        runtime.initialize(first, [ObjectStatus(first.groundtruth(), {})])
+        for index in range(1, length):
+            runtime.update(sequence.frame(index))
+            after_frame()
+    except TrackerException as error:
+        reason = log.read_text(encoding="utf-8").strip().splitlines()[-1] if log.is_file() else str(error)
+        raise TrackingError(f"{name} does not answer the toolkit: {reason}; see {log}") from error
+    finally:
+        if runtime is not None:
+            runtime.stop()
+    return length

@@ -1,0 +1,76 @@
+"""EAO, accuracy and robustness of trackers in a VOT workspace, computed from the toolkit's result files.
+
+python tracking/vot_scores.py --workspace W --trackers sdtrack_vitb_300_ar --json eao.json
+"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from lib.errors import ResultError
+from lib.test.analysis.multistart import INTERVAL, VotScores, score_workspace
+from lib.test.analysis.tables import Table, render
+from lib.utils.annotations import read_text
+from lib.utils.cli import run_command
+from lib.utils.files import write_atomically
+
+
+def main() -> None:
+    args = arguments().parse_args()
+    workspace = Path(args.workspace)
+    if not (workspace / "sequences" / "list.txt").is_file():
+        raise ResultError(
+            f"{workspace}: no workspace there (sequences/list.txt); tracking/create_vot_workspace.py makes one"
+        )
+    interval = tuple(args.interval) if args.interval else interval_of(workspace)
+    if not 0 < interval[0] <= interval[1]:
+        raise ResultError(f"--interval {interval[0]} {interval[1]}: expected the first number of frames, then the last")
+    found = {name: score_workspace(workspace, name, interval, args.experiment) for name in args.trackers}
+    rows = {name: {"EAO": item.eao, "A": item.accuracy, "R": item.robustness} for name, item in ranked(found)}
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
+    print(f"{args.experiment}, EAO over {interval[0]} to {interval[1]} frames\n")
+    print(render(Table("vot", "", frame), "table", decimals=3))
+    if args.json:
+        text = json.dumps({name: item.eao for name, item in ranked(found)}, indent=2)
+        write_atomically(args.json, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def ranked(found: dict[str, VotScores]) -> list[tuple[str, VotScores]]:
+    """The best EAO first."""
+    return sorted(found.items(), key=lambda item: -item[1].eao)
+
+
+def interval_of(workspace: Path) -> tuple[int, int]:
+    """The interval of the workspace's own stack, or VOT2020's. Raises ResultError for a stack without one."""
+    file = workspace / "stack.yaml"
+    if not file.is_file():
+        return INTERVAL
+    try:
+        analyses = yaml.safe_load(read_text(file))["experiments"]["baseline"]["analyses"]
+        return next((item["low"], item["high"]) for item in analyses if item["type"] == "multistart_eao_score")
+    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+        raise ResultError(
+            f"{file}: no interval of the EAO in it ({error!r}); give it with --interval LOW HIGH"
+        ) from error
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", required=True, metavar="W")
+    parser.add_argument("--trackers", nargs="+", required=True, help="their names in the workspace")
+    parser.add_argument("--experiment", default="baseline", help="a multistart experiment of the stack")
+    parser.add_argument(
+        "--interval", nargs=2, type=int, metavar=("LOW", "HIGH"), help="default: the stack's, else 115 755"
+    )
+    parser.add_argument("--json", metavar="FILE", help="tracker -> EAO, for plot_paper_figures.py --eao")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
