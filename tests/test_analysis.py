@@ -14,7 +14,7 @@ from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import common_sequences, score_results, score_trackers
 from lib.test.analysis.metrics import figure_values, score_sequence, summarize
 from lib.test.analysis.plots.cost import plot_cost
-from lib.test.analysis.plots.curves import CURVES, plot_curve
+from lib.test.analysis.plots.curves import CURVES, LONGEST, plot_curve
 from lib.test.analysis.plots.scores import plot_scores
 from lib.test.analysis.statistics import bootstrap, compare, confidence_interval
 from lib.test.analysis.tables import (
@@ -229,11 +229,12 @@ def test_secret_truth_and_broken_files_are_named(tmp_path):
 def test_plots_show_the_mean_curves_best_first(scores, kind):
     figure = plot_curve(kind, scores, OSTRACK, "made")
     (axes,) = figure.axes
-    labels = [line.get_label() for line in axes.lines]
-    best = summarize(scores["best"], OSTRACK)[CURVES[kind].ranked_by]
-    assert labels[0] == f"best [{best:.1f}]" or kind != "success"
-    curves = [getattr(item, CURVES[kind].field) for item in scores[labels[0].split(" [")[0]]]
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), 100 * np.mean(curves, axis=0))
+    figures = {name: summarize(items, OSTRACK)[CURVES[kind].ranked_by] for name, items in scores.items()}
+    ranked = sorted(figures, key=figures.get, reverse=True)
+    assert [line.get_label() for line in axes.lines] == [f"{name} [{figures[name]:.1f}]" for name in ranked]
+    for name, line in zip(ranked, axes.lines):
+        curves = [getattr(item, CURVES[kind].field) for item in scores[name]]
+        np.testing.assert_allclose(line.get_ydata(), 100 * np.mean(curves, axis=0))
     assert axes.get_title() == f"{CURVES[kind].title} on made (3 sequences)"
     with pytest.raises(ResultError, match="got10k has no P"):
         plot_curve("prec", scores, get_convention("got10k", "made"), "made")
@@ -258,3 +259,17 @@ def test_cost_is_plotted_in_a_panel_a_data_set():
     assert [axes.get_title() for axes in figure.axes] == ["otb", "nfs"]
     assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [["a", "b", STILL], ["a", STILL]]
     assert figure.axes[0].get_xscale() == "log"
+
+
+def test_legends_of_many_or_long_names_stand_beside_the_curves(scores):
+    many = {f"{'_' * (n == 3)}tracker with a rather long name, number {n}": scores["best"] for n in range(8)}
+    figure = plot_curve("success", many, OSTRACK, "made")
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert len(names) == 8, "one that begins with _ is there, too"
+    assert all(len(name) <= LONGEST + 8 for name in names)
+    assert "..." in names[0]
+    legend, plot = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert legend.x0 >= plot.x1, "beside the curves"
+    assert legend.x1 <= figure.bbox.x1, "within the picture"

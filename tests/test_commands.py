@@ -114,7 +114,7 @@ def test_results_become_figures_tables_and_a_report(workspace):
     shutil.copy(results / "GOT-10k_Val_000001.txt", workspace / "other")
     trackers = ("--trackers", "sdtrack/demo", f"other={workspace / 'other'}")
     text = succeeds("tracking/report.py", *trackers, *options, "--frames", 5)
-    assert "not scored: other, GOT-10k_Val_000002: there is no result of this sequence" in text
+    assert "trouble: other, GOT-10k_Val_000002: there is no result of this sequence" in text
     assert len(list((output / "report" / "got10k_val" / "frames" / "0").iterdir())) == 5
     fails("both have to be above 0", "tracking/report.py", *trackers, *options, "--frames", 0)
     succeeds(

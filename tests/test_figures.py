@@ -17,9 +17,11 @@ from lib.models.sdtrack import build_sdtrack
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.eao import read_eao
 from lib.test.analysis.evaluation import score_trackers
+from lib.test.analysis.metrics import score_sequence
 from lib.test.analysis.paper_tables import TITLES, ablation, as_text, benchmarks_of, comparison, figure_1, paper_table
 from lib.test.analysis.plots import export
 from lib.test.analysis.plots.attention import heat, plot_attention
+from lib.test.analysis.plots.curves import plot_curve
 from lib.test.analysis.plots.eao import plot_eao_rank
 from lib.test.analysis.plots.epochs import plot_epochs
 from lib.test.analysis.plots.export import save_figure
@@ -114,7 +116,7 @@ def test_eao_is_read_from_json_and_from_what_the_toolkit_writes(tmp_path):
     for text, message in (
         ("{", "not a readable"),
         ("[]", "expected"),
-        ('{"a": "x"}', "no number for a"),
+        ('{"a": "x"}', "for a;"),
         ("{}", "any"),
     ):
         (tmp_path / "bad.json").write_text(text)
@@ -141,7 +143,11 @@ def test_bubbles_stand_at_epochs_and_ao_with_the_cost_as_their_area():
 
 
 needs_tex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="PDFLATEX NOT FOUND: TikZ output was not compiled")
+TRUTH = np.tile([10.0, 10, 40, 30], (4, 1))
+OSTRACK = get_convention("ostrack", "made")
+CURVE = {name: [score_sequence("s", TRUTH + [n, 0, 0, 0], TRUTH, OSTRACK)] for n, name in enumerate(("_a^b", "c~\\d"))}
 FIGURES = {
+    "success": lambda: plot_curve("success", CURVE, OSTRACK, "a_b^c~d"),
     "radar": lambda: plot_radar(RADAR, "AUC", "a_b & c, 100 %"),
     "eao": lambda: plot_eao_rank({"a_b": 0.5, "c": 0.3}, "VOT_2020"),
     "epochs": lambda: plot_epochs(figure_1(), "GOT_10k"),

@@ -3,8 +3,8 @@
 import base64
 import json
 from functools import partial
-from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from browser import INSTALLED, open_browser
@@ -21,7 +21,7 @@ from lib.test.evaluation.data import FrameFiles, Sequence, Video
 from lib.test.evaluation.results import Results, write_result
 from lib.utils.image import read_image, write_jpeg
 from lib.vis.report.build import build_report
-from lib.vis.report.content import packed
+from lib.vis.report.content import answer_of, packed
 from lib.vis.report.frames import SIDE, spread, thumbnail, write_frames
 from lib.vis.report.moments import worst_moments
 
@@ -92,7 +92,7 @@ def test_the_pages_have_the_scores_of_the_tables_and_say_what_is_missing(tmp_pat
 def test_a_sequences_page_has_overlap_scores_boxes_and_worst_moments(tmp_path, trackers):
     build_report(tmp_path / "out", trackers, SEQUENCES, OSTRACK, "made")
     page = content(tmp_path / "out" / "data" / "sequence_1.js", "report.receive(1, ", ");\n")
-    assert (page["name"], page["frames"], page["size"]) == ("b", FRAMES, [160, 120])
+    assert (page["name"], page["frames"], page["sizes"]) == ("b", FRAMES, [[160, 120]] * FRAMES)
     assert page["shown"] == list(range(FRAMES))
     assert page["truth"][7] is None
     assert page["trackers"][NASTY] == {
@@ -110,6 +110,35 @@ def test_a_sequences_page_has_overlap_scores_boxes_and_worst_moments(tmp_path, t
     assert pictures == page["shown"]
 
 
+def test_broken_scores_pictures_and_secret_truth(tmp_path, trackers):
+    (tmp_path / "good" / "a_score.txt").write_text("0.5\n")
+    (tmp_path / "good" / "b_score.txt").write_text("x\n")
+    broken = made("c")
+    broken.video = Video("c", FrameFiles([tmp_path / "gone.jpg"] * FRAMES), broken.video.truth)
+    _, scored = build_report(tmp_path / "out", trackers, [*SEQUENCES[:2], broken], OSTRACK, "made")
+    reasons = {(item["tracker"], item["sequence"]): item["reason"] for item in scored.problems}
+    assert reasons["good", "a"] == f"a_score.txt: 1 scores for {FRAMES} boxes"
+    assert "b_score.txt" in reasons["good", "b"]
+    assert "gone.jpg: cannot be read" in reasons["all", "c"]
+    page = content(tmp_path / "out" / "data" / "sequence_0.js", "report.receive(0, ", ");\n")
+    assert page["trackers"]["good"]["scores"] is None
+    assert page["trackers"]["good"]["boxes"][0] == [40, 30, 20, 25], "boxes are shown without them"
+    page = content(tmp_path / "out" / "data" / "sequence_2.js", "report.receive(2, ", ");\n")
+    assert "gone.jpg" in page["problem"]
+    secret = Sequence("a", "made", lambda: Video("a", RolledFrames(FRAMES), np.ones((1, 4))))
+    with pytest.raises(ResultError, match="first frame alone"):
+        build_report(tmp_path / "other", trackers, [secret], OSTRACK, "made")
+    assert not (tmp_path / "other").exists()
+
+
+def test_missing_frames_are_no_misses_where_they_are_cut(tmp_path):
+    item = made("a")
+    write_result(tmp_path / "short", "a", drifted(item, 0, 0)[:10], np.ones(10))
+    tracker = Results("short", (tmp_path / "short",))
+    assert np.isnan(answer_of(tracker, item, "cut").overlap[10:]).all()
+    assert (answer_of(tracker, item, "pad").overlap[10:] == 0).all()
+
+
 def test_a_report_is_made_anew_but_never_over_something_else(tmp_path, trackers):
     build_report(tmp_path / "out", trackers, SEQUENCES, OSTRACK, "made")
     build_report(tmp_path / "out", trackers[:1], SEQUENCES[:1], OSTRACK, "made", most_frames=3)
@@ -117,6 +146,7 @@ def test_a_report_is_made_anew_but_never_over_something_else(tmp_path, trackers)
     assert len(list((tmp_path / "out" / "frames" / "0").iterdir())) == 3
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    (tmp_path / "mine" / "report.js").touch()
     with pytest.raises(ResultError, match=r"mine is not empty and no report; choose another folder with --out"):
         build_report(tmp_path / "mine", trackers, SEQUENCES, OSTRACK, "made")
     assert (tmp_path / "mine" / "thesis.tex").is_file()
@@ -124,10 +154,12 @@ def test_a_report_is_made_anew_but_never_over_something_else(tmp_path, trackers)
 
 def test_pictures_are_the_wanted_first_then_spread_within_the_bytes(tmp_path):
     frames = RolledFrames(64)
-    shown = write_frames(tmp_path / "a", frames, (160, 120), [50, 51], 6, 10**9)
-    assert shown == [0, 16, 32, 48, 50, 51]
+    shown = write_frames(tmp_path / "a", frames, [50, 51], 6, 10**9)
+    assert shown == dict.fromkeys([0, 16, 32, 48, 50, 51], (160, 120))
+    assert 32 in write_frames(tmp_path / "turns", frames, list(range(40, 64)), 6, 10**9), "not all go to the wanted"
+    assert list(write_frames(tmp_path / "poor", frames, [50], 6, 1)) == [50], "one in any case"
     sizes = [path.stat().st_size for path in (tmp_path / "a").iterdir()]
-    shown = write_frames(tmp_path / "b", frames, (160, 120), [50], 6, 3 * max(sizes))
+    shown = write_frames(tmp_path / "b", frames, [50], 6, 3 * max(sizes))
     assert sum(path.stat().st_size for path in (tmp_path / "b").iterdir()) <= 3 * max(sizes)
     assert 3 <= len(shown) <= 4
     assert 50 in shown
@@ -139,11 +171,14 @@ def test_a_picture_is_the_frame_made_smaller(tmp_path):
     big = np.zeros((900, 1600, 3), np.uint8)
     big[:, 800:] = 255
     write_jpeg(tmp_path / "1.jpg", big)
-    small = thumbnail(FrameFiles([tmp_path / "1.jpg"]), 0, (1600, 900))
+    small, whole = thumbnail(FrameFiles([tmp_path / "1.jpg"]), 0)
+    assert whole == (1600, 900)
     assert small.shape == (225, SIDE, 3)
     assert small[:, :190].max() < 20
     assert small[:, 210:].min() > 235
-    assert thumbnail(RolledFrames(1), 0, (160, 120)).shape == (120, 160, 3), "never larger than it was"
+    assert thumbnail(RolledFrames(1), 0)[0].shape == (120, 160, 3), "never larger than it was"
+    cv2.imwrite(str(tmp_path / "2.png"), big[:90, :80])
+    assert thumbnail(FrameFiles([tmp_path / "2.png"]), 0)[1] == (80, 90)
     assert read_image(tmp_path / "1.jpg").shape == big.shape
 
 
@@ -252,4 +287,8 @@ def test_the_report_in_a_browser(tmp_path, trackers, browser):
     assert browser.find_element("id", "play").text == "Play"
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
     assert browser.find_element("id", "overview").is_displayed()
-    assert browser.save_screenshot(str(Path(tmp_path) / "report.png"))
+    assert browser.switch_to.active_element.text == "b", "the focus is back on the sequence's link"
+    for box in browser.find_elements("css selector", "#trackers input"):
+        box.click()
+        box.click()
+    assert cells(browser, "sequences", 0) == ["b"], "switching trackers off and on leaves the list as it was"

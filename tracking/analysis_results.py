@@ -14,7 +14,6 @@ from lib.test.analysis.plots.radar import plot_radar
 from lib.test.analysis.resets import failure_table
 from lib.test.analysis.tables import (
     FORMATS,
-    OWN_NAMES,
     attribute_table,
     comparison_tables,
     document,
@@ -23,7 +22,7 @@ from lib.test.analysis.tables import (
 )
 from lib.test.evaluation.datasets import NAMES, check_name, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.results import tracker_results
+from lib.test.evaluation.results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 
@@ -36,13 +35,11 @@ def main() -> None:
     env = env_settings(args.save_dir)
     name = dataset_folder(args.dataset_name)
     check_name(args.dataset_name)
-    trackers = [tracker_results(text, env.results_path, name) for text in args.trackers]
+    trackers = all_results(args.trackers, env.results_path, name)
     labels = [tracker.label for tracker in trackers]
-    for label in OWN_NAMES.intersection(labels):
-        raise ResultError(f"--trackers {label}=...: a column of the tables has this name; choose another label")
-    for label in {*labels, *(args.compare or [])}:
-        if labels.count(label) != 1:
-            raise ResultError(f"--trackers names '{label}' {labels.count(label)} times; expected once: LABEL=FOLDER")
+    for label in args.compare or []:
+        if label not in labels:
+            raise ResultError(f"--compare {label}: not one of --trackers, {', '.join(labels)}")
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
     sequences = common_sequences(trackers, sequences, args.allow_missing)
     scored = set(args.show) - {"failures"} or args.plots or args.compare

@@ -7,6 +7,7 @@ python tracking/paper_tables.py --table 3 --ablation output/ablation/table.csv
 import _init_paths  # noqa: F401
 
 import argparse
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.metrics import summarize
-from lib.test.analysis.paper_tables import BENCHMARKS, FORMATS, ablation, as_text, benchmarks_of, comparison
+from lib.test.analysis.paper_tables import BENCHMARKS, FORMATS, SECRET, ablation, as_text, benchmarks_of, comparison
 from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import Results
@@ -43,12 +44,18 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
     A benchmark without results of a tracker is left out. Raises ResultError where there is none of any.
     """
     paths, results = local_paths(args.data_dir), env_settings(args.save_dir).results_path
+    labels = [text.partition("=")[0] for text in args.trackers]
+    if len(set(labels)) < len(labels):
+        raise ResultError(f"--trackers {' '.join(args.trackers)}: one label twice; give others: LABEL=ROOT")
     measured: dict[str, dict[str, float]] = {}
     notes = []
     for benchmark, figures in benchmarks_of(args.table).items():
         name, official, rule = BENCHMARKS[benchmark]
         trackers = [item for item in (results_of(text, results, name) for text in args.trackers) if item]
         if not trackers:
+            continue
+        if name in SECRET:
+            print(f"{benchmark}: its truth is not public; give what its server says with --server", file=sys.stderr)
             continue
         sequences = get_dataset(name, paths)
         convention = get_convention(rule, name)
@@ -58,7 +65,7 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
             measured.setdefault(label, {}).update({f"{benchmark} {figure}": found[figure] for figure in figures})
         number = len(next(iter(scores.values())))
         notes.append(f"{benchmark}: {number} of {official} sequences, convention {convention.name}")
-    if not measured:
+    if not measured and not args.server:
         raise ResultError(
             f"{', '.join(args.trackers)}: no results of {', '.join(benchmarks_of(args.table))} below {results}; run "
             "tracking/test.py first"
@@ -76,7 +83,8 @@ def results_of(text: str, results: Path, dataset: str) -> Results | None:
 def server_scores(file: Path) -> dict[str, dict[str, float]]:
     """tracker -> column -> percent, of a CSV file with a column tracker and columns of the table."""
     try:
-        return pd.read_csv(file, index_col="tracker").to_dict(orient="index")
+        rows = pd.read_csv(file, index_col="tracker").apply(pd.to_numeric)
+        return {name: row.dropna().to_dict() for name, row in rows.iterrows()}
     except (OSError, ValueError) as error:
         raise ResultError(
             f"{file}: expected a CSV file with a column tracker and columns of the table ({error})"

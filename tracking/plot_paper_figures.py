@@ -27,7 +27,7 @@ from lib.test.analysis.plots.radar import plot_radar
 from lib.test.analysis.tables import attribute_table
 from lib.test.evaluation.datasets import dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.results import tracker_results
+from lib.test.evaluation.results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 
@@ -47,6 +47,7 @@ def epochs_figure(args: argparse.Namespace) -> Figure:
     if args.epochs:
         try:
             rows = pd.read_csv(args.epochs)[["tracker", "epochs", "AO", "GFLOPs"]]
+            rows[["epochs", "AO", "GFLOPs"]] = rows[["epochs", "AO", "GFLOPs"]].apply(pd.to_numeric)
         except (OSError, ValueError, KeyError) as error:
             raise ResultError(f"{args.epochs}: expected a CSV file tracker,epochs,AO,GFLOPs ({error})") from error
         known = pd.concat([known, rows], ignore_index=True)
@@ -58,7 +59,7 @@ def radar_figure(args: argparse.Namespace) -> Figure:
     if not args.trackers:
         raise ResultError("figure 5 needs results: --trackers script/config or LABEL=FOLDER ...")
     name = dataset_folder(args.dataset_name)
-    trackers = [tracker_results(text, env_settings(args.save_dir).results_path, name) for text in args.trackers]
+    trackers = all_results(args.trackers, env_settings(args.save_dir).results_path, name)
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
     sequences = common_sequences(trackers, sequences, args.allow_missing)
     convention = get_convention(None, args.dataset_name)
@@ -70,7 +71,7 @@ def eao_figure(args: argparse.Namespace) -> Figure:
     """Figure 6: EAO by rank."""
     if not args.eao:
         raise ResultError("figure 6 needs --eao: a VOT workspace that was analysed, or a JSON file {tracker: EAO}")
-    return plot_eao_rank(read_eao(Path(args.eao), args.experiment), f"EAO rank on VOT2020 ({args.experiment})")
+    return plot_eao_rank(read_eao(Path(args.eao), args.experiment), f"EAO rank ({args.experiment})")
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -12,21 +12,18 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.results import tracker_results
+from lib.test.evaluation.results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 from lib.vis.report.build import build_report
 
 
-def main() -> None:
+def main() -> int:
     args = arguments().parse_args()
-    if args.frames < 1 or args.megabytes <= 0:
+    if args.frames < 1 or (args.megabytes is not None and args.megabytes <= 0):
         raise ResultError(f"--frames {args.frames}, --megabytes {args.megabytes}: both have to be above 0")
     env, name = env_settings(args.save_dir), dataset_folder(args.dataset_name)
-    trackers = [tracker_results(text, env.results_path, name) for text in args.trackers]
-    labels = [tracker.label for tracker in trackers]
-    if len(set(labels)) < len(labels):
-        raise ResultError(f"--trackers names one of {', '.join(labels)} twice; give them labels: LABEL=FOLDER")
+    trackers = all_results(args.trackers, env.results_path, name)
     index, scored = build_report(
         Path(args.out) if args.out else env.save_dir / "report" / name,
         trackers,
@@ -38,8 +35,9 @@ def main() -> None:
         megabytes=args.megabytes,
     )
     for problem in scored.problems:
-        print(f"not scored: {problem['tracker']}, {problem['sequence']}: {problem['reason']}")
+        print(f"trouble: {problem['tracker']}, {problem['sequence']}: {problem['reason']}")
     print(f"open in a browser: {index}")
+    return 0 if any(scored.scores.values()) else 1
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -55,8 +53,10 @@ def arguments() -> argparse.ArgumentParser:
         choices=["error", "cut", "pad"],
         help="results of another length than the truth: not scored; scored on what both have; missing frames missed",
     )
-    parser.add_argument("--frames", type=int, default=120, help="pictures a sequence, at most")
-    parser.add_argument("--megabytes", type=float, default=40, help="of all pictures together, at most")
+    parser.add_argument("--frames", type=int, default=500, help="pictures a sequence, at most")
+    parser.add_argument(
+        "--megabytes", type=float, help="of all pictures together, at most; default: 40, or .4 a sequence if more"
+    )
     add_path_arguments(parser)
     return parser
 

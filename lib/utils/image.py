@@ -60,6 +60,18 @@ def decode_image(
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 1
 
 
+def image_size(data: bytes, source: str) -> tuple[int, int]:
+    """Width and height of the image in the bytes of a file; of a JPEG without decoding it. Raises DataError."""
+    if data[:2] == b"\xff\xd8":
+        try:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        except ValueError as error:
+            raise DataError(f"{source}: not a readable JPEG ({error})") from error
+        return width, height
+    height, width = decode_image(data, source, find_decoder())[0].shape[:2]
+    return width, height
+
+
 def write_jpeg(path: str | Path, image: np.ndarray, quality: int = 92) -> None:
     """Write (H, W, 3) uint8 RGB as a JPEG file, its colours halved (4:2:0) as cameras and the data sets have it."""
     data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")

@@ -1,6 +1,7 @@
 """A window to draw the target's box in, where there is a display."""
 
 import os
+import subprocess
 import sys
 
 import cv2
@@ -13,10 +14,14 @@ MOST_SIDE = 1200  # pixels of a window; larger frames are shown smaller
 
 
 def has_display() -> bool:
-    """Whether a window can be opened: OpenCV ends the process where it cannot, so that asking is not enough."""
+    """Whether a window can be opened. OpenCV ends the process where it cannot, as with a DISPLAY that is gone, so that
+    another process tries it."""
     if not sys.platform.startswith("linux"):
         return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial'); cv2.destroyAllWindows()"]
+    return subprocess.run(trial, capture_output=True, check=False).returncode == 0
 
 
 def ask_for_box(image: np.ndarray) -> list[float]:

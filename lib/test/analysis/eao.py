@@ -23,14 +23,20 @@ def read_eao(source: Path, experiment: str = "baseline") -> dict[str, float]:
     if not isinstance(content, dict):
         raise ResultError(f'{file}: expected {{"tracker": EAO, ...}} or what vot analysis --format json writes')
     scores = _of_toolkit(file, content, experiment) if "results" in content else content
-    wrong = [name for name, value in scores.items() if isinstance(value, bool) or not isinstance(value, int | float)]
+    wrong = [name for name, value in scores.items() if not _is_share(value)]
     if wrong or not scores:
-        raise ResultError(f"{file}: no number for {', '.join(wrong) or 'any tracker'}; expected tracker -> EAO")
+        raise ResultError(
+            f"{file}: no EAO from 0 to 1 for {', '.join(wrong) or 'any tracker'}; expected tracker -> EAO"
+        )
     return {name: float(value) for name, value in scores.items()}
 
 
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def _newest_analysis(workspace: Path) -> Path:
-    files = sorted((workspace / "analysis").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    files = sorted((workspace / "analysis").rglob("*.json"), key=lambda path: path.stat().st_mtime)
     if not files:
         raise ResultError(f"{workspace}: no analysis/*.json; run: vot analysis --workspace {workspace} --format json")
     return files[-1]

@@ -56,7 +56,7 @@ def score_trackers(
     """Scores of every tracker on every sequence, a mean over its runs. Shows progress where there is much to do."""
     scores: dict[str, list[SequenceScores]] = {item.label: [] for item in trackers}
     for sequence in tqdm(sequences, unit="sequence", desc="scoring", leave=False, delay=2):
-        truth = _truth_of(sequence)
+        truth = truth_of(sequence)
         frame_size = sequence.frame_size() if convention.bounded else None
         for tracker in trackers:
             files = [file for folder in tracker.folders for file in find_results(folder, sequence.name)]
@@ -71,7 +71,9 @@ def score_results(folder: Path, sequences: Collection[Sequence], convention: Con
     return score_trackers([tracker], common_sequences([tracker], sequences, False), convention)[tracker.label]
 
 
-def _truth_of(sequence: Sequence) -> np.ndarray:
+def truth_of(sequence: Sequence) -> np.ndarray:
+    """The truth (T, 4) of every frame. Raises ResultError where the first box alone is public, DataError where it is
+    broken."""
     truth = sequence.video.truth
     if len(truth) != len(sequence):
         remedy = (

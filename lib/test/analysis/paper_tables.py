@@ -24,6 +24,7 @@ BENCHMARKS = {
     "TNL2K": ("tnl2k", 700, "ostrack"),
     "OTB100": ("otb", 100, "ostrack"),
 }
+SECRET = ("got10k_test", "trackingnet")  # whose scores a server gives
 SOURCE, PAPER, MEASURED = "source", "paper", "measured here"
 
 

@@ -16,10 +16,6 @@ from lib.test.evaluation.data import Sequence, read_table
 Scores = dict[str, list[SequenceScores]]  # tracker -> its sequences
 TEXT_FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # our name -> tabulate's
 FORMATS = (*TEXT_FORMATS, "csv", "json")
-OWN_NAMES = {  # of columns, which a tracker therefore cannot have
-    "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
-    "losses", "dataset", "convention",
-}  # fmt: skip
 MOST_DIFFERENT = 10  # rows of a comparison
 
 

@@ -14,6 +14,11 @@ from lib.errors import DataError, ResultError
 from lib.utils.annotations import read_boxes, read_numbers
 from lib.utils.files import write_atomically
 
+OWN_NAMES = {  # of the tables' columns, which a tracker therefore cannot have
+    "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
+    "losses", "dataset", "convention", "source", "venue", "variant",
+}  # fmt: skip
+
 
 def result_file(folder: Path, sequence: str) -> Path:
     """The box file of a sequence."""
@@ -148,6 +153,19 @@ class Results:
     def missing(self, sequences: Iterable[str]) -> list[str]:
         """Those of the named sequences that one of the runs lacks."""
         return [name for name in sequences if not all(find_results(folder, name) for folder in self.folders)]
+
+
+def all_results(texts: Iterable[str], results: Path, dataset: str) -> list[Results]:
+    """tracker_results of each text. Raises ResultError for a label that is there twice, and for one of the tables' own
+    words."""
+    trackers = [tracker_results(text, results, dataset) for text in texts]
+    labels = [tracker.label for tracker in trackers]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ResultError(f"--trackers names '{label}' {labels.count(label)} times; give labels: LABEL=FOLDER")
+        if label in OWN_NAMES:
+            raise ResultError(f"--trackers {label}=...: a column of the tables has this name; choose another label")
+    return trackers
 
 
 def tracker_results(text: str, results: Path, dataset: str) -> Results:

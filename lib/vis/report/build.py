@@ -5,14 +5,15 @@ import os
 import shutil
 from collections.abc import Sequence as Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 from tqdm import tqdm
 
-from lib.errors import ResultError, SDTrackError
+from lib.errors import DataError, ResultError
 from lib.test.analysis.conventions import Convention
-from lib.test.analysis.evaluation import LengthRule
+from lib.test.analysis.evaluation import LengthRule, truth_of
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import Results
 from lib.utils.files import make_folder, write_atomically
@@ -20,7 +21,7 @@ from lib.vis.report.content import Answer, Scored, answer_of, overview, score_al
 from lib.vis.report.frames import write_frames
 
 PAGE = Path(__file__).parent / "page"
-MARK = "report.js"  # a folder that has it is one of ours
+MARK = ".sdtrack-report"  # a folder that has it is one of ours, half-built ones included
 
 
 def build_report(
@@ -31,23 +32,35 @@ def build_report(
     dataset: str,
     *,
     lengths: LengthRule = "error",
-    most_frames: int = 120,
-    megabytes: float = 40,
+    most_frames: int = 500,
+    megabytes: float | None = None,
 ) -> tuple[Path, Scored]:
     """Write the pages into folder, in place of an older report there, and return index.html and what was scored.
 
-    most_frames: pictures a sequence; megabytes: of all pictures together. A missing or broken result is shown as such.
-    Raises ResultError for a folder that holds something else, and where the truth of a sequence is not public.
+    most_frames: pictures a sequence; megabytes: of all pictures together, None: 40, or .4 a sequence if that is more.
+    A missing or broken result, picture or truth is shown as such. Raises ResultError for a folder that holds something
+    else, and where the truth of a sequence is not public.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise ResultError(f"{folder} is not empty and no report; choose another folder with --out")
+    for sequence in sequences:
+        with suppress(DataError):  # broken truth is one sequence's trouble, secret truth that of all
+            truth_of(sequence)
+    make_folder(folder)
+    (folder / MARK).touch()
     for part in ("data", "frames"):
         shutil.rmtree(folder / part, ignore_errors=True)
     data, scored = make_folder(folder / "data"), Scored()
-    budget = int(1e6 * megabytes / len(sequences))
+    budget = int(1e6 * (megabytes or max(40, 0.4 * len(sequences))) / len(sequences))
 
     def one(index: int) -> None:
-        content = _sequence(folder / "frames" / str(index), trackers, sequences[index], most_frames, budget)
+        sequence, notes = sequences[index], []
+        try:
+            content = _sequence(folder / "frames" / str(index), trackers, sequence, most_frames, budget, lengths, notes)
+        except DataError as error:
+            content = {"name": sequence.name, "problem": str(error)}
+            notes.append({"tracker": "all", "sequence": sequence.name, "reason": str(error)})
+        scored.problems.extend(notes)
         _write_script(data / f"sequence_{index}.js", f"report.receive({index}, ", content, ")")
 
     for sequence in tqdm(sequences, unit="sequence", desc="scoring"):
@@ -63,21 +76,32 @@ def build_report(
     return folder / "index.html", scored
 
 
-def _sequence(pictures: Path, trackers: Collection[Results], sequence: Sequence, most_frames: int, budget: int) -> dict:
+def _sequence(
+    pictures: Path,
+    trackers: Collection[Results],
+    sequence: Sequence,
+    most_frames: int,
+    budget: int,
+    lengths: LengthRule,
+    notes: list[dict[str, str]],
+) -> dict:
+    """The content of a sequence's page; what is wrong with its files of scores is added to notes."""
     answers: dict[str, Answer | str] = {}
     for tracker in trackers:
         try:
             missing = bool(tracker.missing([sequence.name]))
-            answers[tracker.label] = "there is no result" if missing else answer_of(tracker, sequence)
-        except SDTrackError as error:
+            answers[tracker.label] = "there is no result" if missing else answer_of(tracker, sequence, lengths)
+        except ResultError as error:
             answers[tracker.label] = str(error)
+        else:
+            if isinstance(found := answers[tracker.label], Answer) and found.note:
+                notes.append({"tracker": tracker.label, "sequence": sequence.name, "reason": found.note})
     found = [answer.worst for answer in answers.values() if isinstance(answer, Answer)]
     wanted = [
         moment.frame for rank in range(max(map(len, found), default=0)) for w in found for moment in w[rank : rank + 1]
     ]
-    size = sequence.frame_size()
-    shown = write_frames(pictures, sequence.video.frames, size, wanted, most_frames, budget)
-    return sequence_page(sequence, size, shown, answers)
+    shown = write_frames(pictures, sequence.video.frames, wanted, most_frames, budget)
+    return sequence_page(sequence, shown, answers)
 
 
 def _write_script(path: Path, before: str, content: dict, after: str) -> None:

@@ -4,16 +4,18 @@ import base64
 from collections.abc import Mapping
 from collections.abc import Sequence as Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from lib.errors import SDTrackError
+from lib.errors import ResultError, SDTrackError
 from lib.test.analysis.conventions import Convention
 from lib.test.analysis.evaluation import LengthRule, score_trackers
 from lib.test.analysis.metrics import SequenceScores, figure_values, iou, mean_curve, summarize
 from lib.test.analysis.plots.curves import COLOURS, CURVES, LINES
 from lib.test.evaluation.data import Sequence, read_table
 from lib.test.evaluation.results import Results, find_results, read_boxes_of, read_scores_of
+from lib.vis.report.frames import Size
 from lib.vis.report.moments import Moment, worst_moments
 
 DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}  # matplotlib's lines as plotly calls them
@@ -61,7 +63,12 @@ def overview(
         "convention": {"name": convention.name, "about": convention.about},
         "figures": list(convention.figures),
         "trackers": [
-            {"label": item.label, "colour": COLOURS[i % len(COLOURS)], "dash": DASHES[LINES[i % len(LINES)]]}
+            {
+                "label": item.label,
+                "runs": len(item.folders),
+                "colour": COLOURS[i % len(COLOURS)],
+                "dash": DASHES[LINES[i % len(LINES)]],
+            }
             for i, item in enumerate(trackers)
         ],
         "attributes": [{"short": short, "long": long.get(short, short)} for short in attributes],
@@ -111,26 +118,42 @@ def _ranking(name: str, scored: Scored, convention: Convention) -> list[float | 
 
 @dataclass
 class Answer:
-    """One tracker on one sequence: boxes (T, 4) xywh, overlap (T,) and scores (T,), NaN where there is none."""
+    """One tracker on one sequence: boxes (T, 4) xywh, overlap (T,) and scores (T,), NaN where there is none; note: what
+    is wrong with the file of scores."""
 
     boxes: np.ndarray
     overlap: np.ndarray
     scores: np.ndarray | None
     worst: list[Moment]
+    note: str = ""
 
 
-def answer_of(tracker: Results, sequence: Sequence) -> Answer:
-    """What a tracker answered, in the first of its runs; boxes and scores end or go on as NaN where the file has
-    another length than the truth. Raises ResultError for a broken file."""
+def answer_of(tracker: Results, sequence: Sequence, lengths: LengthRule) -> Answer:
+    """What a tracker answered, in the first of its runs; boxes end or go on as NaN where the file has another length
+    than the truth, overlap as lengths says. Raises ResultError for a broken file of boxes."""
     truth, visible = sequence.video.truth, sequence.video.visible
     file = find_results(tracker.folders[0], sequence.name)[0]
-    boxes, scores = _fitted(read_boxes_of(file), len(truth)), read_scores_of(file)
+    read = read_boxes_of(file)
+    boxes, (scores, note) = _fitted(read, len(truth)), _scores(file, len(read))
     there = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
     if visible is not None:
         there = there & visible
     answered = np.isfinite(boxes).all(1)
+    if lengths == "cut":
+        there = there & (np.arange(len(truth)) < len(read))
     overlap = np.where(there, iou(np.where(answered[:, None], boxes, 0), np.nan_to_num(truth)), np.nan)
-    return Answer(boxes, overlap, None if scores is None else _fitted(scores, len(truth)), worst_moments(overlap))
+    return Answer(boxes, overlap, None if scores is None else _fitted(scores, len(truth)), worst_moments(overlap), note)
+
+
+def _scores(file: Path, length: int) -> tuple[np.ndarray | None, str]:
+    """The scores that belong to a box file of so many boxes, or None and why not."""
+    try:
+        scores = read_scores_of(file)
+    except ResultError as error:
+        return None, str(error)
+    if scores is not None and len(scores) != length:
+        return None, f"{file.stem}_score.txt: {len(scores)} scores for {length} boxes"
+    return scores, ""
 
 
 def _fitted(values: np.ndarray, length: int) -> np.ndarray:
@@ -140,16 +163,14 @@ def _fitted(values: np.ndarray, length: int) -> np.ndarray:
     return fitted
 
 
-def sequence_page(
-    sequence: Sequence, size: tuple[int, int], shown: Collection[int], answers: Mapping[str, Answer | str]
-) -> dict:
-    """The page of a sequence. size: width and height of its frames; shown: frames with a picture, whose boxes are
-    given; answers: tracker -> answer, or why there is none."""
+def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mapping[str, Answer | str]) -> dict:
+    """The page of a sequence. shown: frames with a picture, whose boxes are given, and their size; answers: tracker ->
+    answer, or why there is none."""
     return {
         "name": sequence.name,
         "attributes": list(sequence.attributes),
         "frames": len(sequence),
-        "size": list(size),
+        "sizes": [list(size) for size in shown.values()],
         "shown": list(shown),
         "truth": _boxes(sequence.video.truth, shown),
         "trackers": {

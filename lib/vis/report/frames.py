@@ -1,6 +1,7 @@
 """Pictures of a sequence's frames, small and within a number of bytes."""
 
 from collections.abc import Iterable
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import cv2
@@ -8,35 +9,38 @@ import numpy as np
 
 from lib.test.evaluation.data import FrameFiles, Frames
 from lib.utils.files import make_folder, read_bytes
-from lib.utils.image import decode_image, write_jpeg
+from lib.utils.image import decode_image, image_size, write_jpeg
 from lib.utils.jpeg import REDUCTIONS, find_decoder
 
 SIDE = 400  # pixels of the longer side
 QUALITY = 70
 
 
-def write_frames(
-    folder: Path, frames: Frames, size: tuple[int, int], wanted: Iterable[int], most: int, budget: int
-) -> list[int]:
-    """Write pictures of at most `most` frames, as <frame>.jpg, of at most `budget` bytes together; returns which, in
-    order.
+Size = tuple[int, int]  # width and height
 
-    size: width and height of the frames; wanted: numbers from 0, the most important first. Afterwards as many as there
-    is room for are spread evenly over the rest.
+
+def write_frames(folder: Path, frames: Frames, wanted: Iterable[int], most: int, budget: int) -> dict[int, Size]:
+    """Write pictures of at most `most` frames, as <frame>.jpg, of at most `budget` bytes together, but one in any case;
+    returns which, in order, with the size of the whole frames.
+
+    wanted: numbers from 0, the most important first; they take turns with frames that are spread evenly.
     """
     make_folder(folder)
-    written: dict[int, int] = {}
-    for frame in dict.fromkeys([*wanted, *spread(len(frames))]):
+    written: dict[int, Size] = {}
+    left = budget
+    turns = chain.from_iterable(zip_longest(wanted, spread(len(frames))))
+    for frame in dict.fromkeys(frame for frame in turns if frame is not None):
         if len(written) >= most:
             break
         path = folder / f"{frame}.jpg"
-        write_jpeg(path, thumbnail(frames, frame, size), QUALITY)
-        written[frame] = path.stat().st_size
-        if sum(written.values()) > budget:
+        picture, size = thumbnail(frames, frame)
+        write_jpeg(path, picture, QUALITY)
+        left -= path.stat().st_size
+        if left < 0 and written:
             path.unlink()
-            del written[frame]
             break
-    return sorted(written)
+        written[frame] = size
+    return dict(sorted(written.items()))
 
 
 def spread(number: int) -> list[int]:
@@ -46,14 +50,17 @@ def spread(number: int) -> list[int]:
     return [index for index in reversed_bits if index < number]
 
 
-def thumbnail(frames: Frames, index: int, size: tuple[int, int]) -> np.ndarray:
-    """A frame (h, w, 3) uint8 RGB whose longer side is at most SIDE; size: width and height of the whole."""
+def thumbnail(frames: Frames, index: int) -> tuple[np.ndarray, Size]:
+    """A frame (h, w, 3) uint8 RGB whose longer side is at most SIDE, and the size of the whole."""
     if isinstance(frames, FrameFiles):
         path = frames.paths[index]
-        most = max(d for d in REDUCTIONS if d == 1 or max(size) / d >= SIDE)
-        image, _ = decode_image(read_bytes(path), str(path), find_decoder(), most_reduced=most)
+        data = read_bytes(path)
+        whole = image_size(data, str(path))
+        most = max(d for d in REDUCTIONS if d == 1 or max(whole) / d >= SIDE)
+        image, _ = decode_image(data, str(path), find_decoder(), most_reduced=most)
     else:
         image = frames[index]
+        whole = image.shape[1], image.shape[0]
     scale = min(1, SIDE / max(image.shape[:2]))
     shape = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, shape, interpolation=cv2.INTER_AREA), whole

@@ -17,9 +17,13 @@ from lib.test.analysis.metrics import (
     summarize,
 )
 
-# Okabe and Ito's palette: distinct to colour-blind readers and in print
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's palette: distinct to colour-blind readers and in print, the palest last
+BLUE, VERMILION, GREEN, PURPLE, BLACK, ORANGE, SKY = COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9",
+)  # fmt: skip
 LINES = ("-", "--", "-.", ":")
+LONGEST = 36  # letters of a name in a legend
+INSIDE = 5  # trackers whose legend fits among the curves
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,15 @@ def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], convention: C
     figures = {tracker: summarize(items, convention)[curve.ranked_by] for tracker, items in scores.items()}
     thresholds = curve.thresholds(convention.bins)
     ranked = sorted(scores.items(), key=lambda item: -figures[item[0]])
-    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+    names = {tracker: legend_name(tracker, f"[{figures[tracker]:.1f}]") for tracker in scores}
+    outside = len(scores) > INSIDE or max(map(len, names.values())) > 28
+    figure = Figure(figsize=(5.6 + outside * (0.6 + 0.095 * max(map(len, names.values()))), 4.4), layout="constrained")
     axes = figure.add_subplot()
     for index, (tracker, items) in enumerate(ranked):
         axes.plot(
             thresholds,
             100 * mean_curve(items, curve.field),
-            label=f"{tracker} [{figures[tracker]:.1f}]",
+            label=names[tracker],
             color=COLOURS[index % len(COLOURS)],
             linestyle=LINES[index % len(LINES)],
             linewidth=2,
@@ -85,5 +91,14 @@ def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], convention: C
         ylim=(0, 100),
     )
     axes.grid(alpha=0.3)
-    axes.legend(title=f"tracker [{curve.ranked_by}]", loc="best")
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if outside else {"loc": "best"}
+    axes.legend(title=f"tracker [{curve.ranked_by}]", **place)
     return figure
+
+
+def legend_name(tracker: str, value: str) -> str:
+    """A tracker and its value for a legend: a long name loses its middle; matplotlib leaves out what begins with _."""
+    if len(tracker) > LONGEST:
+        half = (LONGEST - 3) // 2
+        tracker = f"{tracker[:half]}...{tracker[-half:]}"
+    return f"{' ' if tracker.startswith('_') else ''}{tracker} {value}"

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lib.errors import ResultError
-from lib.test.analysis.plots.curves import COLOURS
+from lib.test.analysis.plots.curves import COLOURS, INSIDE, legend_name
 
 MARKERS = ("o", "v", "<", ">", "^", "s", "*", "D", "P", "X")
 
@@ -31,11 +31,13 @@ def plot_eao_rank(eao: Mapping[str, float], title: str) -> Figure:
             marker=MARKERS[(rank - 1) % len(MARKERS)],
             markersize=9,
             linestyle="none",
-            label=f"{tracker} [{value:.3f}]",
+            label=legend_name(tracker, f"[{value:.3f}]"),
         )
     axes.set(title=title, xlabel="Rank", ylabel="Expected average overlap", xlim=(len(ranked) + 0.5, 0.5))
     axes.set_ylim(0, 1.1 * ranked[0][1] or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(title="tracker [EAO]", loc="upper left", bbox_to_anchor=(1.01, 1))
+    # the best stand high at the right: below them is room for some
+    place = {"loc": "lower right"} if len(ranked) <= INSIDE else {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
+    axes.legend(title="tracker [EAO]", **place)
     return figure

@@ -1,5 +1,6 @@
 """Figures as files: png, pdf, and TikZ for LaTeX."""
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,11 @@ except ImportError:
     except ImportError:
         get_tikz_code = None
 
+SPECIAL = {letter: f"\\{letter}" for letter in "#$&%_{}"} | {
+    "\\": r"\textbackslash{}",
+    "^": r"\^{}",
+    "~": r"\~{}",
+}  # to TeX
 FIGURE_FORMATS = ("png", "pdf", "tex")
 
 
@@ -40,25 +46,27 @@ def _tikz(figure: Figure, file: Path) -> str:
         raise ResultError(f"{file}: TikZ needs the package matplot2tikz: pip install matplot2tikz -c constraints.txt")
     equal = all(axes.get_aspect() == 1 for axes in figure.axes)
     with _escaped(figure):
-        return get_tikz_code(
+        code = get_tikz_code(
             figure=figure,
             filepath=str(file),
-            axis_width=r"0.9\linewidth",
-            axis_height=r"0.65\linewidth",
-            extra_axis_parameters={"axis equal image"} if equal else None,
+            axis_width=r"1.1\linewidth" if equal else r"0.9\linewidth",
+            axis_height=r"1.1\linewidth" if equal else r"0.65\linewidth",
+            extra_axis_parameters={"axis equal image", "clip=false"} if equal else None,
         )
+    return re.sub(r"\bscale=0\.\d+", lambda _match: r"font=\scriptsize, align=center", code)  # texts: too small to read
 
 
 @contextmanager
 def _escaped(figure: Figure) -> Iterator[None]:
     """The figure's texts as TeX wants them. The exporters do some of it: in a legend and in texts among the lines
-    nothing, in titles and at the axes all but # and $."""
+    nothing, in titles and at the axes &, % and _. A line break needs a blank after it."""
     raw = {text for axes in figure.axes for text in axes.texts}
     raw |= {text for axes in figure.axes if axes.get_legend() for text in axes.get_legend().findobj(Text)}
     before = [(text, text.get_text()) for text in figure.findobj(Text)]
     for text, words in before:
-        marks = "#$&%_{}" if text in raw else "#$"
-        text.set_text("".join(f"\\{letter}" if letter in marks else letter for letter in words))
+        marks = SPECIAL if text in raw else {key: SPECIAL[key] for key in "#$^~"}
+        words = "".join(marks.get(letter, letter) for letter in words)
+        text.set_text(words.replace("\n", "\n ") if text in raw else words)
     try:
         yield
     finally:

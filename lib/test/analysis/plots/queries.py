@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib.test.analysis.plots.attention import outline, show_crop
-from lib.test.analysis.plots.curves import COLOURS
+from lib.test.analysis.plots.curves import BLUE, ORANGE, SKY, VERMILION
 
 SHOWN = 10  # boxes, the best-scored
 MARKERS = ("o", "^")
@@ -20,8 +20,8 @@ def plot_queries(
     scores: np.ndarray,
     title: str,
 ) -> Figure:
-    """Left the anchor boxes of the best-scored queries, the more opaque the higher the score; right the box that the
-    best one became, with the salient points of its branches.
+    """Left the anchor boxes of the best-scored queries, the more opaque the higher the score, the best one's thick;
+    right the box that the best one became, with the salient points of its branches.
 
     crop (S, S, 3) uint8 RGB; anchors, boxes (N, 4) cxcywh and points branch -> (N, M, 2) x, y, fractions of the crop;
     scores (N,).
@@ -33,12 +33,12 @@ def plot_queries(
     for axes in (left, right):
         show_crop(axes, crop)
     for query in ranked[::-1]:
-        outline(left, anchors[query], COLOURS[4], alpha=0.25 + 0.75 * scores[query] / scores[best])
-    outline(left, anchors[best], COLOURS[0], linewidth=2)
+        outline(left, anchors[query], ORANGE, alpha=0.25 + 0.75 * scores[query] / scores[best])
+    outline(left, anchors[best], ORANGE, linewidth=3)
     left.set_title(f"anchor boxes of the {len(ranked)} best of {len(scores)} queries")
-    outline(right, anchors[best], COLOURS[4], linestyle="--", label="anchor box")
-    outline(right, boxes[best], COLOURS[0], linewidth=2, label="box of the last layer")
-    for (branch, places), colour, marker in zip(points.items(), (COLOURS[1], COLOURS[5]), MARKERS):
+    outline(right, anchors[best], ORANGE, linestyle="--", label="anchor box")
+    outline(right, boxes[best], BLUE, linewidth=2, label="box of the last layer")
+    for (branch, places), colour, marker in zip(points.items(), (VERMILION, SKY), MARKERS):
         right.plot(
             *places[best].T,
             marker,

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib.errors import ResultError
-from lib.test.analysis.plots.curves import COLOURS, LINES
+from lib.test.analysis.plots.curves import COLOURS, LINES, legend_name
 
 INNER = 0.35  # radius of an axis' lowest score; its highest is at 1
 RINGS = 4
@@ -38,7 +38,7 @@ def plot_radar(table: pd.DataFrame, ranked_by: str, title: str) -> Figure:
             color=COLOURS[index % len(COLOURS)],
             linestyle=LINES[index % len(LINES)],
             linewidth=2,
-            label=f"{tracker} [{mean:.1f}]",
+            label=legend_name(tracker, f"[{mean:.1f}]"),
         )
     axes.set(xlim=(-1.75, 1.75), ylim=(-1.35, 1.35), aspect="equal")
     axes.axis("off")
@@ -47,7 +47,7 @@ def plot_radar(table: pd.DataFrame, ranked_by: str, title: str) -> Figure:
         title=f"tracker [mean {ranked_by} over attributes]",
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
-        ncols=min(3, len(means)),
+        ncols=min(3 if max(map(len, means.index)) < 20 else 2, len(means)),
     )
     return figure
 

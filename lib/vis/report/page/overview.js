@@ -2,8 +2,8 @@
 // The first view: tables and curves of all sequences, or of those with an attribute.
 
 const overviewPage = {
-  overall: { column: 1, down: true },
-  list: { column: 2, down: false }, // the sequences of the first tracker, worst first
+  overall: { column: null, down: true },
+  list: { column: null, down: false }, // of the first tracker that is shown, worst first
   attribute: "",
 
   start() {
@@ -56,8 +56,8 @@ const overviewPage = {
       hovertemplate: "%{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
     }));
     const place = byId(`curve-${kind}`);
-    place.setAttribute("aria-label", `${axis.title} of ${lines.map((line) => line.name).join(", ") || "no tracker"}; ` +
-      "the table above has its figures");
+    const names = report.shown().map((tracker) => tracker.label).join(", ");
+    place.setAttribute("aria-label", `${axis.title} of ${names || "no tracker"}; the table above has its figures`);
     Plotly.react(place, lines, {
       title: heading(axis.title), margin: { l: 55, r: 10, t: 40, b: 50 }, showlegend: false,
       xaxis: { title: { text: axis.x }, range: [0, axis.thresholds.at(-1)] },
@@ -80,8 +80,7 @@ const overviewPage = {
         return { title: tracker.label, number: true, value: (row) => row.scores[place], cell: (row) => percent(row.scores[place]) };
       }),
     ];
-    this.list.column = Math.min(this.list.column, columns.length - 1);
-    sortableTable(byId("sequences"), "Worst first; choose a sequence to see its frames.", columns, rows, this.list,
-      () => this.drawSequences());
+    sortableTable(byId("sequences"), "Choose a heading to sort by it, a sequence to see its frames.", columns, rows,
+      this.list, () => this.drawSequences());
   },
 };

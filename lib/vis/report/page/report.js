@@ -11,7 +11,6 @@ const report = {
 
   start() {
     const { dataset, convention, trackers } = this.overview;
-    document.title = `${dataset}: tracking report`;
     byId("heading").textContent = `${dataset}: ${trackers.length} tracker${trackers.length > 1 ? "s" : ""}`;
     byId("about").textContent = `Convention ${convention.name}: ${convention.about}.`;
     for (const tracker of trackers) {
@@ -20,7 +19,8 @@ const report = {
         this.hidden[box.checked ? "delete" : "add"](tracker.label);
         this.show();
       });
-      byId("trackers").append(element("label", {}, box, swatch(tracker), tracker.label));
+      const runs = tracker.runs > 1 ? ` (mean of ${tracker.runs} runs; frames show the first)` : "";
+      byId("trackers").append(element("label", {}, box, swatch(tracker), tracker.label + runs));
     }
     overviewPage.start();
     sequencePage.start();
@@ -34,11 +34,14 @@ const report = {
   show() {
     const match = /^#sequence-(\d+)$/.exec(location.hash);
     const index = match && Number(match[1]) < this.overview.sequences.length ? Number(match[1]) : null;
+    const { dataset, sequences } = this.overview;
+    document.title = `${index === null ? dataset : sequences[index].name}: tracking report`;
     byId("overview").hidden = index !== null;
     byId("sequence").hidden = index === null;
     if (index === null) {
-      sequencePage.leave();
+      const left = sequencePage.leave();
       overviewPage.draw();
+      if (left !== null) document.querySelector(`a[href="#sequence-${left}"]`)?.focus(); // back where one was
     } else if (this.sequences[index]) {
       sequencePage.draw(index, this.sequences[index]);
     } else {
@@ -73,37 +76,42 @@ function drawn(tag, attributes, ...children) {
   return node;
 }
 
+const DASH = { solid: "none", dash: "7 4", dashdot: "8 3 2 3", dot: "2 3" };
+
 // A piece of a tracker's line, as the plots have it
 function swatch(tracker) {
-  const pattern = { solid: "none", dash: "7 4", dashdot: "8 3 2 3", dot: "2 3" }[tracker.dash];
-  const line = drawn("line", { x1: 0, y1: 5, x2: 28, y2: 5, stroke: tracker.colour, "stroke-width": 4, "stroke-dasharray": pattern });
+  const style = { stroke: tracker.colour, "stroke-width": 4, "stroke-dasharray": DASH[tracker.dash] };
+  const line = drawn("line", { x1: 0, y1: 5, x2: 28, y2: 5, ...style });
   return drawn("svg", { class: "swatch", width: 28, height: 10, "aria-hidden": "true" }, line);
 }
 
 function percent(value) { return value === null || value === undefined ? "–" : value.toFixed(1); }
 
-// Values of the report's text in a plot's markup: plotly reads a few tags in names
+// A text for a plot, which reads a few tags in names
 function plain(text) { return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); }
 
 function heading(text) { return { text, font: { size: 15 }, x: 0.01, xanchor: "left" }; }
 
-const PLOT = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+const PLOT = { displaylogo: false, responsive: true,
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
 
-// A table with a head of buttons that sort it. columns: {title, number, value(row), cell(row)}; state: {column, down}
+// A table with a head of buttons that sort it. columns: {title, number, value(row), cell(row)}; state: {column, down},
+// whose column is a title; the first numbers where it is not there
 function sortableTable(table, caption, columns, rows, state, redraw) {
+  const sorting = columns.find((column) => column.title === state.column) ?? columns.find((column) => column.number) ?? columns[0];
   const head = element("tr");
   columns.forEach((column, index) => {
     const button = element("button", { type: "button" }, column.title);
     button.addEventListener("click", () => {
-      state.down = state.column === index ? !state.down : column.number;
-      state.column = index;
+      state.down = sorting === column ? !state.down : column.number;
+      state.column = column.title;
       redraw();
       table.querySelectorAll("th button")[index].focus();
     });
-    const sorted = state.column === index ? (state.down ? "descending" : "ascending") : "none";
+    const sorted = sorting === column ? (state.down ? "descending" : "ascending") : "none";
     head.append(element("th", { scope: "col", className: column.number ? "number" : "", "aria-sort": sorted }, button));
   });
-  const key = columns[state.column].value;
+  const key = sorting.value;
   const ordered = rows.map((row) => [key(row), row]).sort(([a], [b]) => {
     if (a === null || b === null) return (a === null) - (b === null); // unknown ones last, whatever the direction
     const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;

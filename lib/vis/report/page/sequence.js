@@ -7,6 +7,7 @@ const sequencePage = {
   at: 0, // which of content.shown
   timer: null,
   curves: {}, // label -> {overlap, scores}, unpacked
+  worst: -1, // which of the worst moments was jumped to last
 
   start() {
     const go = { first: () => this.go(0), previous: () => this.go(this.at - 1), next: () => this.go(this.at + 1),
@@ -25,32 +26,45 @@ const sequencePage = {
     byId("picture").addEventListener("error", () => { byId("moment").textContent += " (its picture cannot be read)"; });
   },
 
-  leave() { this.pause(); this.index = null; },
+  // Returns which sequence was left, or null
+  leave() {
+    const left = this.index;
+    this.pause();
+    this.index = null;
+    return left;
+  },
 
   draw(index, content) {
     const opened = this.index !== index;
     this.index = index;
     this.content = content;
+    byId("view").hidden = Boolean(content.problem);
+    if (content.problem) {
+      byId("name").textContent = content.name;
+      byId("facts").textContent = `Cannot be shown: ${content.problem}`;
+      return;
+    }
     if (opened) {
       this.pause();
-      window.scrollTo(0, 0);
       this.curves = {};
+      this.worst = -1;
       for (const [label, answer] of Object.entries(content.trackers)) {
         if (!answer.problem) this.curves[label] = { overlap: unpack(answer.overlap), scores: answer.scores && unpack(answer.scores) };
       }
       byId("name").textContent = content.name;
       const attributes = content.attributes.length ? `; ${content.attributes.join(", ")}` : "";
-      byId("facts").textContent = `${content.frames} frames of ${content.size.join(" × ")} pixels${attributes}. ` +
-        (content.shown.length === content.frames ? "" : `${content.shown.length} frames have a picture. `) +
+      byId("facts").textContent = `${content.frames} frames of ${content.sizes[0].join(" × ")} pixels${attributes}. ` +
+        (content.shown.length === content.frames ? "" : `${content.shown.length} frames have a picture; steps go over these. `) +
         "Truth: the dashed black box on white.";
       byId("slider").max = content.shown.length - 1;
-      byId("boxes").setAttribute("viewBox", `0 0 ${content.size.join(" ")}`);
+      byId("name").focus();
+      window.scrollTo(0, 0);
     }
     const moments = this.moments();
     this.drawWorst(moments);
     this.drawPlot("overlap", "Overlap with the truth", true);
     this.drawPlot("scores", "Score that the tracker gives itself", false);
-    this.go(opened ? this.nearest(moments.length ? moments[0].frame : 0) : this.at);
+    if (opened && moments.length) this.nextWorst(); else this.go(opened ? 0 : this.at);
   },
 
   answers() { return report.shown().filter((tracker) => this.curves[tracker.label]); },
@@ -66,7 +80,7 @@ const sequencePage = {
       const range = moment.first === moment.last ? `frame ${moment.frame}` : `frames ${moment.first} to ${moment.last}`;
       const button = element("button", { type: "button" }, swatch(moment.tracker),
         `${moment.tracker.label}: ${range}, down to ${moment.overlap.toFixed(2)}`);
-      button.addEventListener("click", () => this.go(this.nearest(moment.frame)));
+      button.addEventListener("click", () => { this.worst = moments.indexOf(moment); this.go(this.nearest(moment.frame)); });
       return element("li", {}, button);
     }));
     for (const tracker of report.shown()) {
@@ -104,8 +118,10 @@ const sequencePage = {
   },
 
   nextWorst() {
-    const places = this.moments().map((moment) => this.nearest(moment.frame));
-    if (places.length) this.go(places[(places.indexOf(this.at) + 1) % places.length]);
+    const moments = this.moments();
+    if (!moments.length) return;
+    this.worst = (this.worst + 1) % moments.length;
+    this.go(this.nearest(moments[this.worst].frame));
   },
 
   go(place) {
@@ -117,7 +133,9 @@ const sequencePage = {
     picture.alt = `Frame ${frame} of ${content.name}`;
     byId("slider").value = this.at;
     byId("slider").setAttribute("aria-valuetext", `frame ${frame}`);
+    byId("moment").setAttribute("aria-live", this.timer ? "off" : "polite"); // not every frame of a film is told
     byId("moment").textContent = `Frame ${frame} of 0 to ${content.frames - 1}`;
+    byId("boxes").setAttribute("viewBox", `0 0 ${content.sizes[this.at].join(" ")}`);
     this.drawBoxes();
     this.drawValues(frame);
     const line = { type: "line", x0: frame, x1: frame, yref: "paper", y0: 0, y1: 1, line: { color: "#444", width: 1.5, dash: "dot" } };
@@ -133,6 +151,7 @@ const sequencePage = {
         if (!box) return [];
         const outline = rectangle(box, "answer");
         outline.style.stroke = tracker.colour;
+        outline.style.strokeDasharray = DASH[tracker.dash];
         outline.dataset.tracker = tracker.label;
         return [outline];
       }));
