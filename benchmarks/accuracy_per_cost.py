@@ -27,7 +27,7 @@ from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.results import read_times_of, result_file
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.running import run_sequences
-from lib.test.parameter.sdtrack import shipped_weights
+from lib.test.utils.checkpointed import shipped_weights
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 from lib.utils.synthetic.writer import write_clip

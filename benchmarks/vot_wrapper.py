@@ -19,7 +19,7 @@ from external.alpharefine.networks import ARnetSegMask, SEcmnet
 from external.alpharefine.refiner import AlphaRefine
 from lib.config.loader import load_config
 from lib.models.sdtrack import build_sdtrack
-from lib.test.parameter.sdtrack import shipped_weights
+from lib.test.utils.checkpointed import shipped_weights
 from lib.test.tracker.sdtrack import SDTrack
 from lib.test.utils import TrackerParams
 from lib.test.vot.session import VotSession

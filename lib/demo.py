@@ -17,7 +17,7 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.parameter.sdtrack import shipped_weights
+from lib.test.utils.checkpointed import shipped_weights
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.train.run_training import run_training
 from lib.utils.files import make_folder

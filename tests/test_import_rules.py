@@ -26,15 +26,9 @@ RULES = {
     "lib.train.launch": set(),
     "lib.train.train_script": {"lib.train", "lib.registry", "lib.config", "lib.utils"},
     "lib.train.run_training": {"lib.train", "lib.config", "lib.utils"},
-    "lib.test.utils": set(),
+    "lib.test.utils": {"lib.config", "lib.utils", "lib.test.evaluation.environment"},
     "lib.test.tracker": {"lib.models", "lib.config", "lib.utils"},
-    "lib.test.parameter": {
-        "lib.models",
-        "lib.config",
-        "lib.utils",
-        "lib.test.utils",
-        "lib.test.evaluation.environment",
-    },
+    "lib.test.parameter": {"lib.test.utils"},
     "lib.test.evaluation": {"lib.utils", "lib.registry", "lib.config"},
     "lib.test.analysis": {
         "lib.test.evaluation.data",

@@ -8,8 +8,10 @@ from doubles import RolledFrames, sequence
 from lib.errors import CheckpointError, ConfigError, TrackingError
 from lib.registry import PARTS, find_part, tracker_names
 from lib.test.evaluation.runner import make_tracker, track_sequence
-from lib.test.parameter.sdtrack import find_weights, parameters
-from lib.test.tracker.sdtrack import hann_factor, voted_box, with_steady_size
+from lib.test.parameter.sdtrack import parameters
+from lib.test.tracker.sdtrack import voted_box, with_steady_size
+from lib.test.tracker.session import hann_factor
+from lib.test.utils.checkpointed import find_weights
 from lib.utils.box_ops import clip_box
 
 IMAGE = RolledFrames.image
@@ -102,13 +104,13 @@ def test_weights_that_are_no_numbers_are_an_error(tiny_checkpoint):
 
 def test_checkpoints_are_found_by_epoch(tmp_path):
     with pytest.raises(CheckpointError, match="Train one"):
-        find_weights(tmp_path, 0)
+        find_weights(tmp_path, 0, "SDTrack")
     for epoch in (2, 10):
         (tmp_path / f"SDTrack_ep{epoch:04d}.pth.tar").touch()
-    assert find_weights(tmp_path, 0).name == "SDTrack_ep0010.pth.tar"
-    assert find_weights(tmp_path, 2).name == "SDTrack_ep0002.pth.tar"
+    assert find_weights(tmp_path, 0, "SDTrack").name == "SDTrack_ep0010.pth.tar"
+    assert find_weights(tmp_path, 2, "SDTrack").name == "SDTrack_ep0002.pth.tar"
     with pytest.raises(CheckpointError, match=r"there are epochs 2, 10.*TEST\.EPOCH=10"):
-        find_weights(tmp_path, 300)
+        find_weights(tmp_path, 300, "SDTrack")
 
 
 def test_a_checkpoint_of_another_network_names_the_keys(tiny_checkpoint, tmp_path):

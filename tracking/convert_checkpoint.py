@@ -3,7 +3,11 @@
 
 Opens a file of pretrained weights (CAE, MAE, timm, OSTrack, or our own) without running code from it, converts the
 keys, and compares them with the network of the config, strictly; exit code 1 where they do not fit. --to writes the
-converted backbone as a file of tensors alone, to be trained from with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack.
+converted backbone as a file of tensors alone, to be trained from with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack; with
+--kind whole all weights of the network, to track with:
+
+python tracking/convert_checkpoint.py OSTrack_ep0300.pth.tar --script ostrack --config vitb_256_mae_ce_32x4_ep300 \\
+    --kind whole --to clean.pth.tar
 """
 
 import _init_paths  # noqa: F401
@@ -15,17 +19,18 @@ import torch
 
 from lib.config.loader import load_config
 from lib.models.sdtrack.checkpoint import fit_backbone, load_network, network_state
-from lib.models.sdtrack.sdtrack import build_network
+from lib.registry import find_part
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.checkpoint import read_foreign_checkpoint
 from lib.utils.cli import add_override_argument, run_command
 
-KINDS = ("cae", "mae", "timm", "ostrack", "sdtrack")
+KINDS = ("cae", "mae", "timm", "ostrack", "sdtrack", "whole")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
+    parser.add_argument("--script", default="sdtrack", help="which tracker")
     parser.add_argument("--config", default="vitb_300", help="whose network the weights are for")
     parser.add_argument("--kind", choices=KINDS, help="whose keys the file has, instead of what the config says")
     parser.add_argument("--check", action="store_true", help="compare alone, write nothing (as without --to)")
@@ -34,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.check and args.to:
         parser.error("--check writes nothing: leave it out, or --to")
-    cfg = load_config("sdtrack", args.config, args.overrides)
+    cfg = load_config(args.script, args.config, args.overrides)
     kind = args.kind or cfg.MODEL.BACKBONE.PRETRAIN_TYPE
     content, left_out = read_foreign_checkpoint(args.file)
     if left_out:
@@ -43,10 +48,10 @@ def main() -> None:
             f"{', '.join(left_out[:8])}"
         )
     state = {key: value for key, value in network_state(content).items() if isinstance(value, torch.Tensor)}
-    network = build_network(cfg)
-    if kind == "sdtrack":
+    network = find_part(args.script, "build")(cfg, training=False)
+    if kind in ("sdtrack", "whole"):
         load_network(network, state, args.file)
-        converted = {key: value for key, value in state.items() if key.startswith("backbone.")}
+        converted = {key: value for key, value in state.items() if kind == "whole" or key.startswith("backbone.")}
         print(f"{args.file}: all {len(state)} weights fit the network of {args.config}")
     else:
         fitting = fit_backbone(state, kind, network.backbone, args.file)
@@ -59,7 +64,8 @@ def main() -> None:
     if args.to:
         to = Path(args.to).absolute()
         save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})
-        print(f"{to} written; train from it with --set MODEL.PRETRAIN_FILE={to} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack")
+        use = f"train from it with --set MODEL.PRETRAIN_FILE={to} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
+        print(f"{to} written; {f'track with --checkpoint {to}' if kind == 'whole' else use}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from lib.errors import DataError, TrackingError
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import result_file, write_result
 from lib.test.evaluation.runner import make_tracker
-from lib.test.parameter.sdtrack import shipped_weights
+from lib.test.utils.checkpointed import shipped_weights
 from lib.utils.cli import add_weight_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
 from lib.utils.synthetic.writer import write_clip

@@ -3,9 +3,7 @@
 Key names are OSTrack's where OSTrack has the same thing, so that its trainer and tools read this config as well.
 """
 
-from functools import reduce
-from operator import getitem
-
+from lib.config.checks import check_crops, check_datasets, check_heads, check_least
 from lib.errors import ConfigError
 
 MODEL = {
@@ -170,29 +168,12 @@ def check(cfg) -> None:
 
     cfg: a loaded config of this module's keys.
     """
-    for key, least in MINIMUM.items():
-        value = reduce(getitem, key.split("."), cfg)
-        if value < least:
-            raise ConfigError(f"{key}: {value} is less than {least}")
+    check_least(cfg, MINIMUM)
+    check_crops(cfg)
+    check_datasets(cfg)
     patch, model = cfg.MODEL.BACKBONE.PATCH_SIZE, cfg.MODEL
-    for key, size in (("DATA.TEMPLATE.SIZE", cfg.DATA.TEMPLATE.SIZE), ("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)):
-        if size <= 0 or size % patch:
-            raise ConfigError(f"{key}: {size} is not a positive multiple of MODEL.BACKBONE.PATCH_SIZE ({patch})")
-    for part in ("TEMPLATE", "SEARCH"):
-        data, test = cfg.DATA[part], (cfg.TEST[f"{part}_SIZE"], cfg.TEST[f"{part}_FACTOR"])
-        if test != (data.SIZE, data.FACTOR):
-            raise ConfigError(
-                f"TEST.{part}_SIZE and _FACTOR are {test}, but the network trains on DATA.{part}.SIZE and FACTOR "
-                f"{(data.SIZE, data.FACTOR)}: set both alike"
-            )
-        if data.NUMBER != 1:
-            raise ConfigError(f"DATA.{part}.NUMBER: {data.NUMBER}; SDTrack takes one template and one search image")
-    for key, dim, heads in (
-        ("MODEL.NUM_HEADS", model.HIDDEN_DIM, model.NUM_HEADS),
-        ("MODEL.BACKBONE.NUM_HEADS", model.BACKBONE.DIM, model.BACKBONE.NUM_HEADS),
-    ):
-        if heads <= 0 or dim % heads:
-            raise ConfigError(f"{key}: {heads} does not divide the width {dim}")
+    check_heads("MODEL.NUM_HEADS", model.HIDDEN_DIM, model.NUM_HEADS)
+    check_heads("MODEL.BACKBONE.NUM_HEADS", model.BACKBONE.DIM, model.BACKBONE.NUM_HEADS)
     if model.BACKBONE.STEM == "conv" and patch.bit_count() != 1:
         raise ConfigError(
             f"MODEL.BACKBONE.PATCH_SIZE: {patch} is no power of two, which MODEL.BACKBONE.STEM conv needs"
@@ -210,14 +191,3 @@ def check(cfg) -> None:
     for key, share in (("TEST.VOTING", cfg.TEST.VOTING), ("TEST.SIZE_UPDATE", cfg.TEST.SIZE_UPDATE)):
         if not 0 <= share <= 1:
             raise ConfigError(f"{key}: {share} does not lie between 0 and 1")
-    for split in ("TRAIN", "VAL"):
-        names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
-        if len(names) != len(ratios):
-            raise ConfigError(
-                f"DATA.{split}: {len(names)} DATASETS_NAME ({', '.join(names)}) but {len(ratios)} DATASETS_RATIO; "
-                "set both lists"
-            )
-        if names and not (min(ratios) >= 0 and sum(ratios) > 0):
-            raise ConfigError(
-                f"DATA.{split}.DATASETS_RATIO: {list(ratios)}; at least one has to be positive, none negative"
-            )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lib.errors import CheckpointError
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
 
-MAY_BE_NEW = ("template_embed",)  # weights of ours that no foreign backbone has
+MAY_BE_NEW = ("template_embed", "cls_token", "pos_embed")  # of ours alone, or carried along unused
 
 
 def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -1,84 +1,9 @@
-"""Parameters of the SDTrack tracker: which checkpoint, and the config that it carries."""
+"""Parameters of the SDTrack tracker."""
 
-import re
-from collections.abc import Iterable
-from pathlib import Path
-
-from lib.config.loader import Config, config_from_dict, differences, load_config
-from lib.errors import CheckpointError
-from lib.test.evaluation.environment import env_settings
 from lib.test.utils import TrackerParams
-from lib.utils.checkpoint import read_checkpoint
-from lib.utils.local_paths import PROJECT
-
-SHIPPED = PROJECT / "weights"
+from lib.test.utils.checkpointed import network_parameters
 
 
-def parameters(
-    yaml_name: str,
-    *,
-    checkpoint: str | Path | None = None,
-    save_dir: str | Path | None = None,
-    overrides: Iterable[str] = (),
-    device: str | None = None,
-) -> TrackerParams:
-    """Parameters of experiments/sdtrack/<yaml_name>.yaml.
-
-    checkpoint: a file, else the one of TEST.EPOCH below save_dir, else the weights that come with the project. The
-    config is the checkpoint's own; where the yaml has changed since, that is printed. overrides: "KEY=VALUE" strings on
-    top of it. device: where to compute.
-    """
-    yaml_cfg = load_config("sdtrack", yaml_name, overrides)
-    folder = Path(save_dir or env_settings().save_dir) / "checkpoints" / "train" / "sdtrack" / yaml_name
-    path = Path(checkpoint) if checkpoint else find_weights(folder, yaml_cfg.TEST.EPOCH)
-    params = TrackerParams()
-    params.cfg = _checkpoint_config(path, yaml_name, yaml_cfg, list(overrides))
-    params.template_factor, params.template_size = params.cfg.TEST.TEMPLATE_FACTOR, params.cfg.TEST.TEMPLATE_SIZE
-    params.search_factor, params.search_size = params.cfg.TEST.SEARCH_FACTOR, params.cfg.TEST.SEARCH_SIZE
-    params.checkpoint = path
-    params.save_all_boxes = False
-    params.device = device
-    return params
-
-
-def shipped_weights(config: str) -> Path:
-    """Where the weights of a config lie that come with the project, if it has some."""
-    return SHIPPED / f"{config}.safetensors"
-
-
-def find_weights(folder: Path, epoch: int) -> Path:
-    """SDTrack_ep<epoch>.pth.tar of the folder; epoch 0: the newest, and where nothing is trained the shipped weights of
-    the config that the folder is named after, which is printed.
-
-    Raises CheckpointError that says what is there.
-    """
-    pattern = re.compile(r"SDTrack_ep(\d{4})\.pth\.tar")
-    found = {int(match[1]): path for path in folder.glob("*") if (match := pattern.fullmatch(path.name))}
-    shipped = shipped_weights(folder.name)
-    if not found and not epoch and shipped.is_file():
-        print(f"{folder}: nothing trained there; taking the shipped weights, {shipped}")
-        return shipped
-    if not found:
-        raise CheckpointError(
-            f"{folder}: no checkpoint there. Train one (python tracking/train.py --script sdtrack --config "
-            f"{folder.name}), name a file with --checkpoint, or say with --save_dir where it is"
-        )
-    wanted = epoch or max(found)
-    if wanted not in found:
-        raise CheckpointError(
-            f"{folder}: no checkpoint of epoch {wanted} (TEST.EPOCH); there are epochs "
-            f"{', '.join(map(str, sorted(found)))}: choose one with --set TEST.EPOCH={max(found)}"
-        )
-    return found[wanted]
-
-
-def _checkpoint_config(path: Path, yaml_name: str, yaml_cfg: Config, overrides: list[str]) -> Config:
-    content = read_checkpoint(path)
-    if "config" not in content or "net" not in content:
-        raise CheckpointError(f"{path}: not a checkpoint of tracking/train.py (it lacks net or config)")
-    cfg = config_from_dict("sdtrack", content["config"], str(path), overrides)
-    changed = differences(cfg, yaml_cfg)
-    if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        print(f"{path.name} carries its own config; {yaml_name}.yaml differs: {'; '.join(changed[:3])}{more}")
-    return cfg
+def parameters(yaml_name: str, **options) -> TrackerParams:
+    """Parameters of experiments/sdtrack/<yaml_name>.yaml; options: network_parameters'."""
+    return network_parameters("sdtrack", "SDTrack", yaml_name, **options)

@@ -1,0 +1,19 @@
+"""OSTrack's network (Ye et al., ECCV 2022), with the state-dict keys of its public checkpoints."""
+
+from pathlib import Path
+
+from lib.models.ostrack.ostrack import OSTrack, build_network
+from lib.models.sdtrack.checkpoint import load_pretrained
+
+__all__ = ["OSTrack", "build_ostrack"]
+
+
+def build_ostrack(cfg, training: bool = True, pretrained_dir: str | Path = "pretrained_models") -> OSTrack:
+    """The network of a config. training: start from the backbone weights that MODEL.PRETRAIN_FILE names.
+
+    Raises CheckpointError where that file is missing or does not fit.
+    """
+    network = build_network(cfg)
+    if training and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
+        load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
+    return network

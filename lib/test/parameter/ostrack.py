@@ -1,0 +1,9 @@
+"""Parameters of the OSTrack tracker."""
+
+from lib.test.utils import TrackerParams
+from lib.test.utils.checkpointed import network_parameters
+
+
+def parameters(yaml_name: str, **options) -> TrackerParams:
+    """Parameters of experiments/ostrack/<yaml_name>.yaml; options: network_parameters'."""
+    return network_parameters("ostrack", "OSTrack", yaml_name, **options)

@@ -1,0 +1,50 @@
+"""OSTrack's training step: GIoU and L1 of the best-scored box, focal loss of the centre map."""
+
+import torch
+from torch import Tensor
+
+from lib.models.losses.box_losses import iou_and_giou
+from lib.models.losses.heatmap import centre_focal_loss, centre_map
+from lib.train.actors.base_actor import BaseActor
+from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy
+
+
+class OSTrackActor(BaseActor):
+    """loss = giou * GIOU_WEIGHT + l1 * L1_WEIGHT + focal * WEIGHT.FOCAL, as OSTrack's."""
+
+    def __init__(self, net, objective, loss_weight, settings, cfg):
+        """objective: unused, part of the host's signature; loss_weight: weights of giou, l1, focal."""
+        super().__init__(net, objective)
+        self.loss_weight = loss_weight
+        self.settings = settings
+        self.cfg = cfg
+
+    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """data: as SDTrackActor's. Returns (loss, status)."""
+        answer = self.net(data["template_images"][0], data["search_images"][0], data["template_anno"][0])
+        return self.compute_losses(answer, data["search_anno"][0])
+
+    def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """prediction: the network's answer; boxes (B, 4) xywh in fractions of the crop."""
+        scores = prediction["score_map"]
+        best = scores.flatten(1).argmax(dim=1)
+        chosen = box_cxcywh_to_xyxy(prediction["pred_boxes"][torch.arange(len(best)), best])
+        truth = box_xywh_to_xyxy(boxes).clamp(0, 1)
+        iou, giou = iou_and_giou(chosen, truth)
+        terms = {
+            "giou": (1 - giou).mean(),
+            "l1": (chosen - truth).abs().mean(),
+            "focal": centre_focal_loss(scores, centre_map(boxes.clamp(0, 1), scores.shape[-1])),
+        }
+        total = sum(self.loss_weight[name] * term for name, term in terms.items())
+        gap = (scores.flatten(1).amax(dim=1) - iou).abs().mean()
+        status = {"Loss/total": total, **{f"Loss/{name}": term for name, term in terms.items()}, "IoU": iou.mean()}
+        status["score_gap"] = gap
+        values = torch.stack([value.detach().float() for value in status.values()]).tolist()
+        return total, dict(zip(status, values))
+
+
+def build_actor(net, settings, cfg) -> OSTrackActor:
+    """The actor of a config, with its weights."""
+    weights = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.LOSS.WEIGHT.FOCAL}
+    return OSTrackActor(net=net, objective=None, loss_weight=weights, settings=settings, cfg=cfg)
