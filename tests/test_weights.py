@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from lib.errors import CheckpointError
 from lib.test.evaluation.runner import make_tracker
 from lib.test.parameter import sdtrack as parameter
+from lib.test.utils import checkpointed
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.checkpoint import read_checkpoint, write_weights
 
@@ -55,7 +56,7 @@ def test_they_track_as_the_checkpoint_does(published):
 
 
 def test_they_are_taken_where_nothing_was_trained(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(parameter, "SHIPPED", published[1].parent)
+    monkeypatch.setattr(checkpointed, "SHIPPED", published[1].parent)
     folder = tmp_path / "checkpoints" / "train" / "sdtrack" / "demo"
     assert parameter.parameters("demo", save_dir=tmp_path).checkpoint == published[1]
     save_checkpoint(folder / "SDTrack_ep0000_pairs00001600.pth.tar", {})  # a first epoch that is still running
