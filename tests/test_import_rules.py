@@ -41,6 +41,7 @@ RULES = {
     "lib.vis": {"lib.utils", "lib.test.evaluation"},
     "lib.vis.report": {"lib.utils", "lib.test.evaluation", "lib.test.analysis"},
     "lib.demo": {"lib"},
+    "lib.plugin": {"lib.utils"},
     "tracking": {"lib"},
     "external": set(),
 }

@@ -69,15 +69,15 @@ class Config(Mapping):
         return plain
 
 
-def load_config(script: str, name: str, overrides: Iterable[str] = ()) -> Config:
-    """The config of experiments/<script>/<name>.yaml.
+def load_config(script: str, name: str, overrides: Iterable[str] = (), folder: Path | None = None) -> Config:
+    """The config of <name>.yaml, of `folder` or of experiments/<script>.
 
     overrides: "KEY=VALUE" strings, VALUE in yaml's notation ("TRAIN.SCHEDULER.MILESTONES=[10, 20]").
     Raises ConfigError for an unknown experiment, key, type or choice.
     """
     module = _defaults_module(script)
     values = _flatten(module.DEFAULTS)
-    for source, deltas in _yaml_chain(script, name):
+    for source, deltas in _yaml_chain(folder or EXPERIMENTS / script, name):
         _apply(values, deltas, module, source)
     return _finish(values, module, overrides)
 
@@ -102,7 +102,11 @@ def differences(old: Config, new: Config) -> list[str]:
 
 def experiment_names(script: str) -> list[str]:
     """Names of the experiment files of a script."""
-    return sorted(path.stem for path in (EXPERIMENTS / script).glob("*.yaml"))
+    return _names(EXPERIMENTS / script)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def _defaults_module(script: str):
@@ -117,15 +121,15 @@ def _defaults_module(script: str):
         ) from error
 
 
-def _yaml_chain(script: str, name: str) -> list[tuple[str, dict[str, Any]]]:
+def _yaml_chain(folder: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
     """(file, deltas) from the outermost parent to the named experiment."""
     chain, seen = [], []
     while name:
-        path = EXPERIMENTS / script / f"{name}.yaml"
+        path = folder / f"{name}.yaml"
         if name in seen:
             raise ConfigError(f"{path}: BASE goes round in a circle ({' -> '.join([*seen, name])})")
         if not path.is_file():
-            names = experiment_names(script)
+            names = _names(folder)
             hint = _nearest(name, names)
             raise ConfigError(f"there is no config '{name}' ({path} is missing){hint}; there are: {', '.join(names)}")
         tree = _parse_yaml(path.read_text(encoding="utf-8"), str(path))

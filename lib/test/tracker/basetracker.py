@@ -8,9 +8,9 @@ import numpy as np
 class BaseTracker(ABC):
     """A tracking session. Images are RGB uint8 (H, W, 3); boxes are [x, y, w, h] in image pixels."""
 
-    def __init__(self, params, dataset_name: str | None = None):
+    def __init__(self, params, _dataset_name: str | None = None):
+        """_dataset_name: where it is to track, for those who would tell benchmarks apart; none here does."""
         self.params = params
-        self.dataset_name = dataset_name
 
     @abstractmethod
     def initialize(self, image: np.ndarray, info: dict) -> dict:

@@ -10,9 +10,9 @@ from lib.test.tracker.session import NetworkTracker
 class OSTrack(NetworkTracker):
     """The cell with the highest score under a Hann window gives the box."""
 
-    def __init__(self, params, dataset_name: str | None = None):
+    def __init__(self, params, _dataset_name: str | None = None):
         """params: of lib.test.parameter.ostrack."""
-        super().__init__(params, dataset_name, build_ostrack(params.cfg, training=False))
+        super().__init__(params, build_ostrack(params.cfg, training=False))
 
     def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
         """A cell each."""

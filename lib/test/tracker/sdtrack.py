@@ -10,9 +10,9 @@ from lib.test.tracker.session import NetworkTracker, hann_factor
 class SDTrack(NetworkTracker):
     """The best-scored query's box, perhaps after a vote of those that overlap it, its size perhaps held back."""
 
-    def __init__(self, params, dataset_name: str | None = None):
+    def __init__(self, params, _dataset_name: str | None = None):
         """params: of lib.test.parameter.sdtrack."""
-        super().__init__(params, dataset_name, build_sdtrack(params.cfg, training=False))
+        super().__init__(params, build_sdtrack(params.cfg, training=False))
 
     def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
         """A query each."""

@@ -10,7 +10,7 @@ from lib.errors import TrackingError
 from lib.models.sdtrack.checkpoint import load_network
 from lib.test.tracker.basetracker import BaseTracker
 from lib.utils.box_ops import clip_box
-from lib.utils.checkpoint import read_checkpoint
+from lib.utils.checkpoint import read_foreign_checkpoint
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.device import choose_device
 from lib.utils.normalize import normalize
@@ -21,13 +21,14 @@ MIN_SIDE = 10  # pixels of a predicted box, as in OSTrack; less where the first 
 class NetworkTracker(BaseTracker):
     """One target at a time; `initialize` starts anew with the same network."""
 
-    def __init__(self, params, dataset_name: str | None, network: nn.Module):
+    def __init__(self, params, network: nn.Module):
         """params: of lib.test.parameter; network: with encode_template and track, its weights still to be read."""
-        super().__init__(params, dataset_name)
+        super().__init__(params)
         self.cfg = params.cfg
         self.device = choose_device(params.get("device"))
         self.network = network
-        load_network(self.network, read_checkpoint(params.checkpoint)["net"], str(params.checkpoint))
+        content, _ = read_foreign_checkpoint(params.checkpoint)
+        load_network(self.network, content["net"], str(params.checkpoint))
         self.network.to(self.device).eval()
 
     @torch.inference_mode()

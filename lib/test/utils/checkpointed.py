@@ -8,10 +8,9 @@ from lib.config.loader import Config, config_from_dict, differences, load_config
 from lib.errors import CheckpointError
 from lib.test.evaluation.environment import env_settings
 from lib.test.utils import TrackerParams
-from lib.utils.checkpoint import read_checkpoint
-from lib.utils.local_paths import PROJECT
+from lib.utils.checkpoint import read_foreign_checkpoint
 
-SHIPPED = PROJECT / "weights"
+SHIPPED = Path(__file__).resolve().parents[3] / "weights"
 
 
 def network_parameters(
@@ -75,7 +74,7 @@ def find_weights(folder: Path, epoch: int, network: str) -> Path:
 
 
 def _checkpoint_config(script: str, path: Path, yaml_name: str, yaml_cfg: Config, overrides: list[str]) -> Config:
-    content = read_checkpoint(path)
+    content, _ = read_foreign_checkpoint(path)
     if "net" not in content:
         raise CheckpointError(f"{path}: not a checkpoint of tracking/train.py (it lacks net)")
     if "config" not in content:

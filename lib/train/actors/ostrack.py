@@ -13,9 +13,9 @@ class OSTrackActor(BaseActor):
     """loss = giou * GIOU_WEIGHT + l1 * L1_WEIGHT + focal * WEIGHT.FOCAL, as OSTrack's."""
 
     def __init__(self, net, objective, loss_weight, settings, cfg):
-        """objective: unused, part of the host's signature; loss_weight: weights of giou, l1, focal."""
+        """objective, loss_weight, settings: OSTrack's signature; the losses are its own, their weights those of cfg."""
         super().__init__(net, objective)
-        self.loss_weight = loss_weight
+        self.loss_weight = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.LOSS.WEIGHT.FOCAL}
         self.settings = settings
         self.cfg = cfg
 
@@ -45,6 +45,5 @@ class OSTrackActor(BaseActor):
 
 
 def build_actor(net, settings, cfg) -> OSTrackActor:
-    """The actor of a config, with its weights."""
-    weights = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.LOSS.WEIGHT.FOCAL}
-    return OSTrackActor(net=net, objective=None, loss_weight=weights, settings=settings, cfg=cfg)
+    """What lib.registry looks for."""
+    return OSTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg)

@@ -14,10 +14,15 @@ class SDTrackActor(BaseActor):
     """loss = sum over decoder layers and mini-detector of cls, L1 and GIoU terms, each with its weight."""
 
     def __init__(self, net, objective, loss_weight, settings, cfg):
-        """objective: a SetCriterion; loss_weight: weights of cls, l1, giou, and of the proposals; settings: unused,
-        part of OSTrack's signature."""
-        super().__init__(net, objective)
-        self.loss_weight = loss_weight
+        """objective, loss_weight, settings: OSTrack's signature; a host's functions and weights are not SDTrack's, the
+        criterion and its weights are those of cfg."""
+        super().__init__(net, build_criterion(cfg))
+        self.loss_weight = {
+            "cls": cfg.LOSS.WEIGHT.CLS,
+            "l1": cfg.TRAIN.L1_WEIGHT,
+            "giou": cfg.TRAIN.GIOU_WEIGHT,
+            "proposals": cfg.LOSS.WEIGHT.PROPOSALS,
+        }
         self.settings = settings
         self.cfg = cfg
 
@@ -63,10 +68,10 @@ def overlap_status(prediction: dict, matched: Tensor, targets: Tensor) -> dict[s
     }
 
 
-def build_actor(net, settings, cfg) -> SDTrackActor:
-    """The actor of a config, with its criterion and weights."""
+def build_criterion(cfg) -> SetCriterion:
+    """The losses that a config describes."""
     tal, cost = cfg.LOSS.TAL, cfg.LOSS.COST
-    criterion = SetCriterion(
+    return SetCriterion(
         matcher=HungarianMatcher(cls=cost.CLS, l1=cost.L1, giou=cost.GIOU, repeats=cfg.LOSS.POSITIVES),
         box_topk=cfg.LOSS.BOX_TOPK,
         align=tal.ENABLED,
@@ -74,10 +79,8 @@ def build_actor(net, settings, cfg) -> SDTrackActor:
         beta=tal.BETA,
         gamma=tal.GAMMA,
     )
-    loss_weight = {
-        "cls": cfg.LOSS.WEIGHT.CLS,
-        "l1": cfg.TRAIN.L1_WEIGHT,
-        "giou": cfg.TRAIN.GIOU_WEIGHT,
-        "proposals": cfg.LOSS.WEIGHT.PROPOSALS,
-    }
-    return SDTrackActor(net=net, objective=criterion, loss_weight=loss_weight, settings=settings, cfg=cfg)
+
+
+def build_actor(net, settings, cfg) -> SDTrackActor:
+    """What lib.registry looks for."""
+    return SDTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg)

@@ -1,0 +1,185 @@
+"""SDTrack as a plugin of an OSTrack-style host: which files it consists of, copied there and taken away again.
+
+A host has what HOST names; everything else that SDTrack's parts import, directly or not, goes with them.
+"""
+
+import ast
+import hashlib
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from lib.errors import SDTrackError
+from lib.utils.files import make_folder, read_bytes, write_atomically
+from lib.utils.local_paths import PROJECT
+
+ROOTS = (
+    "lib.config.sdtrack.config",
+    "lib.config.host",
+    "lib.models.sdtrack",
+    "lib.train.actors.sdtrack",
+    "lib.test.parameter.sdtrack",
+    "lib.test.tracker.sdtrack",
+)
+HOST = (
+    "lib.utils.box_ops",
+    "lib.train.actors.base_actor",
+    "lib.test.tracker.basetracker",
+    "lib.test.utils",
+    "lib.test.evaluation.environment",
+)
+OTHERS = ("experiments/sdtrack/*.yaml", "weights/*.safetensors")
+CONFIG = PurePosixPath("lib/config/sdtrack/config.py")
+HOST_CONFIG = b"""
+
+# What an OSTrack host reads of a config; written by SDTrack's tracking/export_plugin.py
+from lib.config.host import HostConfig  # noqa: E402
+
+cfg = HostConfig("sdtrack", DEFAULTS)
+update_config_from_file = cfg.update_from_file
+"""
+MANIFEST = "sdtrack_plugin.json"  # in the host's root: what was written there
+TRAIN_SCRIPT = "lib/train/train_script.py"
+
+NETWORK_LINES = """\
+    elif settings.script_name == "sdtrack":
+        from lib.models.sdtrack import build_sdtrack
+        net = build_sdtrack(cfg)
+"""
+ACTOR_LINES = """\
+    elif settings.script_name == "sdtrack":
+        from lib.train.actors.sdtrack import SDTrackActor
+        actor = SDTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg)
+"""
+
+
+def plugin_modules() -> dict[str, Path]:
+    """Modules that a host lacks, by name, with their files here."""
+    found: dict[str, Path] = {}
+    todo = list(ROOTS)
+    while todo:
+        name = todo.pop()
+        path = _module_file(PROJECT, name)
+        if name in found or name in HOST or path is None:
+            continue
+        found[name] = path
+        todo += [name for names in _imports(path) for name in names]
+    return {name: path for name, path in sorted(found.items()) if path.name != "__init__.py" or path.stat().st_size}
+
+
+def plugin_files() -> dict[PurePosixPath, bytes]:
+    """What is written, by its path below the host's root."""
+    paths = [*plugin_modules().values(), *(path for pattern in OTHERS for path in sorted(PROJECT.glob(pattern)))]
+    files = {PurePosixPath(path.relative_to(PROJECT).as_posix()): read_bytes(path) for path in paths}
+    files[CONFIG] += HOST_CONFIG
+    files[PurePosixPath("lib/models/sdtrack/LICENSE")] = read_bytes(PROJECT / "LICENSE")
+    return files
+
+
+def requirements() -> list[str]:
+    """Packages that the plugin imports, by the names in its import statements."""
+    names = {names[0].partition(".")[0] for path in plugin_modules().values() for names in _imports(path)}
+    return sorted(names - sys.stdlib_module_names - {"lib"})
+
+
+def export_plugin(host: Path) -> list[PurePosixPath]:
+    """Copy the plugin into an OSTrack-style checkout. Returns the files that were written.
+
+    Raises SDTrackError, before anything is written, where it is none or where a file would be overwritten.
+    """
+    check_host(host)
+    files = plugin_files()
+    for package in sorted({parent for path in files for parent in path.parents if parent.parts[:1] == ("lib",)}):
+        if not (host / package / "__init__.py").exists():
+            files.setdefault(package / "__init__.py", b"")
+    there = [str(path) for path in [*files, PurePosixPath(MANIFEST)] if (host / path).exists()]
+    if there:
+        exported = " (the plugin is there already: --remove takes it away)" if MANIFEST in there else ""
+        raise SDTrackError(
+            f"{host}: nothing was written, since {len(there)} files of the plugin exist there{exported}: "
+            f"{', '.join(there[:5])}{' ...' if len(there) > 5 else ''}"
+        )
+    sums = {str(path): hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    folders = {str(parent) for path in files for parent in path.parents if not (host / parent).exists()}
+    manifest = json.dumps({"files": sums, "folders": sorted(folders)}, indent=1)
+    write_atomically(host / MANIFEST, lambda file: file.write_text(manifest, encoding="utf-8"))
+    for path, content in files.items():
+        make_folder((host / path).parent)
+        write_atomically(host / path, lambda file, content=content: file.write_bytes(content))
+    return sorted(files)
+
+
+def remove_plugin(host: Path) -> int:
+    """Take away what export_plugin wrote. Returns how many files that were.
+
+    Raises SDTrackError, before anything is removed, where one of them was changed since.
+    """
+    if not (host / MANIFEST).is_file():
+        raise SDTrackError(f"{host}: no plugin was exported there ({MANIFEST} is missing)")
+    try:
+        manifest = json.loads(read_bytes(host / MANIFEST))
+        files, folders = dict(manifest["files"]), list(manifest["folders"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SDTrackError(
+            f"{host / MANIFEST}: not as export_plugin writes it ({error!r}); restore the file"
+        ) from error
+    present = {host / path: digest for path, digest in files.items() if (host / path).is_file()}
+    changed = [path for path, digest in present.items() if hashlib.sha256(read_bytes(path)).hexdigest() != digest]
+    if changed:
+        raise SDTrackError(
+            f"nothing was removed, since {len(changed)} files were changed after the export: "
+            f"{', '.join(map(str, changed[:5]))}. Move your changes elsewhere, delete these files, and run it again"
+        )
+    for path in present:
+        path.unlink()
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+    for folder in sorted(map(host.joinpath, folders), reverse=True):
+        for empty in (folder / "__pycache__", folder):
+            if empty.is_dir() and not any(empty.iterdir()):
+                empty.rmdir()
+    (host / MANIFEST).unlink()
+    return len(present)
+
+
+def check_host(host: Path) -> None:
+    """Raise SDTrackError unless the folder has the modules of HOST with all that the plugin imports from them."""
+    if not (host / TRAIN_SCRIPT).is_file():
+        raise SDTrackError(f"{host}: no OSTrack-style checkout; it lacks {TRAIN_SCRIPT}")
+    wanted = [names for path in plugin_modules().values() for names in _imports(path) if names[0] in HOST]
+    for module, *names in sorted(wanted):
+        path = _module_file(host, module)
+        if path is None:
+            raise SDTrackError(f"{host}: no OSTrack-style checkout; it lacks {module.replace('.', '/')}.py")
+        there = _names(path)
+        missing = [name for full in names if (name := full.removeprefix(f"{module}.")) not in there]
+        if missing and "*" not in there:
+            raise SDTrackError(f"{path}: it has no {', '.join(missing)}, which the plugin needs of a host")
+
+
+def _module_file(root: Path, name: str) -> Path | None:
+    place = root.joinpath(*name.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _imports(path: Path) -> Iterable[list[str]]:
+    """Of each import statement: the module, and the dotted names that are taken from it."""
+    for node in ast.walk(ast.parse(read_bytes(path))):
+        if isinstance(node, ast.Import):
+            yield from ([alias.name] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+
+
+def _names(path: Path) -> set[str]:
+    """What a module defines or imports at its top."""
+    found: set[str] = set()
+    for node in ast.parse(read_bytes(path)).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return found
