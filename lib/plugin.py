@@ -78,8 +78,9 @@ def plugin_files() -> dict[PurePosixPath, bytes]:
 
 
 def requirements() -> list[str]:
-    """Packages that the plugin imports, by the names in its import statements."""
-    names = {names[0].partition(".")[0] for path in plugin_modules().values() for names in _imports(path)}
+    """Packages that the plugin cannot do without, by the names in its import statements: those at the top of a file."""
+    trees = [ast.parse(read_bytes(path)).body for path in plugin_modules().values()]
+    names = {names[0].partition(".")[0] for tree in trees for names in _imports_among(tree)}
     return sorted(names - sys.stdlib_module_names - {"lib"})
 
 
@@ -165,7 +166,11 @@ def _module_file(root: Path, name: str) -> Path | None:
 
 def _imports(path: Path) -> Iterable[list[str]]:
     """Of each import statement: the module, and the dotted names that are taken from it."""
-    for node in ast.walk(ast.parse(read_bytes(path))):
+    return _imports_among(ast.walk(ast.parse(read_bytes(path))))
+
+
+def _imports_among(nodes: Iterable[ast.AST]) -> Iterable[list[str]]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ([alias.name] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -15,7 +15,7 @@ from lib.errors import TrackingError
 from lib.test.evaluation.environment import env_settings
 from lib.test.vot.settings import VotSettings
 from lib.test.vot.workspace import SHORT, check_tracker, write_workspace
-from lib.utils.cli import add_override_argument, run_command
+from lib.utils.cli import add_backend_argument, add_override_argument, run_command
 
 
 def main() -> None:
@@ -40,6 +40,7 @@ def main() -> None:
         checkpoint=_absolute(args.checkpoint),
         alpha_refine=_absolute(args.alpha_refine),
         device=args.device,
+        backend=args.backend,
         overrides=tuple(args.overrides),
     )
     write_workspace(workspace, name, args.stack, settings, Path(args.sequences) if args.sequences else None)
@@ -69,6 +70,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
     parser.add_argument("--save_dir", help="folder that holds the checkpoints")
     parser.add_argument("--no_check", action="store_true", help="do not start the tracker once")
+    add_backend_argument(parser)
     add_override_argument(parser)
     return parser
 

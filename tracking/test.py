@@ -95,6 +95,7 @@ def run_origin(params, args: argparse.Namespace) -> dict:
         "overrides": args.overrides,
         "dataset": args.dataset_name,
         **({"int_boxes": True} if args.int_boxes else {}),
+        **({"backend": args.backend} if args.backend != "torch" else {}),
     }
 
 

@@ -41,6 +41,7 @@ def add_weight_arguments(parser: argparse.ArgumentParser) -> None:
     """A tracker's weights, device, and folders."""
     parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    add_backend_argument(parser)
     add_override_argument(parser)
     add_path_arguments(parser)
 
@@ -52,7 +53,18 @@ def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
         "save_dir": save_dir,
         "overrides": args.overrides,
         "device": args.device,
+        "backend": args.backend,
     }
+
+
+def add_backend_argument(parser: argparse.ArgumentParser) -> None:
+    """--backend NAME"""
+    parser.add_argument(
+        "--backend",
+        default="torch",
+        metavar="NAME",
+        help="what computes a network's frames: torch, or on the CPU onnxruntime, openvino, openvino-bf16",
+    )
 
 
 def add_override_argument(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lib.errors import TrackingError
 from lib.models.sdtrack.checkpoint import load_network
+from lib.test.tracker.backends import make_find
 from lib.test.tracker.basetracker import BaseTracker
 from lib.utils.box_ops import clip_box
 from lib.utils.checkpoint import read_foreign_checkpoint
@@ -30,6 +31,8 @@ class NetworkTracker(BaseTracker):
         content, _ = read_foreign_checkpoint(params.checkpoint)
         load_network(self.network, content["net"], str(params.checkpoint))
         self.network.to(self.device).eval()
+        sizes = params.template_size, params.search_size
+        self.find = make_find(params.get("backend") or "torch", self.network, self.device, sizes)
 
     @torch.inference_mode()
     def initialize(self, image: np.ndarray, info: dict) -> dict:
@@ -46,7 +49,7 @@ class NetworkTracker(BaseTracker):
         """Returns target_bbox [x, y, w, h] in image pixels and best_score; with params.save_all_boxes also all_boxes
         (N x 4, the same form) and all_scores."""
         window = crop_window(self.box, self.params.search_factor, self.params.search_size)
-        scores, boxes, ranked = self.candidates(self.network.track(self.template, self._crop(image, window)))
+        scores, boxes, ranked = self.candidates(self.find(self.template, self._crop(image, window)))
         best = int(ranked.argmax())
         # one transfer: all scores and boxes together
         table = torch.cat([scores.unsqueeze(-1), boxes], dim=-1).cpu().numpy().astype(np.float64)

@@ -22,12 +22,14 @@ def network_parameters(
     save_dir: str | Path | None = None,
     overrides: Iterable[str] = (),
     device: str | None = None,
+    backend: str = "torch",
 ) -> TrackerParams:
     """Parameters of experiments/<script>/<yaml_name>.yaml. network: its class, after which checkpoints are named.
 
     checkpoint: a file, else the one of TEST.EPOCH below save_dir, else the weights that come with the project. The
     config is the checkpoint's own; where the yaml has changed since, that is printed, and of a file without one, such
-    as another project's, it is the yaml's. overrides: "KEY=VALUE" strings on top of it. device: where to compute.
+    as another project's, it is the yaml's. overrides: "KEY=VALUE" strings on top of it. device: where to compute;
+    backend: one of lib.test.tracker.backends.
     """
     yaml_cfg = load_config(script, yaml_name, overrides)
     folder = Path(save_dir or env_settings().save_dir) / "checkpoints" / "train" / script / yaml_name
@@ -39,6 +41,7 @@ def network_parameters(
     params.checkpoint = path
     params.save_all_boxes = False
     params.device = device
+    params.backend = backend
     return params
 
 

@@ -32,6 +32,7 @@ def make_session(settings: VotSettings) -> VotSession:
         save_dir=settings.save_dir,
         overrides=settings.overrides,
         device=settings.device,
+        backend=settings.backend,
     )
     return VotSession(tracker, refiner, THRESHOLD, masks=settings.mask != "none")
 

@@ -25,6 +25,7 @@ class VotSettings:
     checkpoint: str | None = None
     alpha_refine: str | None = None
     device: str | None = None
+    backend: str = "torch"
     overrides: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Milliseconds of a frame: each network by each backend, against the yardstick of the same run.
+
+Yardstick: twelve bare ViT-B blocks of timm on 320 tokens, float32, by PyTorch with the same threads, which is what the
+trunk of a 128/256 px tracker cannot do without. The network alone, batch 1, random weights; crop and normalisation,
+which are the same for all, apart. A network is timed in turns with the yardstick.
+
+<network>.<backend>.ms, .fps, .ratio_vs_yardstick; crop_ms; network: sdtrack's config, or ostrack/config.
+"""
+
+from _common import interleaved, report
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from timm.models.vision_transformer import Block
+
+from lib.config.loader import load_config
+from lib.registry import find_part
+from lib.test.tracker.backends import BACKENDS, example, make_find
+from lib.utils.crop import crop_image, crop_window
+from lib.utils.normalize import normalize
+
+NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch")
+TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
+
+
+def yardstick() -> Callable[[int], object]:
+    """A pass through the bare blocks."""
+    blocks = torch.nn.Sequential(*(Block(DIM, HEADS, qkv_bias=True) for _ in range(DEPTH))).eval()
+    tokens = torch.randn(1, TOKENS, DIM)
+    return lambda _round: blocks(tokens)
+
+
+def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]]:
+    """A frame by each backend."""
+    script, _, config = name.rpartition("/")
+    script = script or "sdtrack"
+    cfg = load_config(script, config, ["MODEL.PRETRAIN_FILE=none"])
+    network = find_part(script, "build")(cfg, training=False).eval()
+    sizes = cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE
+    template, box, search = example(sizes)
+    tokens = network.encode_template(template, box)
+    jobs = {}
+    for backend in backends:
+        find = make_find(backend, network, torch.device("cpu"), sizes)
+        jobs[f"{name}.{backend}"] = partial(lambda find, _round: find(tokens, search), find)
+    return jobs
+
+
+def crop_job() -> Callable[[int], object]:
+    """Crop and normalise 256 px of a 720p frame."""
+    frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    window = crop_window([600, 300, 80, 90], 4, 256)
+    return lambda _round: normalize(crop_image(frame, window), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--backends", nargs="+", default=BACKENDS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="the smallest network, one round: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    if args.quick:
+        args.networks, args.backends, args.rounds = ["demo"], ["torch", "openvino"], 1
+    torch.set_num_threads(args.threads)
+    figures: dict[str, float] = {}
+    for name in args.networks:
+        times = interleaved({"yardstick": yardstick(), **jobs_of(name, args.backends)}, args.rounds)
+        unit = times.pop("yardstick").median
+        figures[f"{name}.yardstick_ms"] = 1000 * unit
+        for job, seconds in times.items():
+            figures |= {f"{job}.ms": 1000 * seconds.median, f"{job}.fps": 1 / seconds.median}
+            figures[f"{job}.ratio_vs_yardstick"] = seconds.median / unit
+    figures["crop_ms"] = 1000 * interleaved({"crop": crop_job()}, 20 * args.rounds)["crop"].median
+    report(figures, args.json)
+
+
+if __name__ == "__main__":
+    main()

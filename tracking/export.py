@@ -1,0 +1,73 @@
+"""A trained network as graphs: python tracking/export.py --script sdtrack --config vitt_scratch --format openvino
+
+Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, once their answers to the crops of a
+generated video agree with PyTorch's, and says how fast they are. Where they disagree nothing is written.
+"""
+
+import _init_paths  # noqa: F401
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from lib.errors import TrackingError
+from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.runner import make_tracker
+from lib.test.evaluation.syntheticdataset import synthetic_sequences
+from lib.test.tracker.export import FORMATS, compare_graphs, write_graphs
+from lib.test.tracker.session import NetworkTracker
+from lib.utils.cli import add_override_argument, run_command
+from lib.utils.files import make_folder, write_atomically
+
+FRAMES = 30
+
+
+def main() -> None:
+    args = arguments().parse_args()
+    env = env_settings(args.save_dir)
+    target = Path(args.to) if args.to else env.save_dir / "exports" / args.script / args.config
+    tracker = make_tracker(
+        args.script,
+        args.config,
+        checkpoint=args.checkpoint,
+        save_dir=env.save_dir,
+        overrides=args.overrides,
+        device="cpu",
+    )
+    if not isinstance(tracker, NetworkTracker):
+        raise TrackingError(f"--script {args.script}: this tracker has no network to export")
+    video = synthetic_sequences()[0].video
+    frames = [video.frames[index] for index in range(FRAMES)]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        write_graphs(tracker, args.format, work)
+        found = compare_graphs(tracker, args.format, work, frames, video.truth[0].tolist())
+        print(
+            f"on {FRAMES - 1} crops of a generated video, against PyTorch: box within {found.pixels:.1g} px, score "
+            f"within {found.score:.1g}, template tokens within {found.tokens:.1g}"
+        )
+        found.check()
+        make_folder(target)
+        for file in sorted(work.iterdir()):
+            content = file.read_bytes()
+            write_atomically(target / file.name, lambda path, content=content: path.write_bytes(content))
+            print(f"{target / file.name}: {len(content) / 1e6:.1f} MB")
+    speed_up = found.torch_ms / found.graph_ms
+    print(f"{found.graph_ms:.1f} ms a search crop, PyTorch {found.torch_ms:.1f} ms: {speed_up:.2f} times as fast")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", default="sdtrack")
+    parser.add_argument("--config", default="vitt_scratch", help="its config")
+    parser.add_argument("--format", default="onnx", choices=sorted(FORMATS))
+    parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>")
+    parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
+    parser.add_argument("--save_dir", help="folder that holds the checkpoints")
+    add_override_argument(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
