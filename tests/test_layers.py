@@ -18,7 +18,7 @@ def test_roi_align_is_torchvisions_also_across_borders(ratio):
     cells = boxes * torch.tensor([10.0, 8, 10, 8])
     rois = torch.cat([torch.tensor([0.0, 1]).repeat_interleave(4)[:, None], cells.flatten(0, 1)], dim=1)
     theirs = torchvision_roi_align(features, rois, 7, sampling_ratio=ratio, aligned=True)
-    torch.testing.assert_close(ours.flatten(0, 1), theirs, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.flatten(0, 1).permute(0, 3, 1, 2), theirs, atol=2e-6, rtol=1e-5)
 
 
 def test_sampled_points_equal_bilinear_interpolation_by_hand():

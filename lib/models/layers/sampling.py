@@ -33,9 +33,10 @@ def sample_points(features: Tensor, points: Tensor) -> Tensor:
 def roi_align(features: Tensor, boxes: Tensor, size: int, sampling_ratio: int = 2) -> Tensor:
     """RoIAlign with half-pixel shift (torchvision's `aligned=True`) and a fixed number of samples a bin.
 
-    features (B, C, H, W); boxes (B, N, 4) xyxy, fractions of the map -> (B, N, C, size, size).
+    features (B, C, H, W); boxes (B, N, 4) xyxy, fractions of the map -> (B, N, size, size, C): with the channels last
+    neither product has to rearrange its operands.
     """
-    height, width = features.shape[-2:]
+    channels, height, width = features.shape[1:]
     weights = []
     for low, high, cells in (
         (boxes[..., 1], boxes[..., 3], height),
@@ -47,5 +48,6 @@ def roi_align(features: Tensor, boxes: Tensor, size: int, sampling_ratio: int = 
         bins = hat_weights(positions, cells).unflatten(-2, (size, sampling_ratio)).mean(-2)
         weights.append(bins.to(features.dtype))
     rows, columns = weights  # (B, N, size, H), (B, N, size, W)
-    rows_done = torch.einsum("bnih,bchw->bnicw", rows, features)
-    return torch.einsum("bnicw,bnjw->bncij", rows_done, columns)
+    lines = features.permute(0, 2, 3, 1).flatten(2)  # (B, H, W * C)
+    rows_done = (rows.flatten(1, 2) @ lines).unflatten(-1, (width, channels)).unflatten(1, (-1, size))
+    return columns.unsqueeze(2) @ rows_done

@@ -139,7 +139,7 @@ class QuerySelection(nn.Module):
         logits, candidates = self.detector(features)
         best = logits.topk(self.num_queries, dim=1).indices
         boxes = candidates.gather(1, best.unsqueeze(-1).expand(-1, -1, 4)).detach()
-        regions = roi_align(features, box_cxcywh_to_xyxy(boxes), self.roi_size).permute(0, 1, 3, 4, 2)
+        regions = roi_align(features, box_cxcywh_to_xyxy(boxes), self.roi_size)
         selected = SelectedQueries([], [], [], boxes, {"pred_logits": logits, "pred_boxes": candidates})
         for branch, content, position in zip(self.branches, self.content, self.position):
             content_update, position_update, points = branch(features, regions, boxes)

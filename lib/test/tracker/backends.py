@@ -132,6 +132,8 @@ def load_onnxruntime(graph: Path) -> Callable[..., list[np.ndarray]]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # its threads else wait for the next frame by spinning, on the cores that crop and decode
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
     return lambda *inputs: session.run(None, dict(zip(names, inputs)))
