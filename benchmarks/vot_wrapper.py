@@ -56,6 +56,7 @@ def make_tracker(config: str) -> SDTrack:
     tracker.network = build_sdtrack(cfg, training=False).eval()
     if shipped_weights(config).is_file():
         tracker.network.load_state_dict(read_checkpoint(shipped_weights(config))["net"])
+    tracker.find = tracker.network.track
     return tracker
 
 
@@ -74,7 +75,7 @@ def main() -> None:
     shares, whole = [], []
     for _ in range(frames):
         inside = [0.0]
-        with timed(session.tracker.network, "track", inside), timed(session.refiner.network, "forward", inside):
+        with timed(session.tracker, "find", inside), timed(session.refiner.network, "forward", inside):
             started = time.perf_counter()
             session.track(image)
             seconds = time.perf_counter() - started

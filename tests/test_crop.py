@@ -91,6 +91,7 @@ def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit():
 
     tracker = SDTrack.__new__(SDTrack)
     tracker.cfg, tracker.device, tracker.network = cfg, torch.device("cpu"), Recorder()
+    tracker.find = tracker.network.track
     tracker.params = TrackerParams()
     for name in ("TEMPLATE_FACTOR", "TEMPLATE_SIZE", "SEARCH_FACTOR", "SEARCH_SIZE"):
         setattr(tracker.params, name.lower(), cfg.TEST[name])

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from lib.test.analysis.plots.attention import plot_attention
 from lib.test.analysis.plots.export import save_figure
 from lib.test.analysis.plots.queries import plot_queries
+from lib.errors import ConfigError
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.runner import make_tracker
@@ -22,6 +23,10 @@ from lib.vis.attention import look_at
 
 def main() -> None:
     args = arguments().parse_args()
+    if args.backend != "torch":
+        raise ConfigError(
+            f"--backend {args.backend}: attention is seen in PyTorch's network alone; leave --backend out"
+        )
     env = env_settings(args.save_dir)
     [sequence] = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
     tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, env.save_dir))
