@@ -41,7 +41,7 @@ def timed(owner: object, name: str, total: list[float]) -> Iterator[None]:
     try:
         yield
     finally:
-        delattr(owner, name)
+        setattr(owner, name, inner)
 
 
 def make_tracker(config: str) -> SDTrack:
