@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lib.models.layers.attention import attention_kernel
+from lib.models.layers.one_stream import OneStreamNetwork
 from lib.models.ostrack.elimination import centre_token, eliminating_block, restore
 from lib.models.ostrack.head import CenterHead, boxes_at
-from lib.models.sdtrack.backbone import VisionTransformer
+from lib.models.sdtrack.backbone import VisionTransformer, backbone_options
 
 
 class OSTrackBackbone(VisionTransformer):
@@ -40,22 +41,12 @@ class OSTrackBackbone(VisionTransformer):
         return torch.cat([tokens[:, :template], restore(tokens[:, template:], places, number)], dim=1)
 
 
-class OSTrack(nn.Module):
-    """The network has no memory: `encode_template` once, `track` a frame; `forward` is the two together."""
+class OSTrack(OneStreamNetwork):
+    """Backbone on [template; search] -> the centre head on the search tokens."""
 
     def __init__(self, *, backbone: VisionTransformer, box_head: CenterHead):
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone)
         self.box_head = box_head
-
-    def forward(self, template_images: Tensor, search_images: Tensor, template_boxes: Tensor | None = None) -> dict:
-        """template_images (B, 3, Ht, Wt), search_images (B, 3, Hs, Ws), normalised RGB; template_boxes (B, 4) xywh,
-        fractions of the template crop. Returns what `track` returns."""
-        return self.track(self.encode_template(template_images, template_boxes), search_images)
-
-    def encode_template(self, template_images: Tensor, template_boxes: Tensor | None = None) -> Tensor:
-        """The template as far as it goes without a search image: tokens (B, Nt, dim)."""
-        return self.backbone.encode_template(template_images, template_boxes)
 
     def track(self, template_tokens: Tensor, search_images: Tensor) -> dict:
         """Returns the head's maps, and boxes (B, H*W, 4) cxcywh in fractions of the search crop, a cell each."""
@@ -69,20 +60,5 @@ class OSTrack(nn.Module):
 def build_network(cfg) -> OSTrack:
     """The network that a config describes, with fresh weights."""
     trunk = cfg.MODEL.BACKBONE
-    backbone = OSTrackBackbone(
-        eliminate=trunk.CE_LOC,
-        keep=trunk.CE_KEEP_RATIO,
-        template_size=cfg.DATA.TEMPLATE.SIZE,
-        search_size=cfg.DATA.SEARCH.SIZE,
-        patch_size=trunk.PATCH_SIZE,
-        dim=trunk.DIM,
-        depth=trunk.DEPTH,
-        num_heads=trunk.NUM_HEADS,
-        mlp_ratio=trunk.MLP_RATIO,
-        drop_path=trunk.DROP_PATH,
-        stem=trunk.STEM,
-        template_embed=trunk.TEMPLATE_EMBED,
-        qk_init=trunk.QK_INIT,
-        recompute=cfg.TRAIN.ACTIVATION_CHECKPOINTING,
-    )
+    backbone = OSTrackBackbone(eliminate=trunk.CE_LOC, keep=trunk.CE_KEEP_RATIO, **backbone_options(cfg))
     return OSTrack(backbone=backbone, box_head=CenterHead(dim=trunk.DIM, channels=cfg.MODEL.HEAD.NUM_CHANNELS))

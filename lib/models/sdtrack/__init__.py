@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib.models.sdtrack.checkpoint import load_pretrained
+from lib.models.sdtrack.checkpoint import start_from_pretrained
 from lib.models.sdtrack.sdtrack import SDTrack, build_network
 
 __all__ = ["SDTrack", "build_sdtrack"]
@@ -14,6 +14,6 @@ def build_sdtrack(cfg, training: bool = True, pretrained_dir: str | Path = "pret
     Raises CheckpointError where that file is missing or does not fit.
     """
     network = build_network(cfg)
-    if training and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
-        load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
+    if training:
+        start_from_pretrained(network, cfg, pretrained_dir)
     return network

@@ -130,3 +130,22 @@ class VisionTransformer(nn.Module):
         for block in self.blocks:
             tokens = call(block, tokens, recompute=self.recompute)
         return self.norm(tokens)
+
+
+def backbone_options(cfg) -> dict:
+    """VisionTransformer's arguments, of a config."""
+    trunk = cfg.MODEL.BACKBONE
+    return {
+        "template_size": cfg.DATA.TEMPLATE.SIZE,
+        "search_size": cfg.DATA.SEARCH.SIZE,
+        "patch_size": trunk.PATCH_SIZE,
+        "dim": trunk.DIM,
+        "depth": trunk.DEPTH,
+        "num_heads": trunk.NUM_HEADS,
+        "mlp_ratio": trunk.MLP_RATIO,
+        "drop_path": trunk.DROP_PATH,
+        "stem": trunk.STEM,
+        "template_embed": trunk.TEMPLATE_EMBED,
+        "qk_init": trunk.QK_INIT,
+        "recompute": cfg.TRAIN.ACTIVATION_CHECKPOINTING,
+    }

@@ -31,6 +31,12 @@ def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> N
     network.load_state_dict(state)
 
 
+def start_from_pretrained(network: nn.Module, cfg, pretrained_dir: str | Path) -> None:
+    """load_pretrained with the file that a config names, if it names one (MODEL.PRETRAIN_FILE)."""
+    if cfg.MODEL.PRETRAIN_FILE.lower() != "none":
+        load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
+
+
 def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Path) -> None:
     """Fill network.backbone from a file of pretrained weights (kind "sdtrack": the whole network), strictly.
 

@@ -1,37 +1,25 @@
 """The whole network (Fig. 3), and how a config builds it."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.models.layers.attention import attention_kernel
-from lib.models.sdtrack.backbone import VisionTransformer
+from lib.models.layers.one_stream import OneStreamNetwork
+from lib.models.sdtrack.backbone import VisionTransformer, backbone_options
 from lib.models.sdtrack.decoder import COUPLINGS, Decoder
 from lib.models.sdtrack.neck import NeckEncoder
 from lib.models.sdtrack.query_selection import QuerySelection
 
 
-class SDTrack(nn.Module):
-    """Backbone on [template; search] -> neck encoder -> query selection -> decoupled decoder.
-
-    The network has no memory: `encode_template` once, `track` a frame; `forward` is the two together.
-    """
+class SDTrack(OneStreamNetwork):
+    """Backbone on [template; search] -> neck encoder -> query selection -> decoupled decoder."""
 
     def __init__(
         self, *, backbone: VisionTransformer, neck: NeckEncoder, query_selection: QuerySelection, decoder: Decoder
     ):
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone)
         self.neck = neck
         self.query_selection = query_selection
         self.decoder = decoder
-
-    def forward(self, template_images: Tensor, search_images: Tensor, template_boxes: Tensor | None = None) -> dict:
-        """template_images (B, 3, Ht, Wt), search_images (B, 3, Hs, Ws), normalised RGB;
-        template_boxes (B, 4) xywh, fractions of the template crop. Returns what `track` returns."""
-        return self.track(self.encode_template(template_images, template_boxes), search_images)
-
-    def encode_template(self, template_images: Tensor, template_boxes: Tensor | None = None) -> Tensor:
-        """The template as far as it goes without a search image: tokens (B, Nt, dim)."""
-        return self.backbone.encode_template(template_images, template_boxes)
 
     def track(self, template_tokens: Tensor, search_images: Tensor) -> dict:
         """Find the template in search_images (B, 3, Hs, Ws).
@@ -57,20 +45,7 @@ def build_network(cfg) -> SDTrack:
     trunk = model.BACKBONE
     dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
     return SDTrack(
-        backbone=VisionTransformer(
-            template_size=cfg.DATA.TEMPLATE.SIZE,
-            search_size=cfg.DATA.SEARCH.SIZE,
-            patch_size=trunk.PATCH_SIZE,
-            dim=trunk.DIM,
-            depth=trunk.DEPTH,
-            num_heads=trunk.NUM_HEADS,
-            mlp_ratio=trunk.MLP_RATIO,
-            drop_path=trunk.DROP_PATH,
-            stem=trunk.STEM,
-            template_embed=trunk.TEMPLATE_EMBED,
-            qk_init=trunk.QK_INIT,
-            recompute=recompute,
-        ),
+        backbone=VisionTransformer(**backbone_options(cfg)),
         neck=NeckEncoder(
             in_dim=trunk.DIM,
             dim=dim,
