@@ -40,9 +40,8 @@ def make_session(settings: VotSettings) -> VotSession:
 def main() -> int:
     """Serve until the toolkit quits; a failure's traceback goes to the log of the settings, and ends the process."""
     settings = VotSettings.read()
-    sys.stdout = (
-        sys.stderr
-    )  # the toolkit reads stdout, trax writes there by itself: what a tracker prints is not for it
+    # The toolkit reads stdout, where trax writes by itself: what a tracker prints is not for it
+    sys.stdout = sys.stderr
     try:
         serve(make_session(settings), read_image)
     except Exception:  # noqa: BLE001 - whatever it is, it is written down, told and ends the process
