@@ -10,6 +10,8 @@ from lib.models.layers.attention import MultiHeadAttention
 from lib.models.layers.mlp import MLP
 from lib.utils.box_ops import box_cxcywh_to_xyxy
 
+QUERIES_AT_ONCE = 75
+
 
 class BoxRPB(nn.Module):
     """The two separable terms of the bias (Eq. 7-8).
@@ -41,9 +43,22 @@ class BoxRPB(nn.Module):
             (self.mlp_y, corners[..., 1::2], grid[0]),
         ):
             centres = (torch.arange(cells, device=boxes.device, dtype=boxes.dtype) + 0.5) * (self.crop_size / cells)
-            offsets = edges.unsqueeze(2) - centres.view(1, 1, -1, 1)
-            terms.append(mlp(offsets).permute(0, 3, 1, 2))
+            terms.append(_of_differences(mlp, edges, centres).permute(0, 3, 1, 2).contiguous())
         return terms[0], terms[1]
+
+
+def _of_differences(mlp: MLP, edges: Tensor, centres: Tensor) -> Tensor:
+    """mlp(edge - centre) of all pairs: edges (B, N, 2), centres (C,) -> (B, N, C, heads).
+
+    The first layer is linear in edge and centre, so each is taken through it once, to e and c; and as
+    ReLU(e - c) = max(e, c) - c, one maximum of every pair is all that has the size B x N x C x hidden. On a CPU it is
+    made and used up in pieces that stay in the cache.
+    """
+    first, _, last = mlp
+    edge = first(edges).unsqueeze(2)
+    centre = centres.unsqueeze(-1) * first.weight.sum(1)
+    pieces = edge.split(QUERIES_AT_ONCE if edges.device.type == "cpu" else edge.shape[1], dim=1)
+    return torch.cat([last(torch.maximum(piece, centre)) for piece in pieces], dim=1) - last(centre)
 
 
 def _full_precision(device: torch.device) -> AbstractContextManager:

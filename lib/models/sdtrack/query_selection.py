@@ -77,6 +77,7 @@ class SalientPoints(nn.Module):
         super().__init__()
         self.dim = dim
         self.points = points
+        self.roi_size = roi_size
         self.conv = nn.Sequential(nn.Linear(dim, dim // 4), nn.ReLU(inplace=True))
         self.mlp = MLP(dim // 4 * roi_size**2, dim, 2 * dim, 2 * dim, 2 * points)
         self.content = nn.Linear(dim, dim)
@@ -92,17 +93,27 @@ class SalientPoints(nn.Module):
         with torch.no_grad():
             last.bias.copy_(circle.atanh().flatten())
 
-    def forward(self, features: Tensor, regions: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """features F (B, dim, H, W); regions F_R (B, N, R, R, dim); boxes (B, N, 4) cxcywh, fractions of the crop.
+    def forward(self, features: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """features F (B, dim, H, W); boxes (B, N, 4) cxcywh, fractions of the crop.
 
         Returns the content update (B, N, dim), the position update (B, N, dim) and the points (B, N, M, 2) as
-        fractions of the crop. The convolution is 1x1, so it is written as a linear layer on the channels.
+        fractions of the crop.
         """
-        offsets = self.mlp(self.conv(regions).flatten(2)).tanh().unflatten(-1, (self.points, 2))
+        offsets = self.mlp(self.convolved_regions(features, boxes).flatten(2)).tanh().unflatten(-1, (self.points, 2))
         points = boxes[..., None, :2] + 0.5 * boxes[..., None, 2:] * offsets.float()
         content = self.content(sample_points(features, points))
         code = sine_position(points, self.dim).mean(dim=2)
         return content, self.position(code.to(features.dtype)), points
+
+    def convolved_regions(self, features: Tensor, boxes: Tensor) -> Tensor:
+        """ConvNet(F_R) (B, N, R, R, dim/4), F_R the RoIAlign of features F (B, dim, H, W) at boxes cxcywh.
+
+        The convolution is 1x1: its product changes places with the interpolation, and is done for H*W cells instead
+        of N*R*R bins.
+        """
+        linear, activation = self.conv
+        narrow = torch.einsum("bchw,kc->bkhw", features, linear.weight.to(features.dtype))
+        return activation(roi_align(narrow, box_cxcywh_to_xyxy(boxes), self.roi_size) + linear.bias)
 
 
 class QuerySelection(nn.Module):
@@ -122,7 +133,6 @@ class QuerySelection(nn.Module):
     ):
         super().__init__()
         self.num_queries = num_queries
-        self.roi_size = roi_size
         self.detector = MiniDetector(
             dim=dim, tower_layers=tower_layers, anchors_per_cell=anchors_per_cell, anchor_size=anchor_size
         )
@@ -139,10 +149,9 @@ class QuerySelection(nn.Module):
         logits, candidates = self.detector(features)
         best = logits.topk(self.num_queries, dim=1).indices
         boxes = candidates.gather(1, best.unsqueeze(-1).expand(-1, -1, 4)).detach()
-        regions = roi_align(features, box_cxcywh_to_xyxy(boxes), self.roi_size)
         selected = SelectedQueries([], [], [], boxes, {"pred_logits": logits, "pred_boxes": candidates})
         for branch, content, position in zip(self.branches, self.content, self.position):
-            content_update, position_update, points = branch(features, regions, boxes)
+            content_update, position_update, points = branch(features, boxes)
             selected.content.append(content + content_update)
             selected.position.append(position + position_update)
             selected.points.append(points)
