@@ -1,6 +1,9 @@
-"""ONNX Runtime and OpenVINO in PyTorch's place: the same boxes; graphs as files: the same answers."""
+"""What computes in plain PyTorch's place gives its boxes; graphs as files give its answers."""
 
+import inspect
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -11,20 +14,14 @@ from doubles import PROJECT, TINY, RolledFrames, tiny_config
 
 from lib.config.loader import load_config
 from lib.errors import ConfigError, TrackingError
+from lib.models.sdtrack.box_rpb import BoxRPB
 from lib.registry import find_part
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.tracker.backends import (
-    BACKENDS,
-    answer_of,
-    example,
-    load_onnxruntime,
-    load_openvino,
-    make_find,
-    write_search,
-    write_template,
-)
+from lib.test.tracker.backends import BACKENDS, make_find
 from lib.test.tracker.export import compare_graphs, write_graphs
+from lib.test.tracker.graphs import answer_of, example, load_onnxruntime, load_openvino, write_search, write_template
+from lib.utils.device import fast_half_precision
 
 CPU, SIZES = torch.device("cpu"), (32, 64)
 OSTRACK = [value for value in TINY if not value.startswith(("MODEL.HIDDEN", "MODEL.NUM", "MODEL.QUERY", "MODEL.DEC"))]
@@ -50,14 +47,53 @@ def test_a_backend_gives_the_boxes_of_pytorch(backend, torch_boxes):
     assert np.abs(boxes(backend) - torch_boxes).max() < 0.1
 
 
-def test_half_precision_stays_near(torch_boxes):
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        with pytest.raises(ConfigError, match="does not compute in bfloat16; take openvino"):
-            boxes("openvino-bf16")
+@pytest.mark.parametrize("backend", ["openvino-bf16", "torch-bf16"])
+def test_half_precision_stays_near(backend, torch_boxes):
+    if fast_half_precision(CPU) is None:
+        with pytest.raises(ConfigError, match="does not compute in bfloat16"):
+            boxes(backend)
         pytest.skip("THIS PROCESSOR HAS NO BFLOAT16: the boxes in half precision were not compared")
-    assert np.abs(boxes("openvino-bf16") - torch_boxes).max() < 3
+    assert 0 < np.abs(boxes(backend) - torch_boxes).max() < 3
+
+
+def test_integer_weights_stay_near(torch_boxes):
+    assert 0 < np.abs(boxes("onnxruntime-int8") - torch_boxes).max() < 3
+
+
+def test_half_precision_leaves_the_network_and_its_offsets_alone(monkeypatch):
+    monkeypatch.setattr("lib.test.tracker.backends.fast_half_precision", lambda _device: torch.bfloat16)
+    torch.manual_seed(0)
+    network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
+    find = make_find("torch-bf16", network, CPU, SIZES)
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+    half = inspect.getclosurevars(find).nonlocals["half"]
+    assert {value.dtype for value in half.backbone.blocks[0].attn.parameters()} == {torch.bfloat16}
+    terms = [module for module in half.modules() if isinstance(module, BoxRPB)]
+    assert terms and {value.dtype for term in terms for value in term.parameters()} == {torch.float32}
+
+
+def test_a_compiled_network_answers_as_the_plain_one():
+    if not shutil.which("g++"):
+        pytest.skip("NO C++ COMPILER HERE: torch-compile was not tried")
+    torch.manual_seed(0)
+    network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
+    find = make_find("torch-compile", network, CPU, SIZES)
+    template, box, search = example(SIZES)
+    with torch.inference_mode():
+        answer = find(network.encode_template(template, box), search)
+    for name, expected in answer_of(network, SIZES).items():
+        torch.testing.assert_close(answer[name], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_without_a_compiler_that_is_said(tiny_checkpoint, tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic", "--checkpoint",
+         tiny_checkpoint, "--save_dir", tmp_path / "out", "--device", "cpu", "--backend", "torch-compile"],
+        capture_output=True, text=True, check=False, cwd=PROJECT,
+        env={**os.environ, "CXX": "/no/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "PyTorch cannot compile here (InvalidCxxCompiler" in answer.stderr and "Traceback" not in answer.stderr
 
 
 @pytest.mark.parametrize(
@@ -82,6 +118,14 @@ def test_every_kind_of_network_becomes_a_graph(script, overrides, tmp_path):
             np.testing.assert_allclose(value, expected.numpy(), atol=1e-4, err_msg=name)
 
 
+def test_a_network_that_is_no_graph_is_named(tmp_path):
+    network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
+    track = network.track
+    network.track = lambda tokens, images: track(tokens, images if images.mean() > 0 else -images)
+    with pytest.raises(TrackingError, match=r"SDTrack cannot be written as a graph \(.*--backend torch\)"):
+        write_search(network, SIZES, tmp_path / "search.onnx")
+
+
 def test_a_backend_that_is_not_there_is_named():
     network = find_part("sdtrack", "build")(tiny_config(), training=False)
     with pytest.raises(ConfigError, match=f"--backend tensorrt: unknown; there are {', '.join(BACKENDS)}"):
@@ -90,15 +134,17 @@ def test_a_backend_that_is_not_there_is_named():
         make_find("openvino", network, torch.device("cuda:0"), SIZES)
 
 
-def test_graphs_of_other_weights_are_noticed(tiny_checkpoint, tmp_path):
+@pytest.mark.parametrize("form", ["onnx", "onnx-int8"])
+def test_graphs_of_other_weights_are_noticed(form, tiny_checkpoint, tmp_path):
     tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu")
-    write_graphs(tracker, "onnx", tmp_path)
-    compare_graphs(tracker, "onnx", tmp_path, FRAMES, BOX).check()
+    write_graphs(tracker, form, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"about.json", "template.onnx", "search.onnx"}
+    compare_graphs(tracker, form, tmp_path, FRAMES, BOX).check(form)
     with torch.no_grad():
-        for weights in tracker.network.decoder.parameters():
-            weights.mul_(1.1)
+        for weights in tracker.network.parameters():
+            weights.mul_(1.5)
     with pytest.raises(TrackingError, match=r"do not answer as PyTorch does .nothing was written"):
-        compare_graphs(tracker, "onnx", tmp_path, FRAMES, BOX).check()
+        compare_graphs(tracker, form, tmp_path, FRAMES, BOX).check(form)
 
 
 def test_the_command_writes_graphs_and_says_what_they_are(tiny_checkpoint, tmp_path):

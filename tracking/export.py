@@ -46,7 +46,7 @@ def main() -> None:
             f"on {FRAMES - 1} crops of a generated video, against PyTorch: box within {found.pixels:.1g} px, score "
             f"within {found.score:.1g}, template tokens within {found.tokens:.1g}"
         )
-        found.check()
+        found.check(args.format)
         make_folder(target)
         for file in sorted(work.iterdir()):
             content = file.read_bytes()

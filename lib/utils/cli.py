@@ -63,7 +63,8 @@ def add_backend_argument(parser: argparse.ArgumentParser) -> None:
         "--backend",
         default="torch",
         metavar="NAME",
-        help="what computes a network's frames: torch, or on the CPU onnxruntime, openvino, openvino-bf16",
+        help="what computes a network's frames: torch, torch-bf16, torch-compile, torch-compile-bf16, or on the CPU "
+        "onnxruntime, onnxruntime-int8, openvino, openvino-bf16",
     )
 
 

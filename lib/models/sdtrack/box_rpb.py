@@ -20,6 +20,8 @@ class BoxRPB(nn.Module):
     sees the x offsets of left and right edge, another the y offsets of top and bottom (Plain-DETR).
     """
 
+    FULL_PRECISION = True  # weights too: lib.test.tracker.backends
+
     def __init__(self, *, num_heads: int, hidden_dim: int, crop_size: int):
         super().__init__()
         self.crop_size = crop_size

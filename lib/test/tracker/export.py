@@ -11,20 +11,25 @@ import torch
 from torch import Tensor
 
 from lib.errors import TrackingError
-from lib.test.tracker.backends import (
+from lib.test.tracker.graphs import (
     answer_of,
     example,
     load_onnxruntime,
     load_openvino,
     tensors_of,
+    write_int8,
     write_search,
     write_template,
 )
 from lib.test.tracker.session import NetworkTracker
 
-FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
+FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "openvino": ".xml"}
 ABOUT = "about.json"
-PIXELS, VALUE = 0.1, 1e-3  # differences that are put up with: of boxes, and of scores and tokens
+TOLERANCES = {  # differences that are put up with: of boxes in pixels, and of scores and tokens
+    "onnx": (0.1, 1e-3),
+    "onnx-int8": (5.0, 0.2),
+    "openvino": (0.1, 1e-3),
+}
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,13 @@ class Comparison:
     torch_ms: float
     graph_ms: float
 
-    def check(self) -> None:
-        """Raise TrackingError where the graphs differ by more than PIXELS or VALUE, or answer with NaN."""
-        if not (self.pixels <= PIXELS and self.score <= VALUE and self.tokens <= VALUE):
+    def check(self, form: str) -> None:
+        """Raise TrackingError where the graphs differ by more than the form's TOLERANCES, or answer with NaN."""
+        pixels, value = TOLERANCES[form]
+        if not (self.pixels <= pixels and self.score <= value and self.tokens <= value):
             raise TrackingError(
                 f"the exported graphs do not answer as PyTorch does (nothing was written): box {self.pixels:.3g} px "
-                f"apart, at most {PIXELS}; score {self.score:.3g}, template tokens {self.tokens:.3g}, at most {VALUE}"
+                f"apart, at most {pixels}; score {self.score:.3g}, template tokens {self.tokens:.3g}, at most {value}"
             )
 
 
@@ -57,6 +63,10 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
     for name, write in (("template", write_template), ("search", write_search)):
         file = folder / f"{name}.onnx"
         write(network, sizes, file)
+        if form == "onnx-int8":
+            exact = file.rename(folder / f"{name}.float.onnx")
+            write_int8(exact, file)
+            exact.unlink()
         if form == "openvino":
             import openvino
 
