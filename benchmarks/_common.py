@@ -16,6 +16,9 @@ sys.path.insert(0, str(PROJECT))
 from lib.utils.files import make_folder
 from lib.utils.image import write_jpeg
 from lib.utils.synthetic import SyntheticSequence
+from lib.utils.synthetic.writer import write_clip
+from lib.utils.video import FrameSource
+from lib.vis.tracked_video import track_video
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ def write_images(folder: Path, number: int, first_seed: int = 0) -> None:
     make_folder(folder)
     for seed in range(first_seed, first_seed + number):
         write_jpeg(folder / f"{seed}.jpg", SyntheticSequence(seed, 1, 240, 320).frame(0))
+
+
+def video_fps(tracker, folder: Path, length: int) -> float:
+    """A tracker on a 720p video that is made for it, from its opening to its last box."""
+    box = write_clip(folder / "clip.mp4", length=length, size=(720, 1280))
+    started = time.perf_counter()
+    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).boxes
+    return len(boxes) / (time.perf_counter() - started)
 
 
 def report(figures: dict[str, float], file: str | None) -> None:

@@ -5,11 +5,10 @@ first one. --data_dir has otb/ and got10k/val/; without it made sequences are tr
 1280 x 720 pixels from end to end; as in tracking/video_demo.py, one of the threads decodes.
 """
 
-from _common import report
+from _common import report, video_fps
 
 import argparse
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
@@ -30,9 +29,6 @@ from lib.test.evaluation.running import run_sequences
 from lib.test.utils.checkpointed import shipped_weights
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
-from lib.utils.synthetic.writer import write_clip
-from lib.utils.video import FrameSource
-from lib.vis.tracked_video import track_video
 
 CONFIG = "vitt_scratch"
 STATIC = "static box"
@@ -41,15 +37,6 @@ TRACKERS = {
     "OpenCV MIL": partial(make_tracker, "opencv", "mil"),
     STATIC: partial(make_tracker, "static", "box"),
 }
-
-
-def video_frames_per_s(make, folder: Path, length: int) -> float:
-    """Of a 720p video that is made for it, from its opening to its last box."""
-    box = write_clip(folder / "clip.mp4", length=length, size=(720, 1280))
-    tracker = make()
-    started = time.perf_counter()
-    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).boxes
-    return len(boxes) / (time.perf_counter() - started)
 
 
 def main() -> None:
@@ -83,7 +70,7 @@ def main() -> None:
                     points.setdefault(dataset, {})[label] = (milliseconds, auc)
                 rows.setdefault(label, {}).update({f"{dataset} AUC": auc, f"{dataset} ms": milliseconds})
         torch.set_num_threads(max(1, args.threads - 1))
-        speed = video_frames_per_s(trackers["SDTrack"], Path(root), 10 if args.quick else 300)
+        speed = video_fps(trackers["SDTrack"](), Path(root), 10 if args.quick else 300)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
     print(render(Table("cost", f"AUC in percent, milliseconds a frame on {args.threads} threads", table), "table"))
     if args.picture:

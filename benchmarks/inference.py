@@ -4,14 +4,19 @@ Yardstick: twelve bare ViT-B blocks of timm on 320 tokens, float32, by PyTorch w
 trunk of a 128/256 px tracker cannot do without. The network alone, batch 1, random weights; crop and normalisation,
 which are the same for all, apart. A network is timed in turns with the yardstick.
 
-<network>.<backend>.ms, .fps, .ratio_vs_yardstick; crop_ms; network: sdtrack's config, or ostrack/config.
+<network>.<backend>.ms, .fps, .ratio_vs_yardstick; crop_ms; network: sdtrack's config, or ostrack/config. Of sessions:
+<config>.outside_ms, what the first network's tracker does in a 720p frame beside the network (crop, transfer, choice of
+the box), and its share of the frame; <backend>.video_fps, the shipped weights on a 720p video file from end to end,
+where one of the threads decodes.
 """
 
-from _common import interleaved, report
+from _common import interleaved, report, video_fps
 
 import argparse
 from collections.abc import Callable
 from functools import partial
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,13 +24,17 @@ from timm.models.vision_transformer import Block
 
 from lib.config.loader import load_config
 from lib.registry import find_part
+from lib.test.evaluation.runner import make_tracker
 from lib.test.tracker.backends import BACKENDS, make_find
 from lib.test.tracker.graphs import example
+from lib.test.utils.checkpointed import shipped_weights
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.normalize import normalize
 
 NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch")
 TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
+SHIPPED = "vitt_scratch"
+BOX = [600.0, 300.0, 80.0, 90.0]  # in a frame of 1280 x 720 pixels
 
 
 def yardstick() -> Callable[[int], object]:
@@ -51,10 +60,38 @@ def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]
     return jobs
 
 
+def outside(config: str, rounds: int) -> dict[str, float]:
+    """A session's frame, with and without its network's part of it."""
+    cfg = load_config("sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "random.pth.tar"
+        torch.save({"net": find_part("sdtrack", "build")(cfg, training=False).state_dict()}, file)
+        tracker = make_tracker("sdtrack", config, checkpoint=file, device="cpu")
+    frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    tracker.initialize(frame, {"init_bbox": BOX})
+    answer, whole = {}, tracker.find
+
+    def network(*inputs) -> dict:
+        answer.update(whole(*inputs))
+        return answer
+
+    def track(find: Callable, _round: int) -> None:
+        tracker.find, tracker.box = find, list(BOX)
+        tracker.track(frame)
+
+    track(network, 0)
+    jobs = {"whole": partial(track, whole), "outside": partial(track, lambda *_: answer)}
+    times = interleaved(jobs, rounds)
+    return {
+        f"{config}.outside_ms": 1000 * times["outside"].median,
+        f"{config}.outside_share": times["outside"].median / times["whole"].median,
+    }
+
+
 def crop_job() -> Callable[[int], object]:
     """Crop and normalise 256 px of a 720p frame."""
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
-    window = crop_window([600, 300, 80, 90], 4, 256)
+    window = crop_window(BOX, 4, 256)
     return lambda _round: normalize(crop_image(frame, window), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -80,6 +117,14 @@ def main() -> None:
             figures |= {f"{job}.ms": 1000 * seconds.median, f"{job}.fps": 1 / seconds.median}
             figures[f"{job}.ratio_vs_yardstick"] = seconds.median / unit
     figures["crop_ms"] = 1000 * interleaved({"crop": crop_job()}, 20 * args.rounds)["crop"].median
+    figures |= outside(args.networks[0], args.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        for backend in args.backends:
+            torch.set_num_threads(max(1, args.threads - 1))
+            tracker = make_tracker(
+                "sdtrack", SHIPPED, checkpoint=shipped_weights(SHIPPED), device="cpu", backend=backend
+            )
+            figures[f"{SHIPPED}.{backend}.video_fps"] = video_fps(tracker, Path(folder), 10 if args.quick else 300)
     report(figures, args.json)
 
 

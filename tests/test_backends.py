@@ -169,3 +169,17 @@ def test_the_command_writes_graphs_and_says_what_they_are(tiny_checkpoint, tmp_p
     assert (about["template_size"], about["search_size"]) == SIZES
     answer = subprocess.run([*command, "--script", "static"], **options)
     assert answer.returncode == 1 and "no network to export" in answer.stderr
+
+
+def test_a_networks_costs_are_printed_and_written(tmp_path):
+    command = [sys.executable, "tracking/profile_model.py", "--config", "demo", "--device", "cpu", "--rounds", "2"]
+    options = ["--train", "2", "--backend", "onnxruntime", "--json", tmp_path / "costs.json"]
+    answer = subprocess.run([*command, *options], capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert answer.returncode == 0, answer.stderr
+    costs = json.loads((tmp_path / "costs.json").read_text())
+    parts = ("backbone", "neck", "query_selection", "decoder")
+    assert sum(costs[f"{part}.parameters"] for part in parts) == costs["whole.parameters"]
+    for name in (*parts, "whole", "forward + backward", "frame, onnxruntime"):
+        assert 0 < costs[f"{name}.p50_ms"] <= costs[f"{name}.p99_ms"]
+    assert costs["2 pair(s).bytes"] > 1e6
+    assert "query_selection" in answer.stdout and "frame, onnxruntime" in answer.stdout

@@ -229,6 +229,7 @@ def test_training_demo_in_small(tmp_path):
         ("there is no submission for this", ["tracking/pack_submission.py", "a=EMPTY", "--dataset_name", "synthetic"]),
         ("and not both", ["tracking/pack_submission.py", "--dataset_name", "got10k_test"]),
         ("did you mean vitb_300", ["tracking/profile_model.py", "--config", "vitb_30"]),
+        ("at least one round", ["tracking/profile_model.py", "--config", "demo", "--rounds", "0"]),
         ("not usable here", ["tracking/train.py", "--config", "demo", "--device", "tpu7"]),
         ("cannot be made", ["tracking/train.py", "--config", "demo", "--save_dir", "CLIP/below"]),
         ("cannot be opened as a video", ["tracking/video_demo.py", "sdtrack", "demo", "TEXT", "--optional_box", "1"]),

@@ -1,9 +1,11 @@
 """The whole network and its backbone."""
 
+import numpy as np
 import pytest
 import torch
 from doubles import tiny_config
 
+from lib.models.profile import peak_memory, time_parts
 from lib.models.sdtrack import build_sdtrack
 from lib.models.sdtrack.backbone import VisionTransformer, box_coverage
 
@@ -90,3 +92,21 @@ def test_autocast_keeps_boxes_in_float32(network):
         answer = network(*tensors())
     assert answer["pred_boxes"].dtype == answer["pred_logits"].dtype == torch.float32
     assert answer["pred_boxes"].isfinite().all()
+
+
+def test_parts_are_timed_and_the_peak_of_memory_is_found():
+    network = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU())
+    x = torch.zeros(1000, 64)
+    times = time_parts(network, lambda: network(x), 4)
+    assert list(times) == ["0", "1", "methods", "whole"]
+    assert all(values.shape == (4,) and (values > 0).all() for values in times.values())
+    np.testing.assert_allclose(sum(times[name] for name in ("0", "1", "methods")), times["whole"])
+
+    def three_at_once():
+        a = torch.zeros(1000, 1000)
+        b = a + 1
+        b = b * a
+        del a
+        return b + 1
+
+    assert abs(peak_memory(three_at_once, torch.device("cpu")) - 12e6) < 1e4

@@ -1,31 +1,103 @@
-"""Parameters and arithmetic of a network: python tracking/profile_model.py --script sdtrack --config vitb_300"""
+"""What a network costs: parameters, arithmetic, time and memory.
+
+    python tracking/profile_model.py --config vitb_300
+    python tracking/profile_model.py --config vitb_300 --backend openvino
+    python tracking/profile_model.py --config vitb_300 --train 32
+
+Random weights. A pass of one template and one search by PyTorch, part by part; with --backend a frame (the search
+alone) by that; with --train N a forward and backward pass of N pairs. p50, p90 and p99 are percentiles of
+milliseconds; memory is what tensors take beside the weights.
+"""
 
 import _init_paths  # noqa: F401
 
 import argparse
+import json
 
+import numpy as np
 import torch
 
 from lib.config.loader import load_config
-from lib.models.profile import profile_network
+from lib.errors import ConfigError
+from lib.models.profile import peak_memory, profile_network, time_parts
 from lib.registry import find_part
-from lib.utils.cli import add_override_argument, run_command
+from lib.test.tracker.backends import make_find
+from lib.utils.cli import add_backend_argument, add_override_argument, run_command
+from lib.utils.device import choose_device
+from lib.utils.files import write_atomically
+
+PERCENTILES = (50, 90, 99)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    args = arguments().parse_args()
+    if args.rounds < 1 or args.train < 0:
+        raise ConfigError(f"--rounds {args.rounds} --train {args.train}: at least one round, and pairs from 0 on")
+    cfg = load_config(args.script, args.config, args.overrides)
+    device = choose_device(args.device)
+    network = find_part(args.script, "build")(cfg, training=False).to(device)
+    sizes = cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE
+    number = args.train or 1
+    template, search = (torch.zeros(number, 3, size, size, device=device) for size in sizes)
+    box = torch.tensor([[0.25, 0.25, 0.5, 0.5]], device=device).expand(number, -1)
+    parts = profile_network(network, template[:1], search[:1], box[:1])
+    print(
+        f"{args.script}/{args.config} on {device}, {torch.get_num_threads()} CPU threads: template of {sizes[0]} px, "
+        f"search of {sizes[1]} px"
+    )
+    figures: dict[str, float] = {}
+    for part in parts:
+        figures |= {f"{part.name}.parameters": part.parameters, f"{part.name}.macs": part.macs}
+    network.train(bool(args.train))
+
+    def forward() -> dict:
+        return network(template, search, box)
+
+    def step() -> None:
+        network.zero_grad()
+        answer = forward()
+        started = [value.float().sum() for value in answer.values() if isinstance(value, torch.Tensor)]
+        torch.stack(started).sum().backward()
+
+    with torch.set_grad_enabled(bool(args.train)):
+        times = time_parts(network, forward, args.rounds)
+        if args.train:
+            times["forward + backward"] = time_parts(network, step, args.rounds)["whole"]
+        memory = {f"{number} pair(s)": peak_memory(step if args.train else forward, device)}
+    if args.backend:
+        with torch.inference_mode():
+            tokens, image = network.eval().encode_template(template[:1], box[:1]), search[:1]
+            find = make_find(args.backend, network, device, sizes)
+            times[f"frame, {args.backend}"] = time_parts(network, lambda: find(tokens, image), args.rounds)["whole"]
+            if args.backend == "torch":
+                memory["frame"] = peak_memory(lambda: find(tokens, image), device)
+    print(f"{'part':<26}{'parameters (M)':>16}{'GMACs':>10}" + "".join(f"{f'p{p} ms':>10}" for p in PERCENTILES))
+    counted = {part.name: part for part in parts}
+    for name, seconds in times.items():
+        part, milliseconds = counted.get(name), 1000 * np.percentile(seconds, PERCENTILES)
+        counts = f"{part.parameters / 1e6:>16.2f}{part.macs / 1e9:>10.2f}" if part else " " * 26
+        print(f"{name:<26}{counts}" + "".join(f"{value:>10.2f}" for value in milliseconds))
+        figures |= {f"{name}.p{p}_ms": value for p, value in zip(PERCENTILES, milliseconds.tolist())}
+    for name, value in memory.items():
+        print(f"memory of {name}: {value / 1e6:.1f} MB")
+        figures[f"{name}.bytes"] = value
+    if args.json:
+        text = json.dumps(figures, indent=2) + "\n"
+        write_atomically(args.json, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default="sdtrack", help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    add_backend_argument(parser, default=None)
+    parser.add_argument("--train", type=int, default=0, metavar="N", help="training's passes, of N pairs")
+    parser.add_argument("--rounds", type=int, default=20, help="timed passes")
+    parser.add_argument("--json", metavar="FILE", help="the same figures, flat")
     add_override_argument(parser)
-    args = parser.parse_args()
-    cfg = load_config(args.script, args.config, args.overrides)
-    network = find_part(args.script, "build")(cfg, training=False)
-    template, search = (torch.zeros(1, 3, size, size) for size in (cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE))
-    parts = profile_network(network, template, search, torch.tensor([[0.25, 0.25, 0.5, 0.5]]))
-    print(f"{args.script}/{args.config}: template of {template.shape[-1]} px, search of {search.shape[-1]} px, batch 1")
-    print(f"{'part':<18}{'parameters (M)':>16}{'GMACs':>10}")
-    for part in parts:
-        print(f"{part.name:<18}{part.parameters / 1e6:>16.2f}{part.macs / 1e9:>10.2f}")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,11 +1,21 @@
-"""Parameters and multiply-accumulates of a network, part by part."""
+"""Parameters, multiply-accumulates, time and memory of a network, part by part."""
 
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+
+WARM_UP = 3  # passes that are not timed
 
 
 @dataclass(frozen=True)
@@ -43,3 +53,65 @@ def profile_network(network: nn.Module, *inputs: torch.Tensor) -> list[Part]:
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def time_parts(network: nn.Module, run: Callable[[], object], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of `rounds` calls of run, which passes through the network: in each of its children, by name, in what is
+    outside of them ("methods"), and in all ("whole"). On a GPU each child is waited for."""
+    device = next(network.parameters()).device
+    children = dict(network.named_children())
+    times = {name: np.zeros(rounds + WARM_UP) for name in [*children, "methods", "whole"]}
+    started: dict[str, float] = {}
+    current = 0
+
+    def enter(name: str) -> Callable:
+        def hook(*_) -> None:
+            started[name] = _now(device)
+
+        return hook
+
+    def leave(name: str) -> Callable:
+        def hook(*_) -> None:
+            times[name][current] += _now(device) - started[name]
+
+        return hook
+
+    handles = [child.register_forward_pre_hook(enter(name)) for name, child in children.items()]
+    handles += [child.register_forward_hook(leave(name)) for name, child in children.items()]
+    try:
+        for current in range(rounds + WARM_UP):
+            start = _now(device)
+            run()
+            times["whole"][current] = _now(device) - start
+    finally:
+        for handle in handles:
+            handle.remove()
+    times["methods"] = times["whole"] - sum(times[name] for name in children)
+    return {name: values[WARM_UP:] for name, values in times.items()}
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def peak_memory(run: Callable[[], object], device: torch.device) -> int:
+    """Bytes that PyTorch holds for tensors during run(), at most, over what it holds before."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would say that there is no GPU
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+        run()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(file))
+        events = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
+    held = [event["args"] for event in events if event["name"] == "[memory]"]
+    before = held[0]["Total Allocated"] - held[0]["Bytes"]
+    return max(event["Total Allocated"] for event in held) - before

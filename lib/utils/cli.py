@@ -57,11 +57,11 @@ def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
     }
 
 
-def add_backend_argument(parser: argparse.ArgumentParser) -> None:
+def add_backend_argument(parser: argparse.ArgumentParser, default: str | None = "torch") -> None:
     """--backend NAME"""
     parser.add_argument(
         "--backend",
-        default="torch",
+        default=default,
         metavar="NAME",
         help="what computes a network's frames: torch, torch-bf16, torch-compile, torch-compile-bf16, or on the CPU "
         "onnxruntime, onnxruntime-int8, openvino, openvino-bf16",

@@ -1,0 +1,103 @@
+"""What BoxRPB adds to a frame, in time and in memory, in each of its forms.
+
+<form>.time_share: how much less time a frame of the network takes without BoxRPB, as a share of it; medians in turns,
+by PyTorch. <form>.peak_memory_ratio: the most that the tensors of one cross-attention take, over the same of the plain
+one and its B_x and B_y together; <form>.bias_memory_ratio: the same with B_x and B_y at hand, without the MLPs that
+compute them.
+"""
+
+from _common import interleaved, report
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from lib.config.loader import load_config
+from lib.models.profile import peak_memory
+from lib.models.sdtrack import build_sdtrack
+from lib.test.tracker.graphs import example
+from lib.utils.device import choose_device
+
+FORMS = {
+    "plain": "MODEL.DECODER.BOX_RPB=false",
+    "mask": "MODEL.DECODER.BOX_RPB_FORM=mask",
+    "onehot": "MODEL.DECODER.BOX_RPB_FORM=onehot",
+}
+
+
+class Given(nn.Module):
+    """In BoxRPB's place: its terms, computed before."""
+
+    def __init__(self, terms: tuple[Tensor, Tensor]):
+        super().__init__()
+        self.terms = terms
+
+    def forward(self, _boxes: Tensor, _grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """B_x and B_y."""
+        return self.terms
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="vitb_300")
+    parser.add_argument("--device")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="a small network, one round: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    if args.quick:
+        args.config, args.rounds = "demo", 1
+    torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    frames: dict[str, Callable[[int], object]] = {}
+    memory: dict[str, int] = {}
+    for form, override in FORMS.items():
+        cfg = load_config("sdtrack", args.config, ["MODEL.PRETRAIN_FILE=none", override])
+        torch.manual_seed(0)
+        network = build_sdtrack(cfg, training=False).eval().to(device)
+        template, box, search = (value.to(device) for value in example((cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE)))
+        frames[form] = frame_of(network, network.encode_template(template, box), search, device)
+        attention = network.decoder.layers[0].branches[0].cross_attention
+        grid = network.backbone.search_grid
+        counts = cfg.MODEL.QUERY.NUM, grid[0] * grid[1], grid[0] * grid[1]
+        inputs = [torch.randn(1, count, cfg.MODEL.HIDDEN_DIM, device=device) for count in counts]
+        boxes = torch.rand(1, counts[0], 4, device=device)
+        call = partial(attention, *inputs, boxes, grid)
+        call()
+        memory[form] = peak_memory(call, device)
+        if form != "plain":
+            terms = attention.box_rpb(boxes, grid)
+            extra = sum(term.nbytes for term in terms)
+            attention.box_rpb = Given(terms)
+            memory[f"{form}.given"] = peak_memory(call, device) + extra
+    times = {form: seconds.median for form, seconds in interleaved(frames, args.rounds).items()}
+    figures: dict[str, float] = {}
+    allowed = memory["plain"] + extra
+    for form in ("mask", "onehot"):
+        figures |= {
+            f"{form}.ms": 1000 * times[form],
+            f"{form}.time_share": 1 - times["plain"] / times[form],
+            f"{form}.peak_memory_ratio": memory[form] / allowed,
+            f"{form}.bias_memory_ratio": memory[f"{form}.given"] / allowed,
+        }
+    report(figures, args.json)
+
+
+def frame_of(network: nn.Module, tokens: Tensor, search: Tensor, device: torch.device) -> Callable[[int], object]:
+    """A frame, waited for."""
+
+    def frame(_round: int) -> None:
+        network.track(tokens, search)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return frame
+
+
+if __name__ == "__main__":
+    main()
