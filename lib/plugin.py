@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from lib.errors import SDTrackError
 from lib.utils.files import make_folder, read_bytes, write_atomically
 from lib.utils.local_paths import PROJECT
+from lib.utils.parsing import parse_json
 
 ROOTS = (
     "lib.config.sdtrack.config",
@@ -119,7 +120,7 @@ def remove_plugin(host: Path) -> int:
     if not (host / MANIFEST).is_file():
         raise SDTrackError(f"{host}: no plugin was exported there ({MANIFEST} is missing)")
     try:
-        manifest = json.loads(read_bytes(host / MANIFEST))
+        manifest = parse_json(read_bytes(host / MANIFEST))
         files, folders = dict(manifest["files"]), list(manifest["folders"])
     except (ValueError, KeyError, TypeError) as error:
         raise SDTrackError(

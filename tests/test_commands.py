@@ -257,8 +257,8 @@ def test_broken_frames_end_a_training_with_workers_in_one_error(tmp_path):
     for frame in (tmp_path / "got10k" / "train").rglob("*.jpg"):
         frame.write_bytes(b"broken")
     fails(
-        "not a readable image", "tracking/train.py", "--config", "demo", "--data_dir", tmp_path, "--save_dir", tmp_path,
-        *SMALL_RUN, "DATA.TRAIN.DATASETS_NAME=[GOT10K_train_full]", "TRAIN.NUM_WORKER=1",
+        "not a JPEG, PNG or BMP image", "tracking/train.py", "--config", "demo", "--data_dir", tmp_path, "--save_dir",
+        tmp_path, *SMALL_RUN, "DATA.TRAIN.DATASETS_NAME=[GOT10K_train_full]", "TRAIN.NUM_WORKER=1",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ ANYONE = {"lib.errors"}
 RULES = {
     "lib.errors": set(),
     "lib.utils": set(),
-    "lib.config": set(),
+    "lib.config": {"lib.utils.parsing"},
     "lib.registry": set(),
     "lib.models": {"lib.utils"},
     "lib.train.data": {"lib.utils", "lib.train.dataset"},
@@ -36,6 +36,7 @@ RULES = {
         "lib.utils.annotations",
         "lib.utils.files",
         "lib.utils.masks",
+        "lib.utils.parsing",
     },
     "lib.test.vot": {"lib.test.evaluation", "lib.utils", "external"},
     "lib.vis": {"lib.utils", "lib.test.evaluation"},

@@ -5,6 +5,7 @@ import _init_paths  # noqa: F401
 import argparse
 import hashlib
 import signal
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +13,15 @@ import torch
 
 from lib.errors import TrackingError
 from lib.registry import find_part
+from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.ranks import join_ranks
+from lib.test.evaluation.ranks import Ranks, join_ranks
 from lib.test.evaluation.results import claim_folder
 from lib.test.evaluation.runner import tracker_with
 from lib.test.evaluation.running import run_sequences
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
-from lib.utils.files import make_folder
+from lib.utils.files import hold_folder
 from lib.utils.local_paths import local_paths
 from lib.vis.tracked_video import write_video
 
@@ -40,7 +42,14 @@ def main() -> int:
     folder = env.results_path / args.tracker_name / run / dataset_folder(args.dataset_name)
     params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, env.save_dir))
     ranks, origin = join_ranks(), run_origin(params, args)
-    ranks.once(lambda: claim_folder(make_folder(folder), origin, args.overwrite))
+    with ExitStack() as stack:
+        ranks.once(lambda: stack.enter_context(hold_folder(folder, "wait for its end, or choose another --runid")))
+        ranks.once(lambda: claim_folder(folder, origin, args.overwrite))
+        return track_all(args, ranks, params, sequences, folder)
+
+
+def track_all(args: argparse.Namespace, ranks: Ranks, params, sequences: list[Sequence], folder: Path) -> int:
+    """Track this rank's share, with videos where they are asked for. Returns the exit code."""
     params.device = params.get("device") or ranks.device()
     mine = ranks.share(sequences)
     summary = run_sequences(

@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
     parser.add_argument("--use_lmdb", type=int, choices=[0, 1], help="1: DATA.STORAGE=lmdb, 0: DATA.STORAGE=files")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="1: log to Weights & Biases, too")
+    parser.add_argument("--deterministic", action="store_true", help="equal seeds, equal files; slower on a GPU")
     add_override_argument(parser)
     add_path_arguments(parser)
     return parser.parse_args()
@@ -56,6 +57,7 @@ def main() -> int:
         resume=args.resume,
         device=args.device,
         use_wandb=bool(args.use_wandb),
+        deterministic=args.deterministic,
     )
     return trainer.exit_code
 

@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from lib.errors import ResultError
 from lib.test.analysis.multistart import INTERVAL, VotScores, score_workspace
 from lib.test.analysis.tables import Table, render
-from lib.utils.annotations import read_text
 from lib.utils.cli import run_command
 from lib.utils.files import write_atomically
+from lib.utils.parsing import parse_yaml
+from lib.utils.files import read_bytes
 
 
 def main() -> None:
@@ -51,9 +51,9 @@ def interval_of(workspace: Path) -> tuple[int, int]:
     if not file.is_file():
         return INTERVAL
     try:
-        analyses = yaml.safe_load(read_text(file))["experiments"]["baseline"]["analyses"]
+        analyses = parse_yaml(read_bytes(file))["experiments"]["baseline"]["analyses"]
         return next((item["low"], item["high"]) for item in analyses if item["type"] == "multistart_eao_score")
-    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise ResultError(
             f"{file}: no interval of the EAO in it ({error!r}); give it with --interval LOW HIGH"
         ) from error

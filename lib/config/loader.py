@@ -9,6 +9,7 @@ Types are those of the defaults: an int passes for a float, a string never for a
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import yaml
 
 from lib.errors import ConfigError
+from lib.utils.parsing import parse_yaml
 
+NAME = re.compile(r"[\w.-]{1,100}")  # of a config
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
@@ -132,21 +135,23 @@ def _yaml_chain(folder: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
             names = _names(folder)
             hint = _nearest(name, names)
             raise ConfigError(f"there is no config '{name}' ({path} is missing){hint}; there are: {', '.join(names)}")
-        tree = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        tree = _parse_yaml(path.read_bytes(), str(path))
         if tree is None:
             tree = {}
         if not isinstance(tree, dict):
             raise ConfigError(f"{path}: expected keys and values, found a {type(tree).__name__}")
         seen.append(name)
         name = tree.pop("BASE", "")
+        if name and not NAME.fullmatch(str(name)):
+            raise ConfigError(f"{path}: BASE is {name!r}; expected the name of a config in {folder}")
         chain.insert(0, (str(path), _flatten(tree)))
     return chain
 
 
-def _parse_yaml(text: str, source: str) -> Any:
+def _parse_yaml(data: bytes, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return parse_yaml(data)
+    except ValueError as error:
         raise ConfigError(f"{source}: not readable as yaml: {error}") from error
 
 
@@ -205,7 +210,8 @@ def _finish(values: dict[str, Any], module, overrides: Iterable[str]) -> Config:
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set {text}: expected KEY=VALUE, such as TRAIN.BATCH_SIZE=8")
-        _apply(values, {key.strip(): _parse_yaml(value, f"--set {text}")}, module, f"--set {text}")
+        source, data = f"--set {text}", value.encode(errors="surrogateescape")
+        _apply(values, {key.strip(): _parse_yaml(data, source)}, module, source)
     tree: dict[str, Any] = {}
     for key, value in values.items():
         *path, leaf = key.split(".")

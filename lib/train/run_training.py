@@ -23,14 +23,21 @@ def run_training(
     resume: str = "never",
     device: str | None = None,
     use_wandb: bool = False,
+    deterministic: bool = False,
 ) -> Trainer:
-    """Train `cfg` under the name script/config_name; the folders are those of lib.utils.local_paths."""
+    """Train `cfg` under the name script/config_name; the folders are those of lib.utils.local_paths.
+
+    deterministic: by PyTorch's deterministic algorithms alone; an operation that has none raises RuntimeError.
+    """
     cv2.setNumThreads(0)
     paths = local_paths(data_dir, save_dir)
     processes, chosen = join_processes(device, cfg.TRAIN.TIMEOUT_S)
     wandb = {"project": script, "name": config_name, "config": cfg.to_dict()} if use_wandb else None
     settings = Settings(script, config_name, paths.save_dir, chosen, int(os.environ.get("LOCAL_RANK", "0")), wandb)
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+        torch.use_deterministic_algorithms(True)
     try:
         return train_script.run(settings, cfg, paths, resume, processes)
     finally:

@@ -1,5 +1,6 @@
 """One training run: the place where config, data, network and trainer meet."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_loaders, build_optimizer, build_preparation, check_datasets, lr_factor
 from lib.train.trainers.trainer import Schedule, Trainer
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
-from lib.utils.files import make_folder
+from lib.utils.files import hold_folder, make_folder, write_atomically
 from lib.utils.local_paths import LocalPaths
 
 # Keys that may change when a run goes on, because no weight hangs on them
@@ -75,11 +76,11 @@ def run(
     settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never", processes: Processes | None = None
 ) -> Trainer:
     """Train a config to its last epoch, or until it is told to stop (trainer.exit_code), and return the trainer."""
-    trainer = build_trainer(settings, cfg, paths, resume, processes)
-    try:
+    with ExitStack() as stack:
+        (processes or Processes()).first(lambda: stack.enter_context(hold_folder(settings.checkpoint_dir)))
+        trainer = build_trainer(settings, cfg, paths, resume, processes)
+        stack.callback(trainer.log.close)
         trainer.train()
-    finally:
-        trainer.log.close()
     return trainer
 
 
@@ -120,7 +121,7 @@ def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume:
     remove_unfinished(make_folder(settings.checkpoint_dir))
     make_folder(settings.log_dir)
     if newest is None:
-        (settings.log_dir / "config.yaml").write_text(repr(cfg), encoding="utf-8")
+        write_atomically(settings.log_dir / "config.yaml", lambda path: path.write_text(repr(cfg), encoding="utf-8"))
     return newest
 
 

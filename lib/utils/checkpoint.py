@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lib.errors import CheckpointError
 from lib.utils.files import write_atomically
+from lib.utils.parsing import parse_json
 
 ABOUT = "sdtrack"  # what a .safetensors file of ours says about itself: JSON under this key of its metadata
 
@@ -54,7 +55,7 @@ def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None
 def _read_weights(path: Path) -> dict:
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
+            about = parse_json((file.metadata() or {}).get(ABOUT, "{}"))
             return {**about, "net": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: truncated or not a file of weights ({error})") from error

@@ -1,22 +1,34 @@
 """What all commands share: common arguments, and errors that end with one clear line and exit code 1."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from lib.errors import SDTrackError
 
+STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
+
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's main function and end the process with its exit code.
 
-    The project's errors are printed without a traceback; anything else is a defect and keeps it.
+    The project's errors, and those of storage that is full, read-only or broken, are printed without a traceback;
+    anything else is a defect and keeps it.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if stream.errors == "strict":  # what a terminal cannot show must not end a run
+            stream.reconfigure(errors="replace")
     try:
         code = main()
     except SDTrackError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except OSError as error:
+        if error.errno not in STORAGE:
+            raise
+        print(f"error: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,7 +1,9 @@
 """Reading files, and writing them so that a reader never sees half of one."""
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lib.errors import DataError, SDTrackError
@@ -21,6 +23,32 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         raise SDTrackError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def append_text(path: str | Path, text: str) -> None:
+    """Add text to the end of a file. Raises SDTrackError that names one that cannot be written."""
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SDTrackError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def hold_folder(folder: str | Path, remedy: str = "wait for its end, or choose another --save_dir") -> Iterator[None]:
+    """While it is active, no other process gets hold of the folder. Raises SDTrackError where one has it.
+
+    The hold ends with the process, however that ends. Where the storage knows no locks this is said, and the folder is
+    not guarded.
+    """
+    with (make_folder(folder) / ".lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise SDTrackError(f"{folder}: another run writes there; {remedy}") from error
+        except OSError as error:
+            print(f"note: {folder} cannot be locked ({error.strerror}): nothing keeps a second run from writing there")
+        yield
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -1,6 +1,7 @@
 """Images: reading and writing. Orientation tags are ignored, as by the benchmarks' own readers."""
 
 import re
+import struct
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,8 @@ from lib.errors import DataError
 from lib.utils.files import read_bytes
 from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
+MOST_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
+JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # how the files begin
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -45,7 +48,8 @@ def decode_image(
     most_reduced: how small it may be; only a JPEG is decoded smaller. fast, buffer: as in lib.utils.jpeg. source: named
     in errors. Raises DataError for a broken or truncated image.
     """
-    if data[:2] == b"\xff\xd8":
+    check_size(*image_size(data, source), source)
+    if data[:2] == JPEG:
         if b"\xff\xd9" not in data[-4096:]:
             raise DataError(f"{source}: a truncated JPEG (its end is missing)")
         reduction = decoder.reduction_for(most_reduced)
@@ -53,23 +57,42 @@ def decode_image(
             return decoder.decode(data, reduction, fast, buffer), reduction
         except ValueError as error:
             raise DataError(f"{source}: not a readable JPEG ({error})") from error
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    return _by_opencv(data, source), 1
+
+
+def _by_opencv(data: bytes, source: str) -> np.ndarray:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise DataError(f"{source}: not a readable image ({error.err})") from error
     if image is None:
         raise DataError(f"{source}: not a readable image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 1
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def image_size(data: bytes, source: str) -> tuple[int, int]:
-    """Width and height of the image in the bytes of a file; of a JPEG without decoding it. Raises DataError."""
-    if data[:2] == b"\xff\xd8":
-        try:
+    """Width and height that the header of an image file states; nothing is decoded. Raises DataError for what is
+    neither JPEG, PNG nor BMP."""
+    try:
+        if data[:2] == JPEG:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-        except ValueError as error:
-            raise DataError(f"{source}: not a readable JPEG ({error})") from error
-        return width, height
-    height, width = decode_image(data, source, find_decoder())[0].shape[:2]
+        elif data[:8] == PNG:
+            width, height = struct.unpack_from(">II", data, 16)
+        elif data[:2] == BMP:
+            width, height = (abs(side) for side in struct.unpack_from("<ii", data, 18))
+        else:
+            raise DataError(f"{source}: not a JPEG, PNG or BMP image")
+    except (ValueError, KeyError, struct.error) as error:  # KeyError: simplejpeg, of colours that it does not know
+        raise DataError(f"{source}: not a readable image ({error})") from error
     return width, height
+
+
+def check_size(width: int, height: int, source: str) -> None:
+    """Raise DataError for a picture of no pixels, or of more than MOST_PIXELS, as a hostile file may claim to have."""
+    if not 0 < width * height <= MOST_PIXELS:
+        raise DataError(
+            f"{source}: {width} x {height} pixels; pictures of 1 to {MOST_PIXELS} pixels can be read: make it smaller"
+        )
 
 
 def write_jpeg(path: str | Path, image: np.ndarray, quality: int = 92) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from lib.errors import ConfigError
+from lib.utils.parsing import parse_yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOCAL_FILE = PROJECT / "local.yaml"
@@ -49,8 +48,8 @@ def local_paths(data_dir: str | None = None, save_dir: str | None = None) -> Loc
 def read_local_file(path: Path) -> dict:
     """The keys of a local.yaml. Raises ConfigError that names file, place and key."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = parse_yaml(path.read_bytes()) or {}
+    except ValueError as error:
         raise ConfigError(f"{path}: not readable as yaml: {error}") from error
     known = LocalPaths.__dataclass_fields__
     if not isinstance(values, dict) or set(values) - set(known):

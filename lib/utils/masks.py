@@ -55,10 +55,10 @@ def parse_region(line: str, source: str) -> tuple[list[float], Crop]:
     if not is_mask:
         box = numbers if len(numbers) == 4 else _bounding_box(numbers, source)
         x, y, w, h = (round(value) for value in box)
-        _check_size(w, h, source)
+        check_region(w, h, source)
         return box, (x, y, np.ones((h, w), bool))
     x, y, w, h, *runs = (int(number) for number in numbers)
-    _check_size(w, h, source)
+    check_region(w, h, source)
     if min(runs, default=0) < 0 or sum(runs) > w * h:
         raise DataError(f"{source}: the runs cover {sum(runs)} pixels of a mask of {w} x {h}")
     values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
@@ -77,6 +77,7 @@ def _bounding_box(polygon: list[float], source: str) -> list[float]:
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
 
-def _check_size(w: int, h: int, source: str) -> None:
-    if w < 0 or h < 0 or w * h > MOST_PIXELS:
+def check_region(w: float, h: float, source: str) -> None:
+    """Raise DataError for a region of w x h pixels that is less than none, more than MOST_PIXELS, or no number."""
+    if not (w >= 0 and h >= 0 and w * h <= MOST_PIXELS):
         raise DataError(f"{source}: a region of {w} x {h} pixels")

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.utils.files import make_folder
-from lib.utils.image import IMAGE_SUFFIXES, in_order, is_image, read_image
+from lib.utils.image import IMAGE_SUFFIXES, check_size, in_order, is_image, read_image
 
 
 class FrameSource:
@@ -46,6 +46,7 @@ class FrameSource:
     def _captured(self, capture: cv2.VideoCapture, name: str) -> Iterator[np.ndarray]:
         if not capture.isOpened():
             raise DataError(f"{name}: cannot be opened as a video")
+        check_size(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), name)
         self.fps = capture.get(cv2.CAP_PROP_FPS) or self.fps
         return self._read(capture, name)
 
@@ -66,7 +67,8 @@ class FrameSource:
 
 
 class VideoWriter:
-    """Writes RGB frames to an mp4 file; the first frame sets the size. A context manager."""
+    """Writes RGB frames to an mp4 file; the first frame sets the size, into which later ones of another are fitted. A
+    context manager."""
 
     def __init__(self, path: str | Path, fps: float):
         self.path = Path(path)
@@ -75,7 +77,7 @@ class VideoWriter:
         make_folder(self.path.parent)
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a frame (H, W, 3) uint8 RGB. Raises DataError for one of another size than the first."""
+        """Append a frame (H, W, 3) uint8 RGB."""
         if self._writer is None:
             self._shape = frame.shape[:2]
             size = (frame.shape[1], frame.shape[0])
@@ -83,10 +85,7 @@ class VideoWriter:
             if not self._writer.isOpened():
                 raise DataError(f"{self.path}: cannot be written as a video (.mp4 of {size[0]} x {size[1]} pixels)")
         if frame.shape[:2] != self._shape:
-            raise DataError(
-                f"{self.path}: a frame of {frame.shape[1]} x {frame.shape[0]} pixels in a video of "
-                f"{self._shape[1]} x {self._shape[0]}"
-            )
+            frame = fitted(frame, self._shape)
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def __enter__(self) -> "VideoWriter":
@@ -95,6 +94,15 @@ class VideoWriter:
     def __exit__(self, *_exception) -> None:
         if self._writer is not None:
             self._writer.release()
+
+
+def fitted(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The frame (H, W, 3) as large as it can be in a black one of `shape` (height, width), in its upper left corner."""
+    scale = min(shape[0] / frame.shape[0], shape[1] / frame.shape[1])
+    height, width = (max(1, round(scale * side)) for side in frame.shape[:2])
+    whole = np.zeros((*shape, 3), np.uint8)
+    whole[:height, :width] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    return whole
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -1,9 +1,9 @@
 """Expected average overlap of trackers, from what the VOT toolkit or somebody wrote down."""
 
-import json
 from pathlib import Path
 
 from lib.errors import ResultError
+from lib.utils.parsing import parse_json
 
 EAO_ANALYSES = ("multistart_eao_score", "vot.analysis.multistart.EAOScore")  # the type in stacks, and once it is read
 
@@ -17,7 +17,7 @@ def read_eao(source: Path, experiment: str = "baseline") -> dict[str, float]:
     """
     file = _newest_analysis(source) if source.is_dir() else source
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise ResultError(f"{file}: not a readable JSON file ({error})") from error
     if not isinstance(content, dict):

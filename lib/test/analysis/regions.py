@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.errors import DataError, ResultError
 from lib.utils.files import read_bytes
-from lib.utils.masks import box_of_mask, full_size, parse_region
+from lib.utils.masks import box_of_mask, check_region, full_size, parse_region
 
 SPECIAL, RECTANGLE, POLYGON, MASK = range(4)  # types in a binary file
 
@@ -32,8 +32,11 @@ class Region:
 
     @classmethod
     def of_box(cls, box: list[float]) -> "Region":
-        """A box [x, y, w, h], rounded."""
+        """A box [x, y, w, h], rounded. Raises DataError for one of no numbers, or of gigantic size."""
+        if not np.isfinite(box).all():
+            raise DataError(f"a box of {box}")
         x, y, w, h = (int(value) for value in np.round(np.array(box)))
+        check_region(max(w, 0), max(h, 0), "a box")
         return cls(x, y, np.ones((max(h, 0), max(w, 0)), bool), (x, y, x + w - 1, y + h - 1))
 
     @classmethod

@@ -13,6 +13,7 @@ import numpy as np
 from lib.errors import DataError, ResultError
 from lib.utils.annotations import read_boxes, read_numbers
 from lib.utils.files import write_atomically
+from lib.utils.parsing import parse_json
 
 OWN_NAMES = {  # of the tables' columns, which a tracker therefore cannot have
     "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
@@ -58,7 +59,7 @@ def claim_folder(
 def _read_origin(note: Path) -> dict:
     """What a note says; of a broken one, that it is."""
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = parse_json(note.read_bytes())
     except (OSError, ValueError):
         before = None
     return before if isinstance(before, dict) else {"origin.json": "broken"}

@@ -20,7 +20,7 @@ from lib.errors import SDTrackError, TrackingError
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import remove_result, result_file, write_result
 from lib.test.evaluation.runner import track_sequence
-from lib.utils.files import make_folder
+from lib.utils.files import append_text, make_folder
 
 MakeTracker = Callable[[str | None], object]  # device, or None for the tracker's own choice -> tracker
 
@@ -114,8 +114,7 @@ def run_sequences(
                 summary.done.append(outcome.sequence)
             else:
                 summary.failed[outcome.sequence] = outcome.error
-                with (folder / "failed.log").open("a", encoding="utf-8") as log:
-                    log.write(f"{outcome.sequence}\n{outcome.details}\n")
+                append_text(folder / "failed.log", f"{outcome.sequence}\n{outcome.details}\n")
                 tqdm.write(f"{outcome.sequence}: failed: {outcome.error}; see {folder / 'failed.log'}")
             progress.bar.update()
     return summary

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lib.errors import TrackingError
 from lib.utils.files import write_atomically
+from lib.utils.parsing import parse_json
 
 VARIABLE = "SDTRACK_VOT"  # of the environment: the file
 MaskKind = Literal["alpha_refine", "box", "none"]
@@ -39,7 +40,7 @@ class VotSettings:
         if not file:
             raise TrackingError(f"{VARIABLE} is not set; tracking/create_vot_workspace.py writes it to trackers.ini")
         try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
+            content = parse_json(Path(file).read_bytes())
             return cls(**{**content, "overrides": tuple(content.get("overrides", ()))})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise TrackingError(

@@ -16,6 +16,7 @@ from lib.utils.files import make_folder, write_atomically
 from lib.utils.image import read_image
 from lib.utils.local_paths import PROJECT
 from lib.utils.masks import parse_region
+from lib.utils.parsing import parse_yaml
 from lib.utils.video import image_files
 
 SHORT = "short"  # a stack of our own: VOT2020's baseline, its interval fitted to the sequences that are there
@@ -49,8 +50,8 @@ def _write_config(folder: Path, stack: str) -> None:
     content = {}
     if file.is_file():
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError):
+            content = parse_yaml(file.read_bytes()) or {}
+        except ValueError:
             content = {}  # half-made: written anew
     there = content.get("stack") if isinstance(content, dict) else None
     if there not in (None, wanted):

@@ -1,13 +1,16 @@
 """Where the figures of a training run go: a text log, TensorBoard, and Weights & Biases where asked for."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from lib.errors import ConfigError
+from lib.errors import ConfigError, SDTrackError
+from lib.utils.files import append_text
 
 
 class TrainingLog:
@@ -18,30 +21,39 @@ class TrainingLog:
 
     def __init__(self, folder: Path, wandb: dict[str, Any] | None = None):
         self.file = folder / "train.log"
-        self.board = SummaryWriter(str(folder))
+        with self._writing():
+            self.board = SummaryWriter(str(folder))
         self.wandb = None if wandb is None else _start_wandb(folder, wandb)
 
     def line(self, text: str) -> None:
         """One line to the terminal and to the file."""
         tqdm.write(text)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        append_text(self.file, text + "\n")
 
     def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
         """The means of an epoch of a split ("train" or "val")."""
         text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         self.line(f"[{split} {epoch}] {text}")
-        for name, value in figures.items():
-            self.board.add_scalar(f"{split}/{name}", value, epoch)
-        self.board.flush()
+        with self._writing():
+            for name, value in figures.items():
+                self.board.add_scalar(f"{split}/{name}", value, epoch)
+            self.board.flush()
         if self.wandb is not None:
             self.wandb.log({"epoch": epoch, **{f"{split}/{name}": value for name, value in figures.items()}})
 
     def close(self) -> None:
         """Flush everything."""
-        self.board.close()
+        with self._writing():
+            self.board.close()
         if self.wandb is not None:
             self.wandb.finish()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SDTrackError(f"{self.file.parent}: cannot be written ({error.strerror})") from error
 
 
 class SilentLog(TrainingLog):

@@ -1,13 +1,12 @@
 """COCO 2017 as one-frame sequences."""
 
-import json
-
 import numpy as np
 
 from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.jpeg import Decoder
+from lib.utils.parsing import parse_json
 
 ANNOTATION = "annotations/instances_train2017.json"
 IMAGES = "images/train2017"
@@ -24,7 +23,7 @@ class CocoSeq(StoredDataset):
         super().__init__(storage, decoder)
         place = storage.place(ANNOTATION)
         try:
-            content = json.loads(storage.read(ANNOTATION))
+            content = parse_json(storage.read(ANNOTATION))
             rows = {image["id"]: row for row, image in enumerate(content["images"])}
             instances = [item for item in content["annotations"] if not item["iscrowd"]]
             # Arrays, not a million small objects: worker processes share their memory

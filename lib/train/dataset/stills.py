@@ -1,6 +1,5 @@
 """Still images in memory, whole and cut out: what pairs of views are composed of."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from lib.errors import DataError
 from lib.utils.image import is_image, read_image
+from lib.utils.parsing import parse_json
 
 PICTURE_SIDE = 288  # pixels, the longer side of a picture
 THING_SIDE = 128
@@ -115,7 +115,7 @@ def _coco_entries(root: Path, split: str) -> Iterator[tuple[Path, list[dict]]]:
     """Image file and objects that are no crowd, an image each."""
     file = root / "annotations" / f"instances_{split}.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_bytes())
         objects: dict[int, list[dict]] = {image["id"]: [] for image in content["images"]}
         for item in content["annotations"]:
             if not item["iscrowd"] and min(item["bbox"][2:]) > 0:

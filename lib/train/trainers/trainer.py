@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -119,6 +120,8 @@ class Trainer:
         """Write the checkpoint of this state; `net` holds the weights to track with. Older ones that are not to be kept
         are removed once it is there."""
         path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, self.position)
+        if bad := not_finite(self.net.state_dict()):
+            self._stop_for("weights are not finite", bad)
         content = {
             "net": self.tested_network().state_dict(),
             "epoch": self.epoch,
@@ -226,12 +229,17 @@ class Trainer:
                 with self._exchange_gradients(number == len(batches)):
                     loss, status = self._forward(batch)
                     if not math.isfinite(loss.item()):
-                        self._stop_for(loss, batch)
+                        bad = not_finite(batch) + not_finite(dict(self.net.named_parameters()))
+                        self._stop_for(f"the loss is {loss.item()}", bad, batch)
                     self.scaler.scale(loss / len(batches)).backward()
                 answers.append((status, batch["search_images"].shape[1]))
             if self.schedule.grad_clip_norm:
                 self.scaler.unscale_(self.optimizer)
-                torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.grad_clip_norm)
+                norm = get_total_norm([value.grad for value in self.net.parameters() if value.grad is not None])
+                if not (self.scaler.is_enabled() or math.isfinite(norm.item())):
+                    gradients = {f"gradient of {name}": value.grad for name, value in self.net.named_parameters()}
+                    self._stop_for(f"the gradient's norm is {norm.item()}", not_finite(gradients), batches[-1])
+                clip_grads_with_norm_(self.net.parameters(), self.schedule.grad_clip_norm, norm)
             self.scaler.step(self.optimizer)
         except torch.OutOfMemoryError as error:
             raise TrainingError(f"out of memory on {self.settings.device} ({error}); change {MEMORY_KEYS}") from error
@@ -346,16 +354,19 @@ class Trainer:
         schedule = self.schedule
         remove_older(path.parent, schedule.keep_checkpoints, schedule.milestones, schedule.keep_every)
 
-    def _stop_for(self, loss: torch.Tensor, batch: Batch) -> None:
-        """Save what led to a loss that is no number, and stop."""
-        bad = [name for name, value in batch.items() if not torch.isfinite(value).all()]
-        bad += [name for name, value in self.net.named_parameters() if not torch.isfinite(value).all()]
+    def _stop_for(self, reason: str, bad: list[str], batch: Batch | None = None) -> None:
+        """Save what led to numbers that are none, and stop; the checkpoints stay as they are. bad: names of tensors."""
         path = self.settings.log_dir / f"not_a_number_step{self.step}_rank{self.processes.rank}.pth"
         save_checkpoint(path, {"step": self.step, "epoch": self.epoch, "batch": batch, "not_finite": bad})
         raise TrainingError(
-            f"the loss is {loss.item()} at step {self.step} (epoch {self.epoch + 1}); tensors that are not finite: "
-            f"{', '.join(bad[:5]) or 'none of the batch or the weights'}. The batch is in {path}"
+            f"{reason} at step {self.step} (epoch {self.epoch + 1}); tensors that are not finite: "
+            f"{', '.join(bad[:5]) or 'none of the batch or the weights'}. What is known is in {path}"
         )
+
+
+def not_finite(tensors: dict[str, torch.Tensor | None]) -> list[str]:
+    """Names of those that hold a value that is no finite number."""
+    return [name for name, value in tensors.items() if value is not None and not torch.isfinite(value).all()]
 
 
 def warmed_average(decay: float) -> Callable:

@@ -1,0 +1,133 @@
+"""Do memory, open files and processes stay as they are over a long run?
+
+A tracker on one sequence of --frames frames, and a training of --steps steps with two loader workers: memory (of the
+process and its children, proportional share), file handles and children, every 50th of the way. <run>.growth_mb: the
+mean of the last tenth over that of the second; <run>.handles, .children: most of the last tenth less most of the
+second.
+"""
+
+from _common import report
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from lib.config.loader import load_config
+from lib.test.evaluation.runner import make_tracker
+from lib.test.utils.checkpointed import shipped_weights
+from lib.train import train_script
+from lib.train.admin.settings import Settings
+from lib.train.trainers.trainer import Trainer
+from lib.utils.local_paths import LocalPaths
+from lib.utils.synthetic import SyntheticSequence
+
+SAMPLES = 50
+
+
+def children(pid: str) -> list[str]:
+    """Numbers of the processes below one, its threads' as well."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in file.read_text().split():
+            found += [child, *children(child)]
+    return found
+
+
+def state() -> tuple[float, int, int]:
+    """Megabytes, file handles and number of children."""
+    below = children("self")
+    megabytes = 0.0
+    for pid in ("self", *below):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        megabytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return megabytes, len(list(Path("/proc/self/fd").iterdir())), len(below)
+
+
+def tracking(frames: int) -> Iterator[None]:
+    """Frames of a made scene, there and back, for ever."""
+    tracker = make_tracker("sdtrack", "vitt_scratch", checkpoint=shipped_weights("vitt_scratch"), device="cpu")
+    scene = SyntheticSequence(3, 60, 240, 320)
+    pictures = [scene.frame(index) for index in range(60)]
+    turns = [*pictures, *pictures[::-1]]
+    tracker.initialize(turns[0], {"init_bbox": list(scene.boxes[0])})
+    for number in range(frames):
+        tracker.track(turns[number % len(turns)])
+        yield
+
+
+def training(steps: int, look: Callable[[], None]) -> None:
+    """A training that calls look after each step."""
+    batch = 4
+    overrides = [
+        "TRAIN.EPOCH=5", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batch * steps // 5}", "DATA.VAL.SAMPLE_PER_EPOCH=8",
+        f"TRAIN.BATCH_SIZE={batch}", "TRAIN.NUM_WORKER=2", "MODEL.BACKBONE.DEPTH=2", "DATA.TEMPLATE.SIZE=32",
+        "DATA.SEARCH.SIZE=64", "TEST.TEMPLATE_SIZE=32", "TEST.SEARCH_SIZE=64", "TRAIN.WARMUP_STEPS=0",
+    ]  # fmt: skip
+    plain = Trainer._train_step
+
+    def step(self: Trainer, batches: list) -> list:
+        answer = plain(self, batches)
+        look()
+        return answer
+
+    Trainer._train_step = step
+    try:
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root)
+            settings = Settings("sdtrack", "demo", folder, torch.device("cpu"))
+            paths = LocalPaths(data_dir=folder, save_dir=folder, pretrained_dir=folder)
+            train_script.run(settings, load_config("sdtrack", "demo", overrides), paths)
+    finally:
+        Trainer._train_step = plain
+
+
+class Watch:
+    """Notes the state every `every` calls."""
+
+    def __init__(self, every: int):
+        self.every, self.calls = every, 0
+        self.rows: list[tuple[float, int, int]] = []
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls % self.every == 0:
+            self.rows.append(state())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=5_000)
+    parser.add_argument("--picture", metavar="FILE.png", help="the curves")
+    parser.add_argument("--quick", action="store_true", help="a few frames and steps: shows only that it runs")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    if args.quick:
+        args.frames, args.steps = 50, 50
+    watches = {"tracking": Watch(args.frames // SAMPLES), "training": Watch(args.steps // SAMPLES)}
+    for _ in tracking(args.frames):
+        watches["tracking"]()
+    training(args.steps, watches["training"])
+    figures: dict[str, float] = {}
+    axes = plt.subplots(1, 2, figsize=(10, 3.5))[1]
+    for axis, (name, watch) in zip(axes, watches.items()):
+        rows = np.array(watch.rows)
+        tenth = len(rows) // 10
+        early, late = rows[tenth : 2 * tenth], rows[-tenth:]
+        figures |= {f"{name}.mb": late[:, 0].mean(), f"{name}.growth_mb": late[:, 0].mean() - early[:, 0].mean()}
+        figures |= {f"{name}.handles": int(late[:, 1].max() - early[:, 1].max())}
+        figures |= {f"{name}.children": int(late[:, 2].max() - early[:, 2].max())}
+        axis.plot(np.arange(1, len(rows) + 1) * watch.every, rows[:, 0])
+        axis.set(title=name, xlabel="frames" if name == "tracking" else "steps", ylabel="MB", ylim=(0, None))
+    if args.picture:
+        plt.gcf().savefig(args.picture, dpi=150, bbox_inches="tight")
+    report(figures, args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""JSON and YAML from bytes that may be anything: values, or a ValueError with the reason."""
+
+import json
+from typing import Any
+
+import yaml
+
+
+def parse_json(data: bytes | str) -> Any:
+    """The value that a JSON text stands for."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_yaml(data: bytes) -> Any:
+    """The value that a YAML text in UTF-8 stands for: plain values, lists and dictionaries only."""
+    try:
+        return yaml.safe_load(data.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,43 @@
+"""SIGKILL at random moments, of which benchmarks/kill_moments.py tries more."""
+
+import random
+import signal
+import time
+
+from command import TRAIN, evaluation, kill_evaluation, kill_training, results, run, start, trained, wait_until
+from doubles import same
+
+MOMENTS = 3
+
+
+def test_a_training_that_is_killed_again_and_again_is_the_same_run(tmp_path):
+    code, text = run(*TRAIN, "--save_dir", tmp_path / "whole")
+    assert code == 0, text
+    generator = random.Random(0)
+    kill_training(tmp_path / "killed", [generator.uniform(0, 1) for _ in range(MOMENTS)])
+    whole, killed = trained(tmp_path / "whole"), trained(tmp_path / "killed")
+    for key in ("net", "net_raw", "optimizer", "epoch", "step", "rng", "statistics"):
+        assert same(whole[key], killed[key]), key
+
+
+def test_an_evaluation_that_is_killed_again_and_again_has_the_same_results(tmp_path, tiny_checkpoint):
+    code, text = run(*evaluation(tiny_checkpoint, tmp_path / "whole"))
+    assert code == 0, text
+    generator = random.Random(0)
+    kill_evaluation(tiny_checkpoint, tmp_path / "killed", [generator.uniform(0, 1) for _ in range(MOMENTS)], 60)
+    assert results(tmp_path / "whole") == results(tmp_path / "killed") != {}
+    assert not list((tmp_path / "killed").rglob("*.tmp"))
+
+
+def test_an_evaluation_that_is_told_to_stop_keeps_what_is_done(tmp_path, tiny_checkpoint):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        folder = tmp_path / str(number)
+        process = start(*evaluation(tiny_checkpoint, folder))
+        wait_until(lambda folder=folder: len(results(folder)) > 2, process)
+        process.send_signal(number)
+        started = time.monotonic()
+        text = process.communicate(timeout=60)[0]
+        assert (process.returncode, "interrupted" in text, "Traceback" in text) == (130, True, False), text
+        assert time.monotonic() - started < 30
+        assert {len(rows.splitlines()) for rows in results(folder).values()} == {60}
+        assert not list(folder.rglob("*.tmp"))
