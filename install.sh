@@ -33,13 +33,18 @@ python="$environment/bin/python"
     fail "Python 3.11 or newer is needed in $environment; it has $("$python" --version 2>&1)"
 "$python" -m pip --version >/dev/null 2>&1 || fail "$environment has no pip; remove it, or add pip to it"
 
+# The same versions twice: requirements.lock with the hashes of all files, where it was made, else constraints.txt
+pins=(-r requirements.txt -c constraints.txt)
+if [ "$(uname -sm)" = "Linux x86_64" ] && "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    pins=(--require-hashes -r requirements.lock)
+fi
 stamp="$environment/.sdtrack-installed"
-if ! cat requirements.txt constraints.txt | cmp -s - "$stamp"; then
+if ! cat requirements.txt constraints.txt requirements.lock | cmp -s - "$stamp"; then
     echo "installing into $environment (a blank environment: some minutes and about 6 GB)"
     quiet=--quiet
     [ -t 1 ] && quiet=""
-    "$python" -m pip install $quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-    cat requirements.txt constraints.txt > "$stamp"
+    "$python" -m pip install $quiet --disable-pip-version-check "${pins[@]}"
+    cat requirements.txt constraints.txt requirements.lock > "$stamp"
 fi
 
 # What pip cannot bring, a library or a program: taken from Debian's packages where that is allowed, else asked for

@@ -54,7 +54,7 @@ def tracking(frames: int) -> Iterator[None]:
     scene = SyntheticSequence(3, 60, 240, 320)
     pictures = [scene.frame(index) for index in range(60)]
     turns = [*pictures, *pictures[::-1]]
-    tracker.initialize(turns[0], {"init_bbox": list(scene.boxes[0])})
+    tracker.initialize(turns[0], {"init_bbox": scene.annotation.boxes[0]})
     for number in range(frames):
         tracker.track(turns[number % len(turns)])
         yield

@@ -27,15 +27,21 @@ SCHEDULE = ("TRAIN.EPOCH", "TRAIN.SCHEDULER.", "TRAIN.LR_DROP_EPOCH")
 
 
 def build_trainer(
-    settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never", processes: Processes | None = None
+    settings: Settings,
+    cfg: Config,
+    paths: LocalPaths,
+    resume: str = "never",
+    processes: Processes | None = None,
+    hold: ExitStack | None = None,
 ) -> Trainer:
     """The trainer of a config, ready to train.
 
     resume: "never" (an output folder that already holds checkpoints is refused), "auto" (from the newest checkpoint,
-    if there is one). Raises one error that lists all that is missing before anything is built.
+    if there is one). hold: keeps other runs out of the output folder for as long as it is open. Raises one error that
+    lists all that is missing before anything is built.
     """
     processes = processes or Processes()
-    newest = processes.first(lambda: _prepare_folders(settings, cfg, paths, resume))
+    newest = processes.first(lambda: _prepare_folders(settings, cfg, paths, resume, hold or ExitStack()))
     log = TrainingLog(settings.log_dir, settings.wandb) if processes.is_first else SilentLog()
     torch.manual_seed(cfg.TRAIN.SEED)
     network = find_part(settings.script_name, "build")(
@@ -77,8 +83,7 @@ def run(
 ) -> Trainer:
     """Train a config to its last epoch, or until it is told to stop (trainer.exit_code), and return the trainer."""
     with ExitStack() as stack:
-        (processes or Processes()).first(lambda: stack.enter_context(hold_folder(settings.checkpoint_dir)))
-        trainer = build_trainer(settings, cfg, paths, resume, processes)
+        trainer = build_trainer(settings, cfg, paths, resume, processes, stack)
         stack.callback(trainer.log.close)
         trainer.train()
     return trainer
@@ -107,18 +112,19 @@ def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[s
     return [str(report) for report in reports]
 
 
-def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume: str) -> Path | None:
+def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume: str, hold: ExitStack) -> Path | None:
     """Everything that one process does for all: checks, folders, a copy of the config. Returns the checkpoint to go on
     from, or None."""
+    for line in check_inputs(cfg, paths, weights=latest_checkpoint(settings.checkpoint_dir) is None):
+        print(line)
+    hold.enter_context(hold_folder(settings.checkpoint_dir))
     newest = latest_checkpoint(settings.checkpoint_dir)
     if newest is not None and resume == "never":
         raise SDTrackError(
             f"{settings.checkpoint_dir} already holds checkpoints of this config, the newest {newest.name}: go on from "
             "it with --resume auto, or choose another --save_dir"
         )
-    for line in check_inputs(cfg, paths, weights=newest is None):
-        print(line)
-    remove_unfinished(make_folder(settings.checkpoint_dir))
+    remove_unfinished(settings.checkpoint_dir)
     make_folder(settings.log_dir)
     if newest is None:
         write_atomically(settings.log_dir / "config.yaml", lambda path: path.write_text(repr(cfg), encoding="utf-8"))

@@ -48,10 +48,10 @@ def decode_image(
     most_reduced: how small it may be; only a JPEG is decoded smaller. fast, buffer: as in lib.utils.jpeg. source: named
     in errors. Raises DataError for a broken or truncated image.
     """
+    if data[:2] == JPEG and b"\xff\xd9" not in data[-4096:]:
+        raise DataError(f"{source}: a truncated JPEG (its end is missing)")
     check_size(*image_size(data, source), source)
     if data[:2] == JPEG:
-        if b"\xff\xd9" not in data[-4096:]:
-            raise DataError(f"{source}: a truncated JPEG (its end is missing)")
         reduction = decoder.reduction_for(most_reduced)
         try:
             return decoder.decode(data, reduction, fast, buffer), reduction

@@ -27,6 +27,7 @@ def start(*arguments, inject: str = "", largest_file: int = 0, **environment: st
     code += "\nsys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
     def limit() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
         if largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 

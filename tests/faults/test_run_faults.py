@@ -108,7 +108,7 @@ def test_a_second_training_in_the_same_folder_is_refused_while_the_first_goes_on
 def test_a_second_evaluation_in_the_same_folder_is_refused_while_the_first_goes_on(tmp_path, tiny_checkpoint):
     command = evaluation(tiny_checkpoint, tmp_path)
     first = start(*command, inject="from lib.test.tracker import session; plain = session.NetworkTracker.track\n"
-                  "def slow(self, *rest): time.sleep(.02); return plain(self, *rest)\n"
+                  "def slow(self, *rest): time.sleep(.05); return plain(self, *rest)\n"
                   "session.NetworkTracker.track = slow\n")  # fmt: skip
     wait_until(lambda: len(results(tmp_path)) > 0, first)
     fails("another run writes there; wait for its end, or choose another --runid", *command, "--overwrite")
