@@ -30,7 +30,7 @@ def plain_score(predicted, truth, visible) -> dict[str, float]:
             continue
         w = max(min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0]), 0)
         h = max(min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1]), 0)
-        overlaps.append(w * h / (a[2] * a[3] + b[2] * b[3] - w * h))
+        overlaps.append(min(w * h / (a[2] * a[3] + b[2] * b[3] - w * h), 1.0))
         x, y = a[0] + a[2] / 2 - b[0] - b[2] / 2, a[1] + a[3] / 2 - b[1] - b[3] / 2
         errors.append(math.hypot(x, y))
         relative.append(math.hypot(x / b[2], y / b[3]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from doubles import PROJECT, REAL_DATA, REFERENCE, needs_real_data, needs_reference
 from got10k.utils.metrics import rect_iou
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lib.errors import ResultError
@@ -108,7 +108,12 @@ def plain_loop():
 PLAIN_SCORE = plain_loop()
 
 
+# x + w - x is more than this w, and the overlap with itself, before it is rounded down to it, more than 1
+ROUNDED = (15.0, 0.0, 1.1345433881281988, 1.0)
+
+
 @given(FRAMES)
+@example([(ROUNDED, ROUNDED, True)] * 2)
 def test_scores_equal_a_plain_loop_over_frames(frames):
     predicted, truth, visible = arrays(frames)
     truth[0] = (1, 2, 3, 4)
