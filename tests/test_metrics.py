@@ -185,12 +185,17 @@ def test_what_a_data_set_changes_is_said():
     assert not get_convention("got10k", "truth:somewhere").bounded
 
 
+NOTHING = (0.0, 0.0, 0.0, 0.0)
+
+
 @given(FRAMES, st.sampled_from(sorted(CONVENTIONS)))
+@example([((0.0, 0.0, 1.0, 1.0), NOTHING, False), ((0.0, -1.0, 1.0, 41.0), NOTHING, False)], "got10k_lasot")
 def test_a_box_nearer_to_the_truth_never_scores_less(frames, name):
     predicted, truth, visible = arrays(frames)
     predicted[:, 2:] = np.where(np.isfinite(truth[:, 2:]) & (truth[:, 2:] > 0), truth[:, 2:], predicted[:, 2:])
-    nearer = np.where(np.isfinite(truth), (predicted + truth) / 2, predicted)
-    nearer[:, 2:] = predicted[:, 2:]
+    to_truth = truth[:, :2] + truth[:, 2:] / 2 - predicted[:, :2] - predicted[:, 2:] / 2  # of the centres
+    nearer = predicted.copy()
+    nearer[:, :2] += np.where(np.isfinite(to_truth), to_truth / 2, 0)
     far, near = (scores_of(boxes, truth, name, visible=visible) for boxes in (predicted, nearer))
     for key, value in far.items():
         if key != "fps" and np.isfinite(value):
