@@ -132,6 +132,24 @@ def test_box_forms_are_inverse_to_each_other():
     torch.testing.assert_close(box_xyxy_to_xywh(box_xywh_to_xyxy(boxes)), boxes)
 
 
+@pytest.mark.parametrize(
+    ("box", "margin", "clipped"),
+    [
+        ([-5, -7, 10, 20], 0, [0, 0, 5, 13]),
+        ([0.5, 0.25, 10, 20], 0, [0.5, 0.25, 10, 20]),
+        ([190, 95, 30, 30], 0, [190, 95, 10, 5]),
+        ([300, 150, 30, 30], 0, [200, 100, 0, 0]),
+        ([300, 150, 30, 30], 10, [190, 90, 10, 10]),
+        ([-50, -60, 30, 30], 10, [0, 0, 10, 10]),
+        ([20, 30, 2, 3], 10, [20, 30, 10, 10]),
+    ],
+)
+def test_a_clipped_box_by_hand(box, margin, clipped):
+    assert clip_box(box, 100, 200, margin=margin) == clipped
+    if not margin:
+        assert clip_box(box, 100, 200) == clipped
+
+
 @given(st.lists(st.floats(-500, 500), min_size=4, max_size=4), st.sampled_from([0, 2, 10]))
 def test_clipped_boxes_stay_in_the_image(box, margin):
     x, y, w, h = clip_box(box, 100, 200, margin)

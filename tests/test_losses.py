@@ -1,3 +1,4 @@
+import math
 from itertools import combinations
 
 import pytest
@@ -144,3 +145,14 @@ def test_classification_is_divided_by_the_number_of_targets_not_of_positives():
     one = criterion(logits, boxes, targets)[0]["cls"]
     three = criterion(logits.repeat(3, 1), boxes.repeat(3, 1, 1), targets.repeat(3, 1))[0]["cls"]
     torch.testing.assert_close(one, three)
+
+
+def test_the_focal_loss_by_hand():
+    logits, positive = torch.tensor([2.0, -1.0, 0.5]), torch.tensor([True, False, False])
+    for options, alpha, gamma in (({}, 0.25, 2), ({"alpha": 0.4, "gamma": 3.0}, 0.4, 3)):
+        expected = []
+        for logit, is_positive in zip(logits.tolist(), positive.tolist()):
+            score = 1 / (1 + math.exp(-logit))
+            right, share = (score, alpha) if is_positive else (1 - score, 1 - alpha)
+            expected.append(-share * (1 - right) ** gamma * math.log(right))
+        torch.testing.assert_close(focal_loss(logits, positive, **options), torch.tensor(expected))
