@@ -18,7 +18,7 @@ from lib.utils.box_ops import (
     box_xyxy_to_xywh,
     clip_box,
 )
-from lib.utils.crop import crop_image, crop_window
+from lib.utils.crop import CropWindow, crop_image, crop_window
 
 RNG = np.random.default_rng(3)
 IMAGE = cv2.GaussianBlur(RNG.integers(0, 256, (180, 240, 3), np.uint8), (0, 0), 2)
@@ -158,3 +158,16 @@ def test_clipped_boxes_stay_in_the_image(box, margin):
     assert 0 <= y <= 100 - margin
     assert x + w <= 200 + 1e-9
     assert y + h <= 100 + 1e-9
+
+
+@pytest.mark.parametrize(
+    "window", [CropWindow(-40, -30, 200, 64), CropWindow(-5, 20, 90, 128), CropWindow(-300, -200, 700, 96)]
+)
+def test_a_window_too_large_to_be_padded_shows_the_same(window, monkeypatch):
+    rows, columns = np.mgrid[0:120, 0:160]
+    image = np.stack([columns, 2 * rows, 255 - columns], axis=-1).astype(np.uint8)
+    padded = crop_image(image, window).astype(int)
+    monkeypatch.setattr("lib.utils.crop.MOST_PADDED", 0)
+    warped = crop_image(image, window).astype(int)
+    assert padded.any()
+    assert np.abs(warped - padded).max() <= 255 / 32 + 1, "warpAffine knows 32 places between two pixels"
