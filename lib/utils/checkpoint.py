@@ -4,6 +4,7 @@ import argparse
 import json
 import pickle
 import re
+import struct
 from pathlib import Path
 
 import torch
@@ -15,6 +16,11 @@ from lib.errors import CheckpointError
 from lib.utils.files import write_atomically
 from lib.utils.parsing import parse_json
 
+# What PyTorch's reader stumbles with over bytes that are no checkpoint of its
+BROKEN = (
+    RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
+    struct.error, MemoryError,
+)  # fmt: skip
 ABOUT = "sdtrack"  # what a .safetensors file of ours says about itself: JSON under this key of its metadata
 
 
@@ -38,7 +44,7 @@ def read_checkpoint(path: str | Path) -> dict:
             f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({reason[:200]}). "
             "tracking/convert_checkpoint.py can copy the tensors of such a file without running what is in it"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, TypeError) as error:
+    except BROKEN as error:
         raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")

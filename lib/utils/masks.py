@@ -79,5 +79,5 @@ def _bounding_box(polygon: list[float], source: str) -> list[float]:
 
 def check_region(w: float, h: float, source: str) -> None:
     """Raise DataError for a region of w x h pixels that is less than none, more than MOST_PIXELS, or no number."""
-    if not (w >= 0 and h >= 0 and w * h <= MOST_PIXELS):
+    if not (w >= 0 and h >= 0 and max(w, h, w * h) <= MOST_PIXELS):
         raise DataError(f"{source}: a region of {w} x {h} pixels")

@@ -1,5 +1,6 @@
 """Files from strangers: data or an error of the project's, never another error, a hang, or code that is run."""
 
+import io
 import json
 import random
 import struct
@@ -11,9 +12,10 @@ import pytest
 from hostile import damaged, targets
 
 from lib.config.loader import load_config
-from lib.errors import ConfigError, DataError, ResultError
+from lib.errors import CheckpointError, ConfigError, DataError, ResultError
 from lib.test.analysis.regions import MASK, RECTANGLE, read_regions
 from lib.test.evaluation.submission import _read_zip
+from lib.utils.checkpoint import read_checkpoint
 from lib.utils.image import MOST_PIXELS, read_image
 
 DAMAGES = 60  # of each file here; benchmarks/fuzz.py goes on for minutes
@@ -69,6 +71,7 @@ def test_regions_of_gigantic_size_are_refused(tmp_path):
     for number, region in enumerate(
         (
             struct.pack("<Bffff", RECTANGLE, 0, 0, 1e9, 1e9),
+            struct.pack("<Bffff", RECTANGLE, 0, 0, 0, 1e30),
             struct.pack("<Bffff", RECTANGLE, 0, 0, np.inf, 4),
             struct.pack("<Bffff", RECTANGLE, 0, np.nan, 3, 4),
             struct.pack("<BhhHHH2H", MASK, 0, 0, 65535, 65535, 2, 1, 1),
@@ -78,6 +81,16 @@ def test_regions_of_gigantic_size_are_refused(tmp_path):
         file.write_bytes(head + region)
         with pytest.raises(ResultError, match=f"{number}.bin: not a file of regions"):
             read_regions(file)
+
+
+def test_a_pickle_that_looks_at_an_empty_stack_is_refused(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in (("data.pkl", b"\x80\x02q\x00."), ("version", b"3"), ("byteorder", b"little")):
+            archive.writestr(f"archive/{name}", data)
+    (tmp_path / "a.pth.tar").write_bytes(file.getvalue())
+    with pytest.raises(CheckpointError, match=r"a\.pth\.tar: truncated or not a checkpoint"):
+        read_checkpoint(tmp_path / "a.pth.tar")
 
 
 def test_a_yaml_that_unfolds_without_end_is_refused(tmp_path):
