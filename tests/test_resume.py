@@ -1,6 +1,8 @@
 """A run that is stopped or killed goes on as if nothing had happened."""
 
+import importlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from lib.train.admin.checkpoints import (
     remove_older,
     remove_unfinished,
     save_checkpoint,
+    versions,
 )
 from lib.utils.checkpoint import read_checkpoint
 
@@ -201,3 +204,12 @@ def test_what_is_kept_of_the_checkpoints(tmp_path):
     (tmp_path / ".SDTrack_ep0013.pth.tar.77.tmp").write_bytes(b"half")
     remove_unfinished(tmp_path)
     assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_a_checkpoint_says_what_it_was_made_with():
+    found = versions()
+    assert found["python"] == platform.python_version()
+    for name in ("torch", "timm", "numpy", "cv2"):
+        assert found[name] == str(importlib.import_module(name).__version__)
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert found["git_commit"] == (answer.stdout.strip() or "unknown")

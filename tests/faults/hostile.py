@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from doubles import TINY, tiny_config
+from doubles import TINY, sequence, tiny_config
 from PIL import Image
 from safetensors.torch import save
 
@@ -23,7 +23,6 @@ from lib.config.loader import load_config
 from lib.errors import SDTrackError
 from lib.models.sdtrack import build_sdtrack
 from lib.test.analysis.regions import MASK, RECTANGLE, read_regions
-from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import claim_folder, read_boxes_of, read_scores_of, read_times_of
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.submission import check
@@ -139,7 +138,7 @@ def targets(folder: Path) -> dict[str, Target]:
         "categories": [{"id": 1, "name": "cat"}],
     }
     experiment = {"MODEL": {"HIDDEN_DIM": 32}, "TRAIN": {"LR": 1e-3, "SCHEDULER": {"MILESTONES": [1]}}}
-    one = [Sequence("a", "got10k_test", lambda: None, ())]
+    one = [sequence("a", 1)]
     return {
         "checkpoint": Target("a.pth.tar", (small,), read_checkpoint),
         "foreign checkpoint": Target("a.pth", (small,), read_foreign_checkpoint),

@@ -120,3 +120,11 @@ def test_deep_json_is_an_error(tmp_path, all_targets):
     assert not target.survives(b"[" * 200_000, tmp_path)
     assert not all_targets["origin"].survives(b'{"a":' * 200_000, tmp_path)
     assert not target.survives(json.dumps([1]).encode(), tmp_path)
+
+
+def test_a_member_without_a_name_is_an_error(tmp_path):
+    with zipfile.ZipFile(tmp_path / "nameless.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("x"), b"1,2,3,4\n")
+        archive.infolist()[0].filename = ""
+    with pytest.raises(ResultError, match="not a readable zip file"):
+        _read_zip(tmp_path / "nameless.zip")

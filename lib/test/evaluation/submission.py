@@ -158,7 +158,7 @@ def _read_zip(file: Path) -> dict[str, bytes]:
     """The files of a zip; nothing is unpacked. Raises ResultError for anything but a whole zip of small files."""
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [member for member in archive.infolist() if not member.filename.endswith("/")]
             for member in members:
                 if member.file_size > MOST_BYTES:
                     raise ResultError(
