@@ -29,7 +29,7 @@ def fuzz(target: Target, seconds: float, seed: str, folder: Path) -> tuple[int, 
         data = damaged(generator.choice(target.contents), generator)
         try:
             read += target.survives(data, folder)
-        except BaseException:
+        except Exception:
             kept = Path(tempfile.gettempdir()) / f"fuzz_{Path(target.file).name}"
             kept.write_bytes(data)
             print(f"{seed}, file {tried}: kept as {kept}", file=sys.stderr)

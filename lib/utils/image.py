@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from lib.errors import DataError
+from lib.errors import DataError, SDTrackError
 from lib.utils.files import read_bytes
 from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
@@ -96,6 +96,10 @@ def check_size(width: int, height: int, source: str) -> None:
 
 
 def write_jpeg(path: str | Path, image: np.ndarray, quality: int = 92) -> None:
-    """Write (H, W, 3) uint8 RGB as a JPEG file, its colours halved (4:2:0) as cameras and the data sets have it."""
+    """Write (H, W, 3) uint8 RGB as a JPEG file, its colours halved (4:2:0) as cameras and the data sets have it.
+    Raises SDTrackError where it cannot be written."""
     data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")
-    Path(path).write_bytes(data)
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise SDTrackError(f"{path}: cannot be written ({error.strerror})") from error

@@ -53,7 +53,15 @@ def test_a_disk_that_is_full_during_the_log_says_so(tmp_path):
 
 
 def test_a_disk_that_is_full_during_a_report_says_so(tmp_path, evaluated):
-    fails("File too large", *REPORT, "--save_dir", evaluated, "--out", tmp_path / "report", largest_file=20_000)
+    fails(
+        "cannot be written (File too large)",
+        *REPORT,
+        "--save_dir",
+        evaluated,
+        "--out",
+        tmp_path / "report",
+        largest_file=20_000,
+    )
     assert not list((tmp_path / "report").rglob("*.tmp"))
 
 
