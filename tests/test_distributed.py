@@ -142,7 +142,9 @@ def test_sigterm_saves_in_all_processes_and_the_run_goes_on_as_if_nothing_had_ha
 
 
 def test_the_traceback_and_the_exit_code_of_the_process_that_fails_come_through(tmp_path):
-    code, text = finish(start(tmp_path, inject=FAILING.format(action='raise ValueError("rank 1 told to fail")')))
+    # the C library calls sleep(exit code): the others see the connection close well before this process is gone
+    slowly = 'import ctypes; c = ctypes.CDLL(None); c.on_exit(c.sleep, None); raise ValueError("rank 1 told to fail")'
+    code, text = finish(start(tmp_path, inject=FAILING.format(action=slowly)))
     assert code == 1, text
     assert "Traceback" in text
     assert "ValueError: rank 1 told to fail" in text

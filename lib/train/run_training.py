@@ -39,6 +39,9 @@ def run_training(
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
         torch.use_deterministic_algorithms(True)
     try:
-        return train_script.run(settings, cfg, paths, resume, processes)
-    finally:
-        processes.close()
+        trainer = train_script.run(settings, cfg, paths, resume, processes)
+    except Exception:
+        processes.linger()
+        raise
+    processes.close()
+    return trainer

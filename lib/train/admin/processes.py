@@ -1,6 +1,8 @@
 """The processes of a training run: one, or several that torchrun has started."""
 
+import atexit
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -10,6 +12,8 @@ import torch.distributed as dist
 
 from lib.errors import ConfigError, SDTrackError, TrainingError
 from lib.utils.device import choose_device
+
+LINGER_S = 3  # how much later a process that has failed ends than it could
 
 
 class Processes:
@@ -63,6 +67,15 @@ class Processes:
         values = [None] * self.world_size
         dist.all_gather_object(values, value, group=self._control)
         return values
+
+    def linger(self) -> None:
+        """For a process that has failed: end late, in the group until then.
+
+        The others fail when this one is gone, and then linger themselves: torchrun, which stops the run at the first
+        process that ends, finds the one with the cause and not one of those that lost it.
+        """
+        if self.world_size > 1:
+            atexit.register(time.sleep, LINGER_S)
 
     def close(self) -> None:
         """Leave the group."""
