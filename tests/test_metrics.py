@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from lib.test.analysis.resets import count_failures, failure_table
 from lib.test.evaluation.folderdataset import truth_sequences
 from lib.test.evaluation.results import Results
 
-BOX = st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(1, 90), st.floats(1, 90))
+BOX = st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(0.1, 90), st.floats(0.1, 90))
 ABSENT = st.sampled_from([(0.0, 0.0, 0.0, 0.0), (np.nan,) * 4, (0.0, 5.0, 9.0, 9.0)])
 FRAMES = st.lists(st.tuples(BOX, st.one_of(BOX, BOX, ABSENT), st.booleans()), min_size=1, max_size=12)
 
@@ -178,6 +179,45 @@ def test_the_rules_that_tell_conventions_apart(name, truth, predicted, visible, 
     assert {key: figures[key] for key in expected} == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("usable", "labelled", "expected"),
+    [
+        ("area", False, "inside small left top"),
+        ("positive", False, "inside small"),
+        ("finite", False, "inside small left top flat thin"),
+        ("labelled", False, "inside small left top"),
+        ("area", True, "small left top"),
+        ("positive", True, "small"),
+        ("finite", True, "inside small left top flat thin"),
+        ("labelled", True, "small left top flat thin"),
+    ],
+)
+def test_which_truth_boxes_count_as_there(usable, labelled, expected):
+    truth = {
+        "inside": (5.0, 5, 5, 5), "small": (0.5, 0.5, 0.5, 0.5), "left": (0, 5, 5, 5), "top": (5, 0, 5, 5),
+        "flat": (5, 5, 5, 0), "thin": (5, 5, 0, 5),
+        "no x": (np.nan, 5, 5, 5), "no y": (5, np.nan, 5, 5), "no w": (5, 5, np.inf, 5), "no h": (5, 5, 5, np.nan),
+    }  # fmt: skip
+    convention = replace(get_convention("otb", "made"), usable=usable, counted="present", first_is_truth=False)
+
+    def seen(name):
+        visible = np.array([name != "inside"]) if labelled else None
+        return score_sequence(name, np.ones((1, 4)), np.array([truth[name]]), convention, visible=visible).weight
+
+    assert [name for name in truth if seen(name)] == expected.split()
+
+
+@pytest.mark.parametrize("name", ["ostrack", "got10k"])
+def test_the_shares_above_a_half_and_three_quarters_are_taken_there(name):
+    truth = np.tile([10.0, 10, 10, 10], (9, 1))
+    predicted = truth.copy()
+    predicted[1:, 2] = [5.03, 4.99, 5.6, 4.4, 7.53, 7.49, 8.1, 6.9]  # overlaps of .503 and so on
+    convention = replace(get_convention(name, "made"), first_is_truth=False, counted="all")
+    figures = summarize([score_sequence("s", predicted[1:], truth[1:], convention)], convention)
+    half, quarters = (figures[key] for key in figures if key.endswith(("50", "75")))
+    assert (half, quarters) == (75.0, 25.0)
+
+
 def test_what_a_data_set_changes_is_said():
     assert "on uav they are hits in precision" in get_convention("ostrack", "uav").about
     assert "on lasot frames labelled invisible are misses" in get_convention("pytracking", "lasot").about
@@ -218,6 +258,16 @@ def test_speed_is_frames_a_second_or_for_got10k_the_mean_rate():
     assert scores_of(truth, truth, times=times)["fps"] == pytest.approx(5)
     assert scores_of(truth, truth, "got10k", times=times)["fps"] == pytest.approx(7.5)
     assert np.isnan(scores_of(truth, truth)["fps"])
+
+
+def test_the_speed_of_several_sequences_is_all_frames_by_all_seconds_or_for_got10k_the_mean_over_frames():
+    truth = np.tile([1.0, 1, 5, 5], (10, 1))
+    seconds = (np.full(10, 0.1), np.array([0.5, 0.5]), None)
+    for name, expected in (("ostrack", 12 / 2), ("got10k", (10 * 10 + 2 * 2) / 12)):
+        convention = get_convention(name, "made")
+        pairs = [(truth[: 10 if times is None else len(times)], times) for times in seconds]
+        scores = [score_sequence("s", boxes, boxes, convention, times=times) for boxes, times in pairs]
+        assert summarize(scores, convention)["fps"] == pytest.approx(expected), name
 
 
 def test_boxes_that_a_convention_repairs_repeat_the_last_good_one():

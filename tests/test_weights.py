@@ -85,6 +85,16 @@ def test_anybodys_safetensors_are_read(tmp_path):
     assert content.keys() == {"net"} and content["net"]["a"].tolist() == [1, 1]
 
 
+def test_weights_are_kept_in_half_precision_beside_what_is_said_about_them(tmp_path):
+    net = {"w": torch.tensor([[1.0, 3.0], [1 / 3, 1e-3]]).T, "steps": torch.tensor([2**40])}
+    write_weights(tmp_path / "w.safetensors", net, {"epoch": 3, "note": "ä"})
+    content = read_checkpoint(tmp_path / "w.safetensors")
+    assert {key: content[key] for key in content if key != "net"} == {"epoch": 3, "note": "ä"}
+    assert content["net"]["w"].dtype == torch.float16
+    assert torch.equal(content["net"]["w"], net["w"].half())
+    assert torch.equal(content["net"]["steps"], net["steps"])
+
+
 def test_only_checkpoints_of_a_training_are_published(published, tmp_path):
     write_weights(tmp_path / "bare.safetensors", {"a": torch.zeros(2)}, {})
     for arguments, message in (
