@@ -1,9 +1,10 @@
 """Do memory, open files and processes stay as they are over a long run?
 
 A tracker on one sequence of --frames frames, and a training of --steps steps with two loader workers on 40 made
-sequences of files in GOT-10k's layout: memory (of the process and its children, proportional share), file handles and
-children, every 50th of the way. <run>.growth_mb: the mean of the last tenth over that of the second; <run>.handles,
-.children: most of the last tenth less most of the second.
+sequences of files in GOT-10k's layout: memory of the process and its children (what they have made, each page once;
+not the files that are mapped, which other processes may share), file handles and children, every 50th of the way.
+<run>.growth_mb: the mean of the last tenth over that of the second; <run>.handles, .children: most of the last tenth
+less most of the second.
 """
 
 from _common import report
@@ -45,7 +46,7 @@ def state() -> tuple[float, int, int]:
     megabytes = 0.0
     for pid in ("self", *below):
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        megabytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        megabytes += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) / 1024
     return megabytes, len(list(Path("/proc/self/fd").iterdir())), len(below)
 
 

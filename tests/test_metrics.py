@@ -257,6 +257,8 @@ def test_speed_is_frames_a_second_or_for_got10k_the_mean_rate():
     truth, times = np.tile([1.0, 1, 5, 5], (3, 1)), np.array([0.1, 0.1, 0.4])
     assert scores_of(truth, truth, times=times)["fps"] == pytest.approx(5)
     assert scores_of(truth, truth, "got10k", times=times)["fps"] == pytest.approx(7.5)
+    unknown = np.concatenate([times, [0, np.nan, np.inf, -1]])
+    assert scores_of(np.ones((7, 4)), np.ones((7, 4)), times=unknown)["fps"] == pytest.approx(5)
     assert np.isnan(scores_of(truth, truth)["fps"])
 
 
@@ -271,10 +273,10 @@ def test_the_speed_of_several_sequences_is_all_frames_by_all_seconds_or_for_got1
 
 
 def test_boxes_that_a_convention_repairs_repeat_the_last_good_one():
-    boxes = np.array([[1.0, 1, 5, 5], [2, 2, 0, 5], [3, 3, 5, 5], [4, 4, np.nan, 5]])
+    boxes = np.array([[1.0, 1, 5, 5], [2, 2, 0, 5], [3, 3, 5, 5], [4, 4, np.nan, 5], [5, 5, 5, 0]])
     repaired = boxes.copy()
-    repair("s", repaired, np.ones((4, 4)), CONVENTIONS["lasot_toolkit"])
-    assert repaired[:, 0].tolist() == [1, 1, 3, 3]
+    repair("s", repaired, np.ones((5, 4)), CONVENTIONS["lasot_toolkit"])
+    assert repaired[:, 0].tolist() == [1, 1, 3, 3, 3]
     repaired = boxes[:3].copy()
     repair("s", repaired, np.ones((3, 4)), CONVENTIONS["ostrack"])
     assert repaired[:, 0].tolist() == [1, 1, 3]
@@ -294,7 +296,7 @@ def test_pytracking_keeps_an_empty_box_where_the_truth_is_nan_and_repeats_it():
 def test_impossible_predictions_are_refused(bad):
     boxes = np.ones((3, 4))
     boxes[1, 2] = bad
-    with pytest.raises(ResultError, match="frame 2 has a negative size or a value that is no number"):
+    with pytest.raises(ResultError, match=r"^s: the box of frame 2 has a negative size or a value that is no number"):
         scores_of(boxes, np.ones((3, 4)))
     with pytest.raises(ResultError, match="2 predicted boxes for 3"):
         scores_of(np.ones((2, 4)), np.ones((3, 4)))
@@ -315,6 +317,7 @@ def test_a_sequence_without_a_counted_frame_has_no_weight():
     convention = get_convention("ostrack", "made", exclude_invalid_frames=True)
     nothing = score_sequence("a", np.ones((3, 4)), truth, convention)
     perfect = score_sequence("b", np.ones((3, 4)), np.ones((3, 4)), convention)
+    assert (nothing.name, nothing.overlap, nothing.weight) == ("a", 0, 0)
     assert summarize([nothing, perfect], convention)["OP50"] == 100
     assert np.isnan(summarize([nothing], convention)["OP50"])
 
