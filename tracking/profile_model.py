@@ -19,7 +19,7 @@ import torch
 
 from lib.config.loader import load_config
 from lib.errors import ConfigError
-from lib.models.profile import peak_memory, profile_network, time_parts
+from lib.models.profile import peak_memory, profile_network, time_calls, time_parts
 from lib.registry import find_part
 from lib.test.tracker.backends import make_find
 from lib.utils.cli import add_backend_argument, add_override_argument, run_command
@@ -62,13 +62,13 @@ def main() -> None:
     with torch.set_grad_enabled(bool(args.train)):
         times = time_parts(network, forward, args.rounds)
         if args.train:
-            times["forward + backward"] = time_parts(network, step, args.rounds)["whole"]
+            times["forward + backward"] = time_calls(step, args.rounds, device)
         memory = {f"{number} pair(s)": peak_memory(step if args.train else forward, device)}
     if args.backend:
         with torch.inference_mode():
             tokens, image = network.eval().encode_template(template[:1], box[:1]), search[:1]
             find = make_find(args.backend, network, device, sizes)
-            times[f"frame, {args.backend}"] = time_parts(network, lambda: find(tokens, image), args.rounds)["whole"]
+            times[f"frame, {args.backend}"] = time_calls(lambda: find(tokens, image), args.rounds, device)
             if args.backend == "torch":
                 memory["frame"] = peak_memory(lambda: find(tokens, image), device)
     print(f"{'part':<26}{'parameters (M)':>16}{'GMACs':>10}" + "".join(f"{f'p{p} ms':>10}" for p in PERCENTILES))

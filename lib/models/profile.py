@@ -55,14 +55,23 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def time_calls(run: Callable[[], object], rounds: int, device: torch.device) -> np.ndarray:
+    """Seconds of each of `rounds` calls of run; a GPU's work is waited for."""
+    seconds = np.zeros(rounds + WARM_UP)
+    for number in range(rounds + WARM_UP):
+        start = _now(device)
+        run()
+        seconds[number] = _now(device) - start
+    return seconds[WARM_UP:]
+
+
 def time_parts(network: nn.Module, run: Callable[[], object], rounds: int) -> dict[str, np.ndarray]:
     """Seconds of `rounds` calls of run, which passes through the network: in each of its children, by name, in what is
     outside of them ("methods"), and in all ("whole"). On a GPU each child is waited for."""
     device = next(network.parameters()).device
     children = dict(network.named_children())
-    times = {name: np.zeros(rounds + WARM_UP) for name in [*children, "methods", "whole"]}
-    started: dict[str, float] = {}
-    current = 0
+    started, spent = {}, {}
+    rows: list[list[float]] = []
 
     def enter(name: str) -> Callable:
         def hook(*_) -> None:
@@ -72,22 +81,24 @@ def time_parts(network: nn.Module, run: Callable[[], object], rounds: int) -> di
 
     def leave(name: str) -> Callable:
         def hook(*_) -> None:
-            times[name][current] += _now(device) - started[name]
+            spent[name] += _now(device) - started[name]
 
         return hook
+
+    def run_and_note() -> None:
+        spent.update(dict.fromkeys(children, 0.0))
+        run()
+        rows.append(list(spent.values()))
 
     handles = [child.register_forward_pre_hook(enter(name)) for name, child in children.items()]
     handles += [child.register_forward_hook(leave(name)) for name, child in children.items()]
     try:
-        for current in range(rounds + WARM_UP):
-            start = _now(device)
-            run()
-            times["whole"][current] = _now(device) - start
+        whole = time_calls(run_and_note, rounds, device)
     finally:
         for handle in handles:
             handle.remove()
-    times["methods"] = times["whole"] - sum(times[name] for name in children)
-    return {name: values[WARM_UP:] for name, values in times.items()}
+    times = dict(zip(children, np.array(rows[WARM_UP:]).T))
+    return {**times, "methods": whole - sum(times.values()), "whole": whole}
 
 
 def _now(device: torch.device) -> float:
