@@ -120,7 +120,21 @@ def test_jitter_follows_ostracks_law():
     assert np.std(centre / (side * np.sqrt(800))) == pytest.approx(3 / np.sqrt(12), rel=0.06)
 
 
-@pytest.mark.parametrize("box", [(1, 2, 0, 5), (1, 2, 5, -1), (1, 2, float("nan"), 3), (1, float("inf"), 2, 3)])
+@pytest.mark.parametrize("box", [(500, 20, 9, 9), (-90, 20, 9, 9), (20, 400, 9, 9), (20, -90, 9, 9)])
+def test_a_window_beside_the_image_is_black(box):
+    patch = crop_image(IMAGE, crop_window(box, 2, 16))
+    assert (patch.shape, patch.dtype, patch.max()) == ((16, 16, 3), np.uint8, 0)
+
+
+def test_the_smallest_window_is_a_pixel():
+    window = crop_window((10.2, 20.2, 0.6, 0.6), 1, 4)
+    assert window == CropWindow(10, 20, 1, 4)
+    assert (crop_image(IMAGE, window) == IMAGE[20, 10]).all()
+
+
+@pytest.mark.parametrize(
+    "box", [(1, 2, 0, 5), (1, 2, 5, 0), (1, 2, 5, -1), (1, 2, float("nan"), 3), (1, float("inf"), 2, 3)]
+)
 def test_no_crop_without_a_target(box):
     with pytest.raises(TrackingError, match="width and height must be positive"):
         crop_window(box, 2.0, 64)

@@ -110,6 +110,35 @@ def test_matching_survives_values_that_are_no_numbers():
     assert not matched[0, 0]
 
 
+def test_the_cost_of_a_query_is_its_own():
+    logits, boxes, targets = torch.randn(2, 3), torch.rand(2, 3, 4), torch.rand(2, 4)
+    together = HungarianMatcher().cost(logits, boxes, targets)
+    for image in range(2):
+        for query in range(3):
+            of_one = logits[image, query].view(1, 1), boxes[image, query].view(1, 1, 4), targets[image : image + 1]
+            torch.testing.assert_close(together[image, query], HungarianMatcher().cost(*of_one)[0, 0])
+
+
+@pytest.mark.parametrize("logit", [-200.0, 200.0])
+def test_queries_of_saturated_scores_are_matched_by_their_boxes(logit):
+    target = torch.tensor([[0.5, 0.5, 0.2, 0.2]])
+    boxes = torch.tensor([[[0.1, 0.1, 0.1, 0.1], [0.5, 0.5, 0.2, 0.2], [0.9, 0.9, 0.3, 0.3], [0.5, 0.5, 0.2, 0.3]]])
+    matched = HungarianMatcher()(torch.full((1, 4), logit), boxes, target)
+    assert matched.tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_alignment_target_by_hand_in_every_precision(dtype):
+    logits, iou = torch.tensor([0.0, -3.0, 8.0, 1.0], dtype=dtype), torch.tensor([0.5, 0.3, 1.2, -0.1])
+    target = alignment_target(logits, iou)
+    assert target.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    scores = [1 / (1 + math.exp(-logit)) for logit in logits.tolist()]
+    expected = [score**0.25 * overlap**0.75 for score, overlap in zip(scores, (0.5, 0.3, 1.0, 0.0))]
+    torch.testing.assert_close(target, torch.tensor(expected, dtype=target.dtype))
+    loss = task_alignment_loss(logits, target, torch.tensor([True, True, False, False]))
+    assert loss.dtype == target.dtype and (loss[1:] > 0).all()
+
+
 def test_giou_of_known_boxes():
     a = torch.tensor([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]])
     b = torch.tensor([[1.0, 1, 3, 3], [0, 0, 1, 1], [2, 2, 3, 3], [0, 0, 0, 0]])

@@ -206,6 +206,15 @@ def test_what_is_kept_of_the_checkpoints(tmp_path):
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_checkpoints_are_ordered_by_how_far_they_are_not_by_name(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    for epoch in (9_998, 9_999, 10_000, 10_001):
+        save_checkpoint(checkpoint_path(tmp_path, "SDTrack", epoch), {})
+    assert latest_checkpoint(tmp_path).name == "SDTrack_ep10001.pth.tar"
+    remove_older(tmp_path, keep=2)
+    assert {path.name for path in tmp_path.iterdir()} == {"SDTrack_ep10000.pth.tar", "SDTrack_ep10001.pth.tar"}
+
+
 def test_a_checkpoint_says_what_it_was_made_with():
     found = versions()
     assert found["python"] == platform.python_version()
