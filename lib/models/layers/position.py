@@ -12,11 +12,11 @@ def sine_position(points: Tensor, dim: int, temperature: float = 10000.0) -> Ten
     Sine and cosine alternate; angles are 2 pi times the fraction, over temperature^(2k / (dim/2)).
     """
     half = dim // 2
-    index = torch.arange(half // 2, dtype=torch.float32, device=points.device)
-    frequency = 2 * math.pi * temperature ** (-2 * index / half)
-    angles = points.float().unsqueeze(-1) * frequency
-    code = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-    return torch.cat([code[..., 1, :], code[..., 0, :]], dim=-1).to(points.dtype)
+    index = torch.arange(half, dtype=torch.float32, device=points.device)
+    frequency = 2 * math.pi * temperature ** (-2 * (index // 2) / half)
+    quarter = math.pi / 2 * (index % 2)  # cos x = sin(x + pi / 2)
+    angles = torch.addcmul(quarter, points.float().flip(-1).unsqueeze(-1), frequency)
+    return angles.sin_().flatten(-2).to(points.dtype)
 
 
 def cell_centres(grid: tuple[int, int], device: torch.device | None = None) -> Tensor:
