@@ -1,9 +1,12 @@
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from doubles import PROJECT
 
 from lib.errors import DataError
 from lib.train.data.loader import BatchPreparation, make_loader
@@ -390,3 +393,26 @@ def test_broken_images_are_named(tmp_path):
         read_image(tmp_path / "half.jpg")
     with pytest.raises(DataError, match=r"gone\.jpg: cannot be read"):
         read_image(tmp_path / "gone.jpg")
+
+
+def test_a_collection_copies_nothing_that_workers_share():
+    """A fork shares memory with its parent until one of them writes to it."""
+    code = (
+        "import gc, os, sys; sys.path.insert(0, '.')\n"
+        "from lib.train.data.loader import objects_shared_with_workers\n"
+        "def own():\n"
+        "    lines = open('/proc/self/smaps_rollup').read().splitlines()\n"
+        "    return next(int(line.split()[1]) for line in lines if line.startswith('Private_Dirty')) / 1024\n"
+        "def collect():\n"
+        "    end, other = os.pipe()\n"
+        "    if not os.fork(): os.close(other); os.read(end, 1); os._exit(0)\n"
+        "    before = own(); gc.collect(); grown = own() - before\n"
+        "    os.close(other); os.wait(); return grown\n"
+        "many = [[number] for number in range(300_000)]\n"
+        "with objects_shared_with_workers(): shared = collect()\n"
+        "print(shared, collect(), gc.get_freeze_count())\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    shared, plain, frozen = map(float, answer.stdout.split())
+    assert shared < 5 < 20 < plain
+    assert frozen == 0

@@ -13,6 +13,7 @@ from lib.train.admin.loggers import SilentLog, TrainingLog
 from lib.train.admin.processes import Processes
 from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_loaders, build_optimizer, build_preparation, check_datasets, lr_factor
+from lib.train.data.loader import objects_shared_with_workers
 from lib.train.trainers.trainer import Schedule, Trainer
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
 from lib.utils.files import hold_folder, make_folder, write_atomically
@@ -85,6 +86,7 @@ def run(
     with ExitStack() as stack:
         trainer = build_trainer(settings, cfg, paths, resume, processes, stack)
         stack.callback(trainer.log.close)
+        stack.enter_context(objects_shared_with_workers())
         trainer.train()
     return trainer
 

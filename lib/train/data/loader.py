@@ -1,7 +1,9 @@
 """Batches for the trainer."""
 
+import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +34,18 @@ def make_loader(source: TrackingSampler, sampler: EpochSampler, batch_size: int,
         generator=torch.Generator(),  # its own: opening an iterator must not touch the network's random numbers
         timeout=TIMEOUT_S if num_workers else 0,
     )
+
+
+@contextmanager
+def objects_shared_with_workers() -> Iterator[None]:
+    """What is there now stays out of garbage collection, which would write to every object, and so copy in each process
+    what a worker's fork shares with this one."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] | DataError:
