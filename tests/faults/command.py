@@ -1,7 +1,6 @@
 """Commands in processes of their own, which can be limited, watched and killed."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -24,16 +23,17 @@ def start(*arguments, inject: str = "", largest_file: int = 0, **environment: st
     """A command of the project. inject: code that it runs first; largest_file: bytes that a file may have, as if the
     disk were full beyond."""
     code = "import os, runpy, signal, sys, time; sys.path[:0] = ['tracking', '.']\n" + inject
+    if largest_file:  # PyTorch 2.9 writes a file as it is imported
+        code += "\nimport resource, torch.distributed.fsdp"
+        code += f"\nresource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, {largest_file}))"
     code += "\nsys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
-    def limit() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
-        if largest_file:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    def heed_ctrl_c() -> None:  # a shell's background jobs have it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=PROJECT, env={**os.environ, **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=limit,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=heed_ctrl_c,
     )  # fmt: skip
 
 
