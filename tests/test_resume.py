@@ -222,3 +222,9 @@ def test_a_checkpoint_says_what_it_was_made_with():
         assert found[name] == str(importlib.import_module(name).__version__)
     answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=PROJECT)
     assert found["git_commit"] == (answer.stdout.strip() or "unknown")
+
+
+@pytest.mark.parametrize("variable", ["PATH", "GIT_DIR"])
+def test_a_checkpoint_of_code_without_git_says_that_its_commit_is_unknown(variable, tmp_path, monkeypatch):
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert versions()["git_commit"] == "unknown"
