@@ -9,7 +9,8 @@ from lib.test.tracker.basetracker import BaseTracker
 class OpenCVTracker(BaseTracker):
     """params.create makes one of OpenCV's trackers; it is started anew with every target.
 
-    OpenCV takes whole pixels and BGR. Where it loses the target, the last box stays.
+    OpenCV takes whole pixels and BGR. Where it loses the target, the last box stays. MIL draws from a generator that
+    cannot be seeded: no two runs are the same.
     """
 
     def initialize(self, image: np.ndarray, info: dict) -> dict:
