@@ -6,7 +6,7 @@ which are the same for all, apart. A network is timed in turns with the yardstic
 
 <network>.<backend>.ms, .fps, .ratio_vs_yardstick; crop_ms; network: sdtrack's config, or ostrack/config. Of sessions:
 <config>.outside_ms, what the first network's tracker does in a 720p frame beside the network (crop, transfer, choice of
-the box), and its share of the frame; <backend>.video_fps, the shipped weights on a 720p video file from end to end,
+the box), and its share of the frame; <config>.<backend>.video_fps, small configs on a 720p video file from end to end,
 where one of the threads decodes.
 """
 
@@ -15,6 +15,7 @@ from _common import interleaved, report, video_fps
 import argparse
 from collections.abc import Callable
 from functools import partial
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -27,13 +28,13 @@ from lib.registry import find_part
 from lib.test.evaluation.runner import make_tracker
 from lib.test.tracker.backends import BACKENDS, make_find
 from lib.test.tracker.graphs import example
-from lib.test.utils.checkpointed import shipped_weights
+from lib.test.tracker.session import NetworkTracker
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.normalize import normalize
 
 NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch")
 TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
-SHIPPED = "vitt_scratch"
+SMALL = ("demo", "vitt_128", "vitt_scratch")  # on video
 BOX = [600.0, 300.0, 80.0, 90.0]  # in a frame of 1280 x 720 pixels
 
 
@@ -60,13 +61,19 @@ def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]
     return jobs
 
 
-def outside(config: str, rounds: int) -> dict[str, float]:
-    """A session's frame, with and without its network's part of it."""
+def random_tracker(config: str, backend: str) -> NetworkTracker:
+    """A session with random weights."""
     cfg = load_config("sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
+    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "random.pth.tar"
         torch.save({"net": find_part("sdtrack", "build")(cfg, training=False).state_dict()}, file)
-        tracker = make_tracker("sdtrack", config, checkpoint=file, device="cpu")
+        return make_tracker("sdtrack", config, checkpoint=file, device="cpu", backend=backend)
+
+
+def outside(config: str, rounds: int) -> dict[str, float]:
+    """A session's frame, with and without its network's part of it."""
+    tracker = random_tracker(config, "torch")
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     tracker.initialize(frame, {"init_bbox": BOX})
     answer, whole = {}, tracker.find
@@ -118,13 +125,11 @@ def main() -> None:
             figures[f"{job}.ratio_vs_yardstick"] = seconds.median / unit
     figures["crop_ms"] = 1000 * interleaved({"crop": crop_job()}, 20 * args.rounds)["crop"].median
     figures |= outside(args.networks[0], args.rounds)
+    torch.set_num_threads(max(1, args.threads - 1))
     with tempfile.TemporaryDirectory() as folder:
-        for backend in args.backends:
-            torch.set_num_threads(max(1, args.threads - 1))
-            tracker = make_tracker(
-                "sdtrack", SHIPPED, checkpoint=shipped_weights(SHIPPED), device="cpu", backend=backend
-            )
-            figures[f"{SHIPPED}.{backend}.video_fps"] = video_fps(tracker, Path(folder), 10 if args.quick else 300)
+        for config, backend in itertools.product(args.networks if args.quick else SMALL, args.backends):
+            tracker = random_tracker(config, backend)
+            figures[f"{config}.{backend}.video_fps"] = video_fps(tracker, Path(folder), 10 if args.quick else 300)
     report(figures, args.json)
 
 

@@ -127,7 +127,12 @@ def main() -> None:
         figures |= {f"{name}.handles": int(late[:, 1].max() - early[:, 1].max())}
         figures |= {f"{name}.children": int(late[:, 2].max() - early[:, 2].max())}
         axis.plot(np.arange(1, len(rows) + 1) * watch.every, rows[:, 0])
-        axis.set(title=name, xlabel="frames" if name == "tracking" else "steps", ylabel="MB", ylim=(0, None))
+        axis.set(
+            title=name,
+            xlabel="frames" if name == "tracking" else "steps",
+            ylabel="MB",
+            ylim=(0, 1.2 * rows[:, 0].max()),
+        )
     if args.picture:
         plt.gcf().savefig(args.picture, dpi=150, bbox_inches="tight")
     report(figures, args.json)
