@@ -157,6 +157,7 @@ def test_bad_input_is_said_once(tmp_path):
     code, text = finish(start(tmp_path, "--data_dir", str(tmp_path), "--set", "DATA.TRAIN.DATASETS_NAME=[LASOT]"))
     assert code == 1, text
     assert text.count("are missing or broken") == 1
+    assert "process 0 of the training failed" in text
     assert "Traceback" not in text
 
 

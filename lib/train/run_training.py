@@ -6,6 +6,7 @@ import cv2
 import torch
 
 from lib.config.loader import Config
+from lib.errors import SDTrackError
 from lib.train import train_script
 from lib.train.admin.processes import join_processes
 from lib.train.admin.settings import Settings
@@ -40,6 +41,8 @@ def run_training(
         torch.use_deterministic_algorithms(True)
     try:
         trainer = train_script.run(settings, cfg, paths, resume, processes)
+    except SDTrackError:  # the cause itself, and said
+        raise
     except Exception:
         processes.linger()
         raise

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from lib.errors import ConfigError, SDTrackError, TrainingError
 from lib.utils.device import choose_device
 
-LINGER_S = 3  # how much later a process that has failed ends than it could
+LINGER_S = 3  # how much later a process ends that another may have ended
 
 
 class Processes:
@@ -47,6 +47,7 @@ class Processes:
             dist.broadcast_object_list(box, group=self._control)
             answer = box[0]
             if box[1] and not self.is_first:
+                self.linger()
                 raise SystemExit(1)
         if error is not None:
             raise error
@@ -69,10 +70,10 @@ class Processes:
         return values
 
     def linger(self) -> None:
-        """For a process that has failed: end late, in the group until then.
+        """For a process that may end because of another: end late, in the group until then.
 
-        The others fail when this one is gone, and then linger themselves: torchrun, which stops the run at the first
-        process that ends, finds the one with the cause and not one of those that lost it.
+        torchrun stops the run at the first process that ends and names it. Those that fail because one is gone do so
+        after it, and linger: it finds the one with the cause.
         """
         if self.world_size > 1:
             atexit.register(time.sleep, LINGER_S)
