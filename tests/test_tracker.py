@@ -123,16 +123,20 @@ def test_a_checkpoint_of_another_network_names_the_keys(tiny_checkpoint, tmp_pat
 
 
 def test_opencvs_tracker_follows_what_moves_and_names_those_that_are_there():
-    """MIL draws from a generator that nobody can seed: here it ends about 6 px (one deviation) beside the target."""
+    """MIL draws from a generator that nobody can seed: one run ends 5 px (one deviation) beside the target, the mean of
+    sixteen is as close as that of a tracker that draws nothing."""
     pattern = np.random.default_rng(0).integers(0, 255, (6, 6, 3), np.uint8)
     thing = np.kron(pattern, np.ones((5, 5, 1), np.uint8))
     frames = np.full((20, 120, 160, 3), 100, np.uint8)
     for step, frame in enumerate(frames):
         frame[40:70, 50 + 3 * step : 80 + 3 * step] = thing
-    tracker = make_tracker("opencv", "mil")
-    tracker.initialize(frames[0], {"init_bbox": [50, 40, 30, 30]})
-    x, y, w, h = [tracker.track(frame)["target_bbox"] for frame in frames[1:]][-1]
-    assert (w, h) == (30, 30) and abs(x - 107) < 38 and abs(y - 40) < 38
+    last = []
+    for _ in range(16):
+        tracker = make_tracker("opencv", "mil")
+        tracker.initialize(frames[0], {"init_bbox": [50, 40, 30, 30]})
+        last.append([tracker.track(frame)["target_bbox"] for frame in frames[1:]][-1])
+    x, y, w, h = np.mean(last, axis=0)
+    assert (w, h) == (30, 30) and abs(x - 107) < 6 and abs(y - 40) < 6
     with pytest.raises(ConfigError, match=r"opencv mill: this OpenCV .* has mil"):
         make_tracker("opencv", "mill")
 
