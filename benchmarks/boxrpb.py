@@ -1,15 +1,15 @@
 """What BoxRPB adds to a frame, in time and in memory, in each of its forms.
 
 <form>.time_share: how much less time a frame of the network takes without BoxRPB, as a share of it; medians in turns,
-by PyTorch. <form>.peak_memory_ratio: the most that the tensors of one cross-attention take, over the same of the plain
-one and its B_x and B_y together; <form>.bias_memory_ratio: the same with B_x and B_y at hand, without the MLPs that
-compute them.
+by PyTorch. <form>.peak_memory_ratio: peak memory of the tensors of one decoder layer, over the same of a plain one and
+its B_x and B_y together; <form>.bias_memory_ratio: the same with B_x and B_y given, without the MLPs that compute them.
 """
 
 from _common import interleaved, report
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -28,16 +28,15 @@ FORMS = {
 }
 
 
-class Given(nn.Module):
-    """In BoxRPB's place: its terms, computed before."""
+@dataclass
+class Given:
+    """In the place of a bias's weights: its terms, computed before."""
 
-    def __init__(self, terms: tuple[Tensor, Tensor]):
-        super().__init__()
-        self.terms = terms
+    values: tuple[Tensor, Tensor]
 
-    def forward(self, _boxes: Tensor, _grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def terms(self, _boxes: Tensor, _grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """B_x and B_y."""
-        return self.terms
+        return self.values
 
 
 @torch.inference_mode()
@@ -62,19 +61,21 @@ def main() -> None:
         network = build_sdtrack(cfg, training=False).eval().to(device)
         template, box, search = (value.to(device) for value in example((cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE)))
         frames[form] = frame_of(network, network.encode_template(template, box), search, device)
-        attention = network.decoder.layers[0].branches[0].cross_attention
-        grid = network.backbone.search_grid
-        counts = cfg.MODEL.QUERY.NUM, grid[0] * grid[1], grid[0] * grid[1]
-        inputs = [torch.randn(1, count, cfg.MODEL.HIDDEN_DIM, device=device) for count in counts]
-        boxes = torch.rand(1, counts[0], 4, device=device)
-        call = partial(attention, *inputs, boxes, grid)
-        call()
-        memory[form] = peak_memory(call, device)
+        decoder, count = network.decoder, cfg.MODEL.QUERY.NUM
+        features = torch.randn(1, cfg.MODEL.HIDDEN_DIM, *network.backbone.search_grid, device=device)
+        weights = decoder.stack()
+        keys, values = decoder.keys_and_values(features, weights.stacked, form)
+        own = weights.part(0, decoder.num_streams)
+        streams, positions = torch.randn(2, decoder.num_streams, 1, count, cfg.MODEL.HIDDEN_DIM, device=device)
+        boxes = torch.rand(1, count, 4, device=device)
+        layer = partial(decoder.layers[0], streams, positions, keys[0], values[0], boxes)
+        layer(own, form)
+        memory[form] = peak_memory(partial(layer, own, form), device)
         if form != "plain":
-            terms = attention.box_rpb(boxes, grid)
+            terms = own.bias.terms(boxes, network.backbone.search_grid)
             extra = sum(term.nbytes for term in terms)
-            attention.box_rpb = Given(terms)
-            memory[f"{form}.given"] = peak_memory(call, device) + extra
+            given = replace(own, bias=Given(terms))
+            memory[f"{form}.given"] = peak_memory(partial(layer, given, form), device) + extra
     times = {form: seconds.median for form, seconds in interleaved(frames, args.rounds).items()}
     figures: dict[str, float] = {}
     allowed = memory["plain"] + extra
@@ -90,9 +91,10 @@ def main() -> None:
 
 def frame_of(network: nn.Module, tokens: Tensor, search: Tensor, device: torch.device) -> Callable[[int], object]:
     """A frame, waited for."""
+    weights = network.stack()
 
     def frame(_round: int) -> None:
-        network.track(tokens, search)
+        network.track(tokens, search, weights)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 

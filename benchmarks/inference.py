@@ -30,7 +30,7 @@ from lib.test.tracker.backends import BACKENDS, make_find
 from lib.test.tracker.graphs import example
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.crop import crop_image, crop_window
-from lib.utils.normalize import normalize
+from lib.utils.normalize import Normalizer
 
 NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch")
 TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
@@ -99,7 +99,8 @@ def crop_job() -> Callable[[int], object]:
     """Crop and normalise 256 px of a 720p frame."""
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     window = crop_window(BOX, 4, 256)
-    return lambda _round: normalize(crop_image(frame, window), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    normalize = Normalizer((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), torch.device("cpu"))
+    return lambda _round: normalize(torch.from_numpy(crop_image(frame, window)))
 
 
 @torch.inference_mode()

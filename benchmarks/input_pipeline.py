@@ -27,6 +27,7 @@ from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.storage import FileStorage, LmdbStorage, pack
+from lib.utils.normalize import Normalizer
 from lib.utils.crop import crop_window
 from lib.utils.image import write_jpeg
 from lib.utils.synthetic import SyntheticSequence
@@ -159,7 +160,7 @@ def main() -> None:
             PlainPairs(source, root), batch_size=BATCH, sampler=EpochSampler(pairs, BATCH), num_workers=1,
             collate_fn=collate, persistent_workers=True,
         )  # fmt: skip
-        prepare = BatchPreparation(MEAN, STD)
+        prepare = BatchPreparation(Normalizer(MEAN, STD, torch.device("cpu")))
         jobs = {
             "plain": (plain, None),
             "one_worker": (make_loader(source, EpochSampler(pairs, BATCH), BATCH, 1), prepare),

@@ -16,6 +16,7 @@ from lib.models.sdtrack import build_sdtrack
 from lib.train.actors.sdtrack import build_actor
 from lib.train.base_functions import build_loaders, build_optimizer
 from lib.train.data.loader import BatchPreparation
+from lib.utils.normalize import Normalizer
 from lib.utils.local_paths import local_paths
 
 
@@ -29,7 +30,8 @@ def main() -> int:
     cfg = load_config("sdtrack", args.config, ["TRAIN.BATCH_SIZE=8", "TRAIN.NUM_WORKER=0"])
     torch.manual_seed(0)
     loader: DataLoader = build_loaders(cfg, local_paths())[0]
-    batch = BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD)(next(iter(loader)), torch.device("cpu"))
+    device = torch.device("cpu")
+    batch = BatchPreparation(Normalizer(cfg.DATA.MEAN, cfg.DATA.STD, device))(next(iter(loader)), device)
     actor = build_actor(build_sdtrack(cfg, training=False), None, cfg)
     optimizer = build_optimizer(actor.net, cfg)
     actor.train()

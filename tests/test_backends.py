@@ -18,7 +18,8 @@ from lib.models.sdtrack.box_rpb import BoxRPB
 from lib.registry import find_part
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.tracker.backends import BACKENDS, make_find
+from lib.test.tracker.backends import BACKENDS, _say_choice, make_encode, make_find, resolve_backend
+from lib.test.tracker.cuda_graph import CudaGraph
 from lib.test.tracker.export import compare_graphs, write_graphs
 from lib.test.tracker.graphs import answer_of, example, load_onnxruntime, load_openvino, write_search, write_template
 from lib.utils.device import fast_half_precision
@@ -66,10 +67,76 @@ def test_half_precision_leaves_the_network_and_its_offsets_alone(monkeypatch):
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     find = make_find("torch-bf16", network, CPU, SIZES)
     assert {value.dtype for value in network.parameters()} == {torch.float32}
-    half = inspect.getclosurevars(find).nonlocals["half"]
-    assert {value.dtype for value in half.backbone.blocks[0].attn.parameters()} == {torch.bfloat16}
+    half = inspect.getclosurevars(find).nonlocals["find"].func.__self__
+    assert {value.dtype for value in half.backbone.parameters()} == {torch.bfloat16}
     terms = [module for module in half.modules() if isinstance(module, BoxRPB)]
     assert terms and {value.dtype for term in terms for value in term.parameters()} == {torch.float32}
+    template, box, search = example(SIZES)
+    with torch.inference_mode():
+        answer = find(network.encode_template(template, box), search)
+    assert answer["pred_logits"].dtype == answer["pred_boxes"].dtype == torch.float32
+
+
+class FakeGraph:
+    """A recording without a GPU: a replay calls the function again, and writes into the first answer."""
+
+    def __init__(self, fails=False):
+        self.fails, self.replays = fails, 0
+
+    def record(self, function):
+        if self.fails:
+            raise RuntimeError("Cannot copy between CPU and CUDA tensors during CUDA graph capture\nand more")
+        answer = function()
+
+        def replay():
+            self.replays += 1
+            new = function()
+            for name in answer if isinstance(answer, dict) else [...]:
+                answer[name].copy_(new[name])
+
+        return replay, answer
+
+
+@torch.inference_mode()
+def test_a_cuda_graph_is_recorded_once_and_replayed_with_each_frames_inputs(monkeypatch):
+    graph = FakeGraph()
+    monkeypatch.setattr("lib.test.tracker.cuda_graph.record", graph.record)
+    find = CudaGraph(lambda a, b: {"sum": a + b}, "cuda-graph")
+    for value in (1.0, 2.0, 5.0):
+        given = torch.tensor([value])
+        assert find(given, torch.tensor([10.0]))["sum"].item() == 10 + value
+        assert given.item() == value
+    assert graph.replays == 3
+
+
+def test_a_graph_that_cannot_be_recorded_warns_once_and_computes_all_the_same(monkeypatch, recwarn):
+    monkeypatch.setattr("lib.test.tracker.cuda_graph.record", FakeGraph(fails=True).record)
+    find = CudaGraph(lambda a: {"twice": 2 * a}, "cuda-graph")
+    assert [find(torch.tensor([value]))["twice"].item() for value in (1, 2, 3)] == [2, 4, 6]
+    [warning] = recwarn
+    assert "--backend cuda-graph: no CUDA graph (Cannot copy between CPU and CUDA" in str(warning.message)
+
+
+def test_auto_is_a_cuda_graph_on_a_gpu_and_torch_on_a_cpu_and_says_so_once(capsys):
+    _say_choice.cache_clear()
+    assert [resolve_backend("auto", torch.device(name)) for name in ("cuda", "cpu", "cuda:1", "cpu")] == [
+        "cuda-graph", "torch", "cuda-graph", "torch"
+    ]  # fmt: skip
+    assert capsys.readouterr().err.splitlines() == [
+        "backend auto: cuda-graph, on this GPU", "backend auto: torch, on this CPU"
+    ]  # fmt: skip
+
+
+@torch.inference_mode()
+def test_a_template_by_graph_survives_the_next_one(monkeypatch):
+    monkeypatch.setattr("lib.test.tracker.cuda_graph.record", FakeGraph().record)
+    network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
+    encode = make_encode("cuda-graph", network)
+    template, box, _ = example(SIZES)
+    first = encode(template, box)
+    encode(-template, box)
+    torch.testing.assert_close(first, network.encode_template(template, box))
+    assert make_encode("torch", network) == network.encode_template
 
 
 def test_a_compiled_network_answers_as_the_plain_one():
@@ -132,6 +199,8 @@ def test_a_backend_that_is_not_there_is_named():
         make_find("tensorrt", network, CPU, SIZES)
     with pytest.raises(ConfigError, match="computes on the CPU, not on cuda:0: add --device cpu"):
         make_find("openvino", network, torch.device("cuda:0"), SIZES)
+    with pytest.raises(ConfigError, match="--backend cuda-graph needs a GPU, not cpu"):
+        make_find("cuda-graph", network, CPU, SIZES)
 
 
 @pytest.mark.parametrize("form", ["onnx", "onnx-int8"])

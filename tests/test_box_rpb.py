@@ -1,21 +1,30 @@
 """BoxRPB against plain loops written from Eq. 6-8."""
 
-import math
-
 import pytest
 import torch
 
-from lib.models.sdtrack.box_rpb import BoxRPB, BoxRPBCrossAttention, dense_bias
+from lib.models.layers.stacked import Stacked
+from lib.models.sdtrack.box_rpb import BiasWeights, BoxRPB, BoxRPBCrossAttention, dense_bias
+from lib.models.sdtrack.decoder import Decoder
+from lib.models.sdtrack.query_selection import SelectedQueries
 
 B, N, H, W, HEADS, DIM, CROP = 2, 5, 3, 4, 2, 8, 64
 BOXES = torch.rand(B, N, 4) * 0.5 + 0.2
 
 
 def rpb():
-    module = BoxRPB(num_heads=HEADS, hidden_dim=16, crop_size=CROP)
+    module = BoxRPB(num_heads=HEADS, hidden_dim=16)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return module
+
+
+def weights_of(*modules, grid=(H, W), crop=CROP):
+    """What the bias of several modules is computed from."""
+    attentions = [BoxRPBCrossAttention(dim=DIM, num_heads=HEADS, box_rpb=module) for module in modules]
+    cells = torch.arange(max(grid)) + 0.5
+    centres = torch.stack([cells * crop / grid[1], cells * crop / grid[0]])
+    return BiasWeights.of(Stacked.of(attentions), "box_rpb", centres, crop)
 
 
 def bias_by_loops(module):
@@ -33,72 +42,64 @@ def bias_by_loops(module):
     return out
 
 
-def test_bias_equals_loops_over_queries_rows_and_columns():
-    module = rpb()
-    bias_x, bias_y = module(BOXES, (H, W))
-    assert bias_x.shape == (B, HEADS, N, W)
-    assert bias_y.shape == (B, HEADS, N, H)
-    torch.testing.assert_close(dense_bias(bias_x, bias_y), bias_by_loops(module), atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("at_once", [2, 100])
+def test_bias_equals_loops_over_queries_rows_and_columns(at_once, monkeypatch):
+    monkeypatch.setattr("lib.models.sdtrack.box_rpb.QUERIES_AT_ONCE", at_once)
+    modules = rpb(), rpb()
+    bias_x, bias_y = weights_of(*modules).terms(BOXES, (H, W))
+    assert bias_x.shape == (2, B, HEADS, N, W)
+    assert bias_y.shape == (2, B, HEADS, N, H)
+    for bias, module in zip(dense_bias(bias_x, bias_y), modules, strict=True):
+        torch.testing.assert_close(bias, bias_by_loops(module), atol=1e-5, rtol=1e-5)
 
 
-def test_attention_equals_softmax_of_eq_6():
-    module = rpb()
-    attention = BoxRPBCrossAttention(dim=DIM, num_heads=HEADS, box_rpb=module)
-    query, keys, values = torch.randn(B, N, DIM), torch.randn(B, H * W, DIM), torch.randn(B, H * W, DIM)
-    q, k, v = attention.q_proj(query), attention.k_proj(keys), attention.v_proj(values)
-    bias = bias_by_loops(module)
-    heads = []
-    for head in range(HEADS):
-        part = slice(head * DIM // HEADS, (head + 1) * DIM // HEADS)
-        logits = q[..., part] @ k[..., part].transpose(1, 2) / math.sqrt(DIM / HEADS) + bias[:, head]
-        heads.append(logits.softmax(-1) @ v[..., part])
-    expected = attention.out_proj(torch.cat(heads, dim=-1))
-    torch.testing.assert_close(attention(query, keys, values, BOXES, (H, W)), expected, atol=1e-5, rtol=1e-5)
+def decoder_with(form):
+    torch.manual_seed(0)
+    decoder = Decoder(
+        dim=32, layers=2, num_heads=HEADS, ffn_dim=16, crop_size=CROP, grid=(H, W), rpb_hidden=16, rpb_form=form
+    )
+    for head in decoder.box_heads:
+        torch.nn.init.normal_(head[-1].weight, std=0.1)
+    return decoder
 
 
 def test_onehot_form_equals_mask_form_with_its_gradients():
-    module = rpb()
-    mask = BoxRPBCrossAttention(dim=DIM, num_heads=HEADS, box_rpb=module, form="mask")
-    onehot = BoxRPBCrossAttention(dim=DIM, num_heads=HEADS, box_rpb=module, form="onehot")
-    onehot.load_state_dict(mask.state_dict())
-    query, keys, values = torch.randn(B, N, DIM), torch.randn(B, H * W, DIM), torch.randn(B, H * W, DIM)
+    torch.manual_seed(1)
+    content, position, features = torch.randn(2, B, N, 32), torch.randn(2, B, N, 32), torch.randn(B, 32, H, W)
     answers, gradients = [], []
-    for attention in (mask, onehot):
-        attention.zero_grad()
-        answer = attention(query, keys, values, BOXES, (H, W))
-        answer.square().sum().backward()
-        answers.append(answer)
-        gradients.append(module.mlp_x[0].weight.grad.clone())
-    torch.testing.assert_close(answers[1], answers[0], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
-
-
-def test_without_box_rpb_it_is_plain_cross_attention():
-    attention = BoxRPBCrossAttention(dim=DIM, num_heads=HEADS, box_rpb=None)
-    query, keys = torch.randn(B, N, DIM), torch.randn(B, H * W, DIM)
-    moved = attention(query, keys, keys, BOXES + 0.1, (H, W))
-    assert torch.equal(moved, attention(query, keys, keys, BOXES, (H, W)))
+    for form in ("mask", "onehot"):
+        decoder = decoder_with(form)
+        last = decoder(SelectedQueries(content, position, torch.empty(0), BOXES, {}), features)[-1]
+        (last["pred_logits"].square().sum() + last["pred_boxes"].square().sum()).backward()
+        answers.append(last)
+        gradients.append({name: value.grad for name, value in decoder.named_parameters()})
+    for name in answers[0]:
+        torch.testing.assert_close(answers[1][name], answers[0][name], atol=1e-5, rtol=1e-5)
+    assert gradients[0]["layers.0.branches.1.cross_attention.box_rpb.mlp_x.0.weight"].any()
+    for name, gradient in gradients[0].items():
+        if gradient is not None:
+            torch.testing.assert_close(gradients[1][name], gradient, atol=1e-4, rtol=1e-4)
 
 
 def test_autocast_does_not_round_the_offsets():
     module = rpb()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = module(BOXES, (H, W))
-    for a, b in zip(half, module(BOXES, (H, W))):
+        half = weights_of(module).terms(BOXES, (H, W))
+    for a, b in zip(half, weights_of(module).terms(BOXES, (H, W))):
         assert torch.equal(a, b)
 
 
 def test_start_of_the_bias_is_of_the_order_that_raw_pixels_give():
     torch.manual_seed(0)
-    module = BoxRPB(num_heads=8, hidden_dim=512, crop_size=256)
-    bias_x, _ = module(torch.rand(4, 50, 4), (16, 16))
+    module = BoxRPB(num_heads=8, hidden_dim=512)
+    bias_x, _ = weights_of(module, grid=(16, 16), crop=256).terms(torch.rand(4, 50, 4), (16, 16))
     assert 0.2 < bias_x.std() < 2.0
     assert module.mlp_x[-1].bias is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_far_boxes_stay_finite_in_half_precision(dtype):
-    attention = BoxRPBCrossAttention(dim=DIM, num_heads=HEADS, box_rpb=rpb()).to(dtype)
+def test_half_precision_weights_are_computed_with_in_single(dtype):
     far = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]], dtype=dtype)
-    keys = torch.randn(1, H * W, DIM, dtype=dtype)
-    assert attention(torch.randn(1, 2, DIM, dtype=dtype), keys, keys, far, (H, W)).isfinite().all()
+    module = rpb().to(dtype)
+    for term, exact in zip(weights_of(module).terms(far, (H, W)), weights_of(module.float()).terms(far, (H, W))):
+        assert term.dtype == torch.float32 and torch.equal(term, exact)

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.errors import TrackingError
-from lib.test.tracker.sdtrack import SDTrack
-from lib.test.utils import TrackerParams
+from lib.test.evaluation.runner import make_tracker
 from lib.train.data.loader import BatchPreparation, collate
 from lib.train.data.processing import CropSpec, PairProcessing, assemble, crop_around, make_crop
 from lib.utils.box_ops import (
@@ -19,8 +18,10 @@ from lib.utils.box_ops import (
     clip_box,
 )
 from lib.utils.crop import CropWindow, crop_image, crop_window
+from lib.utils.normalize import Normalizer
 
 RNG = np.random.default_rng(3)
+CPU = torch.device("cpu")
 IMAGE = cv2.GaussianBlur(RNG.integers(0, 256, (180, 240, 3), np.uint8), (0, 0), 2)
 
 
@@ -80,28 +81,24 @@ class Recorder:
         return {"pred_logits": torch.zeros(1, 1), "pred_boxes": torch.tensor([[[0.5, 0.5, 0.25, 0.25]]])}
 
 
-def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit():
+def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(tiny_checkpoint):
     cfg = tiny_config()
     box = np.array([90.3, 55.8, 37.1, 22.6])
     specs = [CropSpec(part.SIZE, part.FACTOR) for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)]
     processing = PairProcessing(*specs)
     plans = processing.plan(np.random.default_rng(0), [box], [box])
     batch = collate([assemble(*([make_crop(plan, IMAGE) for plan in kind] for kind in plans))])
-    sample = {key: value[0] for key, value in BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD)(batch, "cpu").items()}
+    prepare = BatchPreparation(Normalizer(cfg.DATA.MEAN, cfg.DATA.STD, CPU))
+    sample = {key: value[0] for key, value in prepare(batch, CPU).items()}
 
-    tracker = SDTrack.__new__(SDTrack)
-    tracker.cfg, tracker.device, tracker.network = cfg, torch.device("cpu"), Recorder()
-    tracker.find = tracker.network.track
-    tracker.params = TrackerParams()
-    for name in ("TEMPLATE_FACTOR", "TEMPLATE_SIZE", "SEARCH_FACTOR", "SEARCH_SIZE"):
-        setattr(tracker.params, name.lower(), cfg.TEST[name])
-    tracker.params.save_all_boxes = False
+    tracker, seen = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu"), Recorder()
+    tracker.encode, tracker.find = seen.encode_template, seen.track
     tracker.initialize(IMAGE, {"init_bbox": box.tolist()})
     answer = tracker.track(IMAGE)
 
-    assert torch.equal(sample["template_images"], tracker.network.template)
-    assert torch.equal(sample["template_anno"], tracker.network.template_box)
-    assert torch.equal(sample["search_images"], tracker.network.search)
+    assert torch.equal(sample["template_images"], seen.template)
+    assert torch.equal(sample["template_anno"], seen.template_box)
+    assert torch.equal(sample["search_images"], seen.search)
     # the middle of the search crop, a quarter of it wide: the square of the target's area, where the target was
     x, y, w, h = answer["target_bbox"]
     assert [x + w / 2, y + h / 2] == pytest.approx(box[:2] + box[2:] / 2, abs=0.5)

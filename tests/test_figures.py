@@ -238,20 +238,21 @@ def test_attention_maps_are_what_the_layer_attends_to(tracker):
     """Each map sums to one, and the attended values, merged, are what the module itself gives."""
     caught = {}
     layer = tracker.network.decoder.layers[-1]
-    for index, branch in enumerate(layer.branches):
-        branch.cross_attention.register_forward_hook(
-            lambda module, inputs, output, index=index: caught.__setitem__(index, (module, inputs, output))
-        )
+    layer.register_forward_hook(lambda _module, inputs, output: caught.update(inputs=inputs, output=output))
     look = look_at(tracker, sequence(frames=6), 4, -1)
     assert list(look.attention) == list(look.unbiased) == list(look.points) == ["classification", "localization"]
+    streams, positions, keys, values, boxes, weights, _ = caught["inputs"]
+    attention = layer.attention(streams, positions, keys, boxes, weights)
+    mixed = layer.mix(streams, positions)
+    out = (attention.flatten(0, 1) @ values).transpose(1, 2).reshape(2, -1, streams.shape[-1])
+    attended = mixed + weights.stacked.linear("cross_attention.out_proj", out).view_as(mixed)
+    expected = torch.stack([branch.ffn(x) for branch, x in zip(layer.branches, attended)])
+    torch.testing.assert_close(expected, caught["output"])
     for index, name in enumerate(look.attention):
-        module, (query, keys, values, boxes, grid), output = caught[index]
-        weights = module.weights(query, keys, boxes, grid)
-        torch.testing.assert_close(module.merge(weights @ module.project(query, keys, values)[2]), output)
         maps = look.attention[name]
-        assert maps.shape == (2, *grid)
+        assert maps.shape == (2, *layer.grid)
         np.testing.assert_allclose(maps.sum((1, 2)), 1, atol=1e-5)
-        np.testing.assert_allclose(maps.reshape(2, -1), weights[0, :, look.best].detach(), atol=1e-6)
+        np.testing.assert_allclose(maps.reshape(2, -1), attention[index, 0, :, look.best], atol=1e-6)
         assert not np.allclose(maps, look.unbiased[name])
     assert look.scores[look.best] == look.scores.max()
     assert look.crop.shape == (64, 64, 3)

@@ -3,14 +3,16 @@
 import torch
 from torchvision.ops import roi_align as torchvision_roi_align
 
-from lib.models.layers.position import sine_position
-from lib.models.sdtrack.query_selection import MiniDetector, QuerySelection, SalientPoints
+from lib.models.layers.position import SinePosition
+from lib.models.sdtrack.query_selection import MiniDetector, QuerySelection
 
 DIM, H, W = 32, 6, 6
 
 
 def selection(**options):
-    module = QuerySelection(dim=DIM, num_queries=10, tower_layers=1, roi_size=5, points=4, **options).eval()
+    module = QuerySelection(
+        dim=DIM, num_queries=10, grid=(H, W), tower_layers=1, roi_size=5, points=4, **options
+    ).eval()
     for branch in module.branches:
         torch.nn.init.normal_(branch.mlp[-1].weight, std=0.1)
     torch.nn.init.normal_(module.detector.box_head.weight, std=0.1)
@@ -45,7 +47,7 @@ def test_queries_equal_a_loop_over_boxes():
                 for dx, dy in offsets.tolist():
                     x, y = cx + dx * w / 2, cy + dy * h / 2
                     samples.append(bilinear(features[image], x * W - 0.5, y * H - 0.5))
-                    codes.append(sine_position(torch.tensor([x, y]), DIM))
+                    codes.append(SinePosition(DIM)(torch.tensor([x, y])))
                 content = module.content[branch][query] + salient.content(torch.stack(samples).mean(0))
                 position = module.position[branch][query] + salient.position(torch.stack(codes).mean(0))
                 torch.testing.assert_close(selected.content[branch][image, query], content, atol=1e-5, rtol=1e-5)
@@ -65,22 +67,23 @@ def test_anchor_boxes_are_the_best_scored_detached_candidates():
 
 
 def test_anchors_start_at_their_cells_in_the_targets_size():
-    detector = MiniDetector(dim=DIM, tower_layers=1, anchors_per_cell=2, anchor_size=0.25)
+    detector = MiniDetector(dim=DIM, grid=(H, W), tower_layers=1, anchors_per_cell=2, anchor_size=0.25)
     _, boxes = detector(torch.randn(1, DIM, H, W))
-    anchors = detector.anchors(torch.zeros(1, DIM, H, W))
-    torch.testing.assert_close(boxes[0], anchors, atol=1e-5, rtol=1e-5)
+    anchors = detector.anchor_logits.sigmoid()
+    assert "anchor_logits" not in detector.state_dict(), "checkpoints hold what is learned"
+    torch.testing.assert_close(boxes[0], anchors)
     torch.testing.assert_close(anchors[0], torch.tensor([0.5 / W, 0.5 / H, 0.25 / 2**0.5, 0.25 / 2**0.5]))
     torch.testing.assert_close(anchors[3, :2], torch.tensor([1.5 / W, 0.5 / H]))
     torch.testing.assert_close(anchors[:, 2].view(-1, 2).prod(1), torch.full((H * W,), 0.0625))
 
 
 def test_points_start_apart_and_stay_in_their_boxes():
-    salient = SalientPoints(dim=DIM, roi_size=5, points=8)
+    module = QuerySelection(dim=DIM, num_queries=10, grid=(H, W), tower_layers=1, roi_size=5, points=8)
     boxes = torch.tensor([[[0.5, 0.4, 0.2, 0.1]]])
-    _, _, points = salient(torch.randn(1, DIM, H, W), boxes)
+    points = module.salient_points(torch.randn(1, DIM, H, W), boxes, module.stack().branches)
     offsets = (points - boxes[..., None, :2]) / (boxes[..., None, 2:] / 2)
     assert offsets.abs().max() <= 1
-    assert torch.pdist(offsets[0, 0]).min() > 0.1
+    assert torch.pdist(offsets[0, 0, 0]).min() > 0.1
 
 
 def test_branches_learn_apart():

@@ -19,6 +19,7 @@ from lib.train.dataset.stills import LEAST_THING, LEVELS, PICTURE_SIDE, load_sti
 from lib.train.dataset.synthetic import Synthetic
 from lib.utils.crop import CropWindow, crop_image
 from lib.utils.image import read_image
+from lib.utils.normalize import Normalizer
 
 CPU = torch.device("cpu")
 POLYGON = [60, 40, 140, 40, 140, 80, 60, 80]
@@ -230,7 +231,7 @@ def test_pairs_mix_with_frames_in_one_stream(stills):
     frames = [row for row, sample in enumerate(samples) if sample["template_images"].any()]
     assert 2 <= len(frames) <= 18, "compositions come unpainted"
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
-    batch = BatchPreparation(mean, std, SceneRenderer(stills, CPU))(collate(samples), CPU)
+    batch = BatchPreparation(Normalizer(mean, std, CPU), SceneRenderer(stills, CPU))(collate(samples), CPU)
     assert batch["search_images"].shape == (1, 24, 3, 64, 64) and batch["template_images"].shape == (1, 24, 3, 32, 32)
     assert not any("layers" in key or "finish" in key for key in batch)
     assert (batch["search_images"][0].std(dim=(1, 2, 3)) > 0.02).all()

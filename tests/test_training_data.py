@@ -23,7 +23,7 @@ from lib.train.dataset.synthetic import Synthetic
 from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.image import read_image, write_jpeg
-from lib.utils.normalize import normalize
+from lib.utils.normalize import Normalizer
 from lib.utils.synthetic.writer import write_got10k
 
 PLAIN = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 3.0, 0.25))
@@ -191,11 +191,12 @@ def test_a_batch_is_normalised_as_the_trackers_crop_is():
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     images = torch.randint(0, 256, (1, 3, 16, 16, 3), dtype=torch.uint8)
     batch = {"template_images": images, "search_images": images, "search_anno": torch.zeros(1, 3, 4)}
-    prepared = BatchPreparation(mean, std)(batch, torch.device("cpu"))
+    normalize = Normalizer(mean, std, torch.device("cpu"))
+    prepared = BatchPreparation(normalize)(batch, torch.device("cpu"))
     assert prepared["search_images"].shape == (1, 3, 3, 16, 16)
     plain = (images[0, 1].double() / 255 - torch.tensor(mean)) / torch.tensor(std)
     torch.testing.assert_close(prepared["search_images"][0, 1], plain.permute(2, 0, 1).float())
-    torch.testing.assert_close(prepared["search_images"][0, 1], normalize(images[0, 1].numpy(), mean, std))
+    torch.testing.assert_close(prepared["search_images"][0, 1], normalize(images[0, 1]))
 
 
 def write_frames(folder, count, first=1, digits=8):

@@ -33,6 +33,7 @@ def main() -> None:
         save_dir=env.save_dir,
         overrides=args.overrides,
         device="cpu",
+        backend="torch",
     )
     if not isinstance(tracker, NetworkTracker):
         raise TrackingError(f"--script {args.script}: this tracker has no network to export")

@@ -20,6 +20,7 @@ from lib.test.evaluation.ranks import Ranks, join_ranks
 from lib.test.evaluation.results import claim_folder
 from lib.test.evaluation.runner import tracker_with
 from lib.test.evaluation.running import run_sequences
+from lib.test.tracker.backends import SAME_BOXES
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
 from lib.utils.files import hold_folder
 from lib.utils.local_paths import local_paths
@@ -104,7 +105,7 @@ def run_origin(params, args: argparse.Namespace) -> dict:
         "overrides": args.overrides,
         "dataset": args.dataset_name,
         **({"int_boxes": True} if args.int_boxes else {}),
-        **({"backend": args.backend} if args.backend != "torch" else {}),
+        **({"backend": args.backend} if args.backend not in SAME_BOXES else {}),
     }
 
 

@@ -16,6 +16,7 @@ from lib.errors import ConfigError
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.runner import make_tracker
+from lib.test.tracker.backends import AUTO
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
 from lib.utils.local_paths import local_paths
 from lib.vis.attention import look_at
@@ -23,10 +24,11 @@ from lib.vis.attention import look_at
 
 def main() -> None:
     args = arguments().parse_args()
-    if args.backend != "torch":
+    if args.backend not in (AUTO, "torch"):
         raise ConfigError(
             f"--backend {args.backend}: attention is seen in PyTorch's network alone; leave --backend out"
         )
+    args.backend = "torch"
     env = env_settings(args.save_dir)
     [sequence] = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
     tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, env.save_dir))

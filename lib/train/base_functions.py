@@ -15,6 +15,7 @@ from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.sources import COMPOSED, DataAccess, DatasetReport, check_dataset
 from lib.train.trainers.joint_optimizer import JointOptimizer
 from lib.utils.local_paths import LocalPaths
+from lib.utils.normalize import Normalizer
 
 CHECKED_BEFORE_TRAINING = 200  # sequences a data set
 LEAST_RANK = 16  # of a matrix that Muon takes: heads of a few numbers stay with AdamW
@@ -78,7 +79,7 @@ def build_preparation(cfg, paths: LocalPaths, device: torch.device) -> BatchPrep
     """What makes a batch of the loaders ready for the network."""
     composed = set(COMPOSED) & set(dataset_names(cfg))
     renderer = SceneRenderer(data_access(cfg, paths).stills(), device) if composed else None
-    return BatchPreparation(cfg.DATA.MEAN, cfg.DATA.STD, renderer)
+    return BatchPreparation(Normalizer(cfg.DATA.MEAN, cfg.DATA.STD, device), renderer)
 
 
 def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimizer:

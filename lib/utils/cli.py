@@ -69,14 +69,15 @@ def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
     }
 
 
-def add_backend_argument(parser: argparse.ArgumentParser, default: str | None = "torch") -> None:
+def add_backend_argument(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
     """--backend NAME"""
     parser.add_argument(
         "--backend",
         default=default,
         metavar="NAME",
-        help="what computes a network's frames: torch, torch-bf16, torch-compile, torch-compile-bf16, or on the CPU "
-        "onnxruntime, onnxruntime-int8, openvino, openvino-bf16",
+        help="what computes a network's frames: torch, torch-bf16, torch-compile, torch-compile-bf16; on a GPU "
+        "cuda-graph, cuda-graph-bf16; on the CPU onnxruntime, onnxruntime-int8, openvino, openvino-bf16; auto: "
+        "cuda-graph on a GPU, torch on a CPU",
     )
 
 

@@ -48,8 +48,8 @@ def look_at(tracker, sequence: Sequence, frame: int, layer: int, progress: Calla
         raise TrackingError(f"--frame {frame}: {sequence.name} can be looked at from frame 1 to {len(sequence) - 1}")
     if not 1 <= abs(layer) <= len(decoder.layers):
         raise TrackingError(f"--layer {layer}: the decoder has the layers 1 to {len(decoder.layers)}")
-    branches = decoder.layers[layer - 1 if layer > 0 else layer].branches
-    names = BRANCHES if len(branches) == len(BRANCHES) else ("shared",)
+    looked_at = decoder.layers[layer - 1 if layer > 0 else layer]
+    names = BRANCHES if decoder.num_streams == len(BRANCHES) else ("shared",)
     frames, caught = sequence.video.frames, {}
     tracker.initialize(frames[0], {"init_bbox": sequence.init_bbox})
     for index in range(1, frame):
@@ -57,13 +57,12 @@ def look_at(tracker, sequence: Sequence, frame: int, layer: int, progress: Calla
         progress()
     window = crop_window(tracker.box, tracker.params.search_factor, tracker.params.search_size)
     with ExitStack() as stack:
-        for name, branch in zip(names, branches):
-            stack.enter_context(_catching(branch.cross_attention, name, caught))
+        stack.enter_context(_catching(looked_at, "layer", caught))
         stack.enter_context(_catching(tracker.network.query_selection, "selected", caught))
         stack.enter_context(_catching(decoder, "answers", caught))
         tracker.track(frames[frame])
     progress()
-    return _as_look(crop_image(frames[frame], window), names, branches, caught)
+    return _as_look(crop_image(frames[frame], window), names, looked_at, caught)
 
 
 def _catching(module: nn.Module, name: str, caught: dict):
@@ -72,17 +71,16 @@ def _catching(module: nn.Module, name: str, caught: dict):
 
 
 @torch.inference_mode()
-def _as_look(crop: np.ndarray, names: tuple[str, ...], branches: nn.ModuleList, caught: dict) -> Look:
+def _as_look(crop: np.ndarray, names: tuple[str, ...], layer: nn.Module, caught: dict) -> Look:
     selected, last = caught["selected"][1], caught["answers"][1][-1]
     scores = last["pred_logits"][0].sigmoid()
     best = int(scores.argmax())
+    streams, positions, keys, _, boxes, weights, _ = caught["layer"][0]
     maps: dict[bool, dict[str, np.ndarray]] = {True: {}, False: {}}
-    for name, branch in zip(names, branches):
-        query, keys, _, boxes, grid = caught[name][0]
-        module = branch.cross_attention
-        for biased in (True, False) if module.box_rpb is not None else (True,):
-            weights = module.weights(query, keys, boxes, grid, biased=biased)[0, :, best]
-            maps[biased][name] = _numpy(weights.unflatten(-1, grid))
+    for biased in (True, False) if weights.bias is not None else (True,):
+        attention = layer.attention(streams, positions, keys, boxes, weights, biased=biased)
+        of_best = attention[:, 0, :, best].unflatten(-1, layer.grid)
+        maps[biased] = {name: _numpy(of_stream) for name, of_stream in zip(names, of_best)}
     points = {name: _numpy(item[0]) for name, item in zip(names, selected.points)}
     return Look(
         crop, _numpy(last["pred_boxes"][0]), _numpy(scores), _numpy(selected.boxes[0]), points, maps[True], maps[False]

@@ -39,7 +39,9 @@ MODEL = {
         "COUPLING": "decoupled",  # decoupled (Eq. 3) | independent (table III, row 2) | shared
         "BOX_RPB": True,
         "BOX_RPB_HIDDEN": 512,
-        "BOX_RPB_FORM": "mask",  # mask: a float attention mask | onehot: the same, inside the inner product
+        # mask: a float attention mask | onehot: the same, inside the inner product | auto: onehot where a GPU trains,
+        # since fused kernels take no mask that needs a gradient, mask elsewhere
+        "BOX_RPB_FORM": "auto",
     },
 }
 
@@ -123,7 +125,7 @@ CHOICES = {
     "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack", "sdtrack"),
     "MODEL.BACKBONE.STEM": ("patch", "conv"),
     "MODEL.DECODER.COUPLING": ("decoupled", "independent", "shared"),
-    "MODEL.DECODER.BOX_RPB_FORM": ("mask", "onehot"),
+    "MODEL.DECODER.BOX_RPB_FORM": ("auto", "mask", "onehot"),
     "DATA.SAMPLER_MODE": ("causal", "trident", "trident_pro", "stark"),
     "DATA.STORAGE": ("auto", "files", "lmdb"),
     "DATA.DECODER": ("auto", "simplejpeg", "jpeg4py", "cv2"),

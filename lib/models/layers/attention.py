@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lib.models.layers.mlp import drop
+
 
 def attention_kernel(device: torch.device) -> AbstractContextManager:
     """The choice of kernel for scaled_dot_product_attention on a device, as a context.
@@ -51,7 +53,7 @@ class MultiHeadAttention(nn.Module):
 
     def merge(self, out: Tensor) -> Tensor:
         """Heads (B, heads, Q, head_dim) -> output (B, Q, dim)."""
-        return self.out_proj(out.transpose(1, 2).flatten(2))
+        return self.out_proj(out.transpose(1, 2).reshape(out.shape[0], out.shape[2], -1))
 
     def dropout_now(self) -> float:
         """The dropout probability of this mode: zero in evaluation."""
@@ -68,13 +70,13 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attention = MultiHeadAttention(dim=dim, num_heads=num_heads, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, x: Tensor, position: Tensor | None = None) -> Tensor:
         """x (B, T, dim); position (B or 1, T, dim) or None -> (B, T, dim)."""
         value = self.norm(x)
         query = value if position is None else value + position
-        return x + self.dropout(self.attention(query, query, value))
+        return x + drop(self.attention(query, query, value), self)
 
 
 def start_with_equal_query_and_key(qkv: nn.Linear, scale: float = 1.0) -> None:

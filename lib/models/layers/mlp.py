@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -26,10 +27,14 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.linear1 = nn.Linear(dim, hidden_dim)
         self.linear2 = nn.Linear(hidden_dim, dim)
-        self.activation = nn.ReLU(inplace=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, dim) -> (B, T, dim)."""
-        hidden = self.dropout(self.activation(self.linear1(self.norm(x))))
-        return x + self.dropout(self.linear2(hidden))
+        hidden = drop(self.linear1(self.norm(x)).relu_(), self)
+        return x + drop(self.linear2(hidden), self)
+
+
+def drop(x: Tensor, module: nn.Module) -> Tensor:
+    """x with a module's dropout (its attribute `dropout`, a probability): in training, and not even a call outside."""
+    return F.dropout(x, module.dropout) if module.training and module.dropout else x

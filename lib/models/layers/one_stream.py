@@ -1,6 +1,7 @@
 """What one-stream networks (one ViT on template and search together, as OSTrack's) have in common."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -24,6 +25,11 @@ class OneStreamNetwork(nn.Module, ABC):
         """The template as far as it goes without a search image: tokens (B, Nt, dim)."""
         return self.backbone.encode_template(template_images, template_boxes)
 
+    def stack(self) -> Any:
+        """Weights that `track` computes with in another form than the parameters': a session makes them once. None: the
+        parameters will do."""
+        return None
+
     @abstractmethod
-    def track(self, template_tokens: Tensor, search_images: Tensor) -> dict:
-        """Find the template in search_images (B, 3, Hs, Ws)."""
+    def track(self, template_tokens: Tensor, search_images: Tensor, weights: Any = None) -> dict[str, Any]:
+        """Find the template in search_images (B, 3, Hs, Ws). weights: what `stack` gave, or None."""

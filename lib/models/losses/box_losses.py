@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lib.models.layers.precision import at_least_float32
 from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
@@ -12,8 +13,7 @@ def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     a, b: (..., 4) xyxy, broadcast against each other. Returns two tensors (...): IoU in [0, 1], GIoU in [-1, 1].
     Boxes of no area give IoU 0, never NaN; half precision is computed in float32.
     """
-    if a.dtype in (torch.float16, torch.bfloat16):
-        a, b = a.float(), b.float()
+    a, b = at_least_float32(a), at_least_float32(b)
     area_a = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
     area_b = (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)

@@ -8,10 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """x itself, or in float32 where it is half precision."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+from lib.models.layers.precision import at_least_float32
 
 
 def alignment_target(logits: Tensor, iou: Tensor, alpha: float = 0.25, beta: float = 0.75) -> Tensor:

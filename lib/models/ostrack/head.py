@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lib.models.layers.precision import at_least_float32
+
 LEAST = 1e-4  # of a score or a size, and of what they lack of 1
 
 
@@ -23,8 +25,8 @@ class CenterHead(nn.Module):
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """features (B, dim, H, W) -> score_map (B, 1, H, W) and size_map (B, 2, H, W), fractions of the crop, both in
-        (0, 1); offset_map (B, 2, H, W) in cells."""
-        towers = {name: self._tower(features, name).float() for name in ("ctr", "offset", "size")}
+        (0, 1); offset_map (B, 2, H, W) in cells. Half precision is answered in float32."""
+        towers = {name: at_least_float32(self._tower(features, name)) for name in ("ctr", "offset", "size")}
         return {
             "score_map": towers["ctr"].sigmoid().clamp(LEAST, 1 - LEAST),
             "size_map": towers["size"].sigmoid().clamp(LEAST, 1 - LEAST),

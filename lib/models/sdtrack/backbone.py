@@ -93,6 +93,8 @@ class VisionTransformer(nn.Module):
             )
             for index in range(depth)
         )
+        for block in self.blocks:  # of probability 0, but calls all the same
+            block.attn.proj_drop = block.mlp.drop1 = block.mlp.drop2 = nn.Identity()
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self._init_weights(qk_init, template_embed)
 

@@ -6,16 +6,23 @@ streams and how many self-attention blocks a layer has:
     decoupled     2 streams, 1 self-attention over both; cross-attention and FFN a stream     (the paper)
     independent   2 streams, 2 self-attentions: two whole decoders                             (table III, row 2)
     shared        1 stream for both tasks                                                      (no disentangling)
+
+The streams are one tensor (S, B, N, dim), and the branches of a layer are computed together: lib.models.layers.stacked.
 """
 
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models.layers.attention import SelfAttention
-from lib.models.layers.mlp import FeedForward
-from lib.models.layers.position import cell_centres, sine_position
+from lib.models.layers.mlp import FeedForward, drop
+from lib.models.layers.position import SinePosition, cell_centres
+from lib.models.layers.precision import at_least_float32
 from lib.models.layers.recompute import call
-from lib.models.sdtrack.box_rpb import BoxRPB, BoxRPBCrossAttention
+from lib.models.layers.stacked import Stacked
+from lib.models.sdtrack.box_rpb import BiasWeights, BoxRPB, BoxRPBCrossAttention, dense_bias
 from lib.models.sdtrack.heads import BoxHead, ClassHead
 from lib.models.sdtrack.query_selection import SelectedQueries
 
@@ -23,28 +30,36 @@ COUPLINGS = {"decoupled": (2, 1), "independent": (2, 2), "shared": (1, 1)}  # st
 
 
 class Branch(nn.Module):
-    """What a layer does to one stream alone: cross-attention to the search features, then the feed-forward block."""
+    """The weights of what a layer does to one stream alone: cross-attention to the search features, then the
+    feed-forward block. DecoderLayer computes with those of all streams."""
 
-    def __init__(self, *, dim: int, num_heads: int, ffn_dim: int, dropout: float, box_rpb: BoxRPB | None, form: str):
+    def __init__(self, *, dim: int, num_heads: int, ffn_dim: int, box_rpb: BoxRPB | None):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.cross_attention = BoxRPBCrossAttention(
-            dim=dim, num_heads=num_heads, dropout=dropout, box_rpb=box_rpb, form=form
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.ffn = FeedForward(dim=dim, hidden_dim=ffn_dim, dropout=dropout)
+        self.cross_attention = BoxRPBCrossAttention(dim=dim, num_heads=num_heads, box_rpb=box_rpb)
+        self.ffn = FeedForward(dim=dim, hidden_dim=ffn_dim)
 
-    def forward(
-        self, query: Tensor, position: Tensor, memory: Tensor, keys: Tensor, boxes: Tensor, grid: tuple[int, int]
-    ) -> Tensor:
-        """query, position (B, N, dim); memory, keys (B, H*W, dim), keys = memory + its position; boxes (B, N, 4)
-        cxcywh, fractions of the crop; grid (H, W). Returns (B, N, dim)."""
-        attended = self.cross_attention(self.norm(query) + position, keys, memory, boxes, grid)
-        return self.ffn(query + self.dropout(attended))
+
+@dataclass
+class BranchWeights:
+    """Weights of several branches, stacked. bias: None without BoxRPB."""
+
+    stacked: Stacked
+    bias: BiasWeights | None
+
+    def part(self, start: int, stop: int) -> "BranchWeights":
+        """The branches start to stop - 1, as views."""
+        bias = None if self.bias is None else self.bias.part(start, stop)
+        return BranchWeights(self.stacked.part(start, stop), bias)
 
 
 class DecoderLayer(nn.Module):
-    """Eq. 3: self-attention over the concatenation of the streams, then each stream's own branch."""
+    """Eq. 3: self-attention over the concatenation of the streams, then each stream's own branch.
+
+    The bias of the cross-attention (Eq. 6-8) comes in two forms with the same result. form "mask" is the definition: a
+    float mask. form "onehot" needs no N x H*W mask: [B_x, B_y] is appended to the scaled query and the one-hot column
+    and row of the cell to the key, so that the inner product adds the bias by itself, in any fused kernel.
+    """
 
     def __init__(
         self,
@@ -54,12 +69,14 @@ class DecoderLayer(nn.Module):
         ffn_dim: int,
         dropout: float,
         coupling: str,
-        crop_size: int,
+        grid: tuple[int, int],
         rpb_hidden: int,
-        rpb_form: str,
     ):
         super().__init__()
         streams, self_attentions = COUPLINGS[coupling]
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.grid = grid
         self.self_attentions = nn.ModuleList(
             SelfAttention(dim=dim, num_heads=num_heads, dropout=dropout) for _ in range(self_attentions)
         )
@@ -68,41 +85,94 @@ class DecoderLayer(nn.Module):
                 dim=dim,
                 num_heads=num_heads,
                 ffn_dim=ffn_dim,
-                dropout=dropout,
-                box_rpb=BoxRPB(num_heads=num_heads, hidden_dim=rpb_hidden, crop_size=crop_size) if rpb_hidden else None,
-                form=rpb_form,
+                box_rpb=BoxRPB(num_heads=num_heads, hidden_dim=rpb_hidden) if rpb_hidden else None,
             )
             for _ in range(streams)
         )
 
     def forward(
         self,
-        streams: list[Tensor],
-        positions: list[Tensor],
-        memory: Tensor,
+        streams: Tensor,
+        positions: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        boxes: Tensor,
+        weights: BranchWeights,
+        form: str = "mask",
+    ) -> Tensor:
+        """streams, positions (S, B, N, dim); keys, values (S*B, heads, H*W, head_dim), of form "onehot" with W + H more
+        channels; boxes (B, N, 4) cxcywh, fractions of the crop; weights: of this layer's branches.
+
+        Returns the new streams (S, B, N, dim).
+        """
+        branches, streams = weights.stacked, self.mix(streams, positions)
+        query = self._queries(streams, positions, branches)
+        dropout = self.dropout if self.training else 0.0
+        if weights.bias is None:
+            attended = F.scaled_dot_product_attention(query, keys, values, dropout_p=dropout)
+        else:
+            terms = self._terms(boxes, weights.bias, query.dtype)
+            if form == "mask":
+                mask = dense_bias(*terms)
+                attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
+            else:
+                query = torch.cat([query * query.shape[-1] ** -0.5, *terms], dim=-1)
+                attended = F.scaled_dot_product_attention(query, keys, values, dropout_p=dropout, scale=1.0)
+                attended = attended[..., : streams.shape[-1] // self.num_heads]
+        rows = (len(streams), -1, streams.shape[-1])
+        attended = branches.linear("cross_attention.out_proj", attended.transpose(1, 2).reshape(rows))
+        streams = streams + drop(attended.view_as(streams), self)
+        hidden = branches.linear("ffn.linear1", branches.layer_norm("ffn.norm", streams).reshape(rows)).relu_()
+        return streams + drop(branches.linear("ffn.linear2", drop(hidden, self)).view_as(streams), self)
+
+    def attention(
+        self,
+        streams: Tensor,
+        positions: Tensor,
         keys: Tensor,
         boxes: Tensor,
-        grid: tuple[int, int],
-    ) -> list[Tensor]:
-        """streams, positions: lists of (B, N, dim), one a branch; the rest as in Branch. Returns the new streams."""
-        mixed = self.mix(streams, positions)
-        return [
-            branch(query, position, memory, keys, boxes, grid)
-            for branch, query, position in zip(self.branches, mixed, positions)
-        ]
+        weights: BranchWeights,
+        *,
+        biased: bool = True,
+    ) -> Tensor:
+        """What forward's cross-attention attends to, for figures: (S, B, heads, N, H*W), a sum of 1 over the cells.
+        biased False: the same logits without their bias. Arguments as forward's."""
+        query = self._queries(self.mix(streams, positions), positions, weights.stacked)
+        logits = query @ keys[..., : query.shape[-1]].mT * query.shape[-1] ** -0.5
+        if biased and weights.bias is not None:
+            logits = logits + dense_bias(*self._terms(boxes, weights.bias, query.dtype))
+        return logits.softmax(dim=-1).unflatten(0, streams.shape[:2])
 
-    def mix(self, streams: list[Tensor], positions: list[Tensor]) -> list[Tensor]:
-        """The self-attention: shared by the streams, which are concatenated along the tokens, or one for each."""
+    def mix(self, streams: Tensor, positions: Tensor) -> Tensor:
+        """The self-attention of streams (S, B, N, dim): one over all of them, concatenated, or one for each."""
         if len(self.self_attentions) == len(streams):
-            return [attend(x, p) for attend, x, p in zip(self.self_attentions, streams, positions)]
-        together = self.self_attentions[0](torch.cat(streams, dim=1), torch.cat(positions, dim=1))
-        return list(together.chunk(len(streams), dim=1))
+            return torch.stack([attend(x, p) for attend, x, p in zip(self.self_attentions, streams, positions)])
+        count, batch, queries, dim = streams.shape
+        tokens, places = (x.transpose(0, 1).reshape(batch, count * queries, dim) for x in (streams, positions))
+        return self.self_attentions[0](tokens, places).unflatten(1, (count, queries)).transpose(0, 1)
+
+    def _queries(self, streams: Tensor, positions: Tensor, branches: Stacked) -> Tensor:
+        """Queries as heads: (S*B, heads, N, head_dim)."""
+        count, batch, queries, dim = streams.shape
+        placed = (branches.layer_norm("norm", streams) + positions).reshape(count, batch * queries, dim)
+        return as_heads(branches.linear("cross_attention.q_proj", placed), count * batch, self.num_heads)
+
+    def _terms(self, boxes: Tensor, bias: BiasWeights, dtype: torch.dtype) -> list[Tensor]:
+        """B_x and B_y (S*B, heads, N, W or H)."""
+        return [term.flatten(0, 1).to(dtype) for term in bias.terms(boxes, self.grid)]
+
+
+def as_heads(x: Tensor, batch: int, heads: int) -> Tensor:
+    """(S, B*N, dim), batch = S*B -> (S*B, heads, N, dim / heads)."""
+    return x.reshape(batch, -1, heads, x.shape[-1] // heads).transpose(1, 2)
 
 
 class Decoder(nn.Module):
     """L decoder layers with heads; boxes are refined layer by layer from the detached boxes of the layer before.
 
-    The class head reads the first stream, the box head the last. rpb_hidden 0: cross-attention without BoxRPB.
+    The class head reads the first stream, the box head the last. grid (H, W): cells of the features. rpb_hidden 0:
+    cross-attention without BoxRPB. rpb_form: mask | onehot | auto, which is onehot where a GPU trains, because fused
+    kernels take no mask that needs a gradient, and mask elsewhere.
     """
 
     def __init__(
@@ -113,14 +183,17 @@ class Decoder(nn.Module):
         num_heads: int,
         ffn_dim: int,
         crop_size: int,
+        grid: tuple[int, int],
         dropout: float = 0.0,
         coupling: str = "decoupled",
         rpb_hidden: int = 512,
-        rpb_form: str = "mask",
+        rpb_form: str = "auto",
         recompute: bool = False,
     ):
         super().__init__()
-        self.dim = dim
+        self.num_heads = num_heads
+        self.crop_size = crop_size
+        self.rpb_form = rpb_form if rpb_hidden else "none"
         self.recompute = recompute
         self.num_streams = COUPLINGS[coupling][0]
         self.layers = nn.ModuleList(
@@ -130,30 +203,66 @@ class Decoder(nn.Module):
                 ffn_dim=ffn_dim,
                 dropout=dropout,
                 coupling=coupling,
-                crop_size=crop_size,
+                grid=grid,
                 rpb_hidden=rpb_hidden,
-                rpb_form=rpb_form,
             )
             for _ in range(layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(self.num_streams))
         self.class_heads = nn.ModuleList(ClassHead(dim=dim) for _ in range(layers))
         self.box_heads = nn.ModuleList(BoxHead(dim=dim) for _ in range(layers))
+        height, width = grid
+        cells = torch.arange(max(grid), dtype=torch.float32) + 0.5
+        column, row = torch.eye(width).repeat(height, 1), torch.eye(height).repeat_interleave(width, dim=0)
+        self.register_buffer("code", SinePosition(dim)(cell_centres(grid)), persistent=False)  # (H*W, dim)
+        self.register_buffer("centres", torch.stack([cells * (crop_size / n) for n in (width, height)]), False)  # px
+        self.register_buffer("place", torch.cat([column, row], dim=-1), persistent=False)  # (H*W, W + H), one-hot
 
-    def forward(self, selected: SelectedQueries, features: Tensor) -> list[dict[str, Tensor]]:
+    def stack(self) -> BranchWeights:
+        """The weights of all branches, layer by layer: what forward stacks anew if it is not given it."""
+        stacked = Stacked.of([branch for layer in self.layers for branch in layer.branches])
+        if self.rpb_form == "none":
+            return BranchWeights(stacked, None)
+        return BranchWeights(stacked, BiasWeights.of(stacked, "cross_attention.box_rpb", self.centres, self.crop_size))
+
+    def forward(
+        self, selected: SelectedQueries, features: Tensor, weights: BranchWeights | None = None
+    ) -> list[dict[str, Tensor]]:
         """selected: the start; features F (B, dim, H, W).
 
         Returns a dict a layer: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh, fractions of the crop.
         """
-        grid = (features.shape[-2], features.shape[-1])
-        memory = features.flatten(2).transpose(1, 2)
-        keys = memory + sine_position(cell_centres(grid, features.device), self.dim).to(memory.dtype)
+        weights = weights or self.stack()
+        form = self._form(features)
+        keys, values = self.keys_and_values(features, weights.stacked, form)
         streams, boxes = selected.content, selected.boxes
         outputs = []
-        for layer, class_head, box_head in zip(self.layers, self.class_heads, self.box_heads):
-            streams = call(layer, streams, selected.position, memory, keys, boxes, grid, recompute=self.recompute)
-            normed = [norm(stream) for norm, stream in zip(self.norms, streams)]
-            refined = box_head(normed[-1], boxes)
-            outputs.append({"pred_logits": class_head(normed[0]).squeeze(-1).float(), "pred_boxes": refined})
+        for index, (layer, class_head, box_head) in enumerate(zip(self.layers, self.class_heads, self.box_heads)):
+            own = weights.part(index * self.num_streams, (index + 1) * self.num_streams)
+            inputs = selected.position, keys[index], values[index], boxes, own, form
+            streams = call(layer, streams, *inputs, recompute=self.recompute)
+            refined = box_head(self.norms[-1](streams[-1]), boxes)
+            logits = at_least_float32(class_head(self.norms[0](streams[0])).squeeze(-1))
+            outputs.append({"pred_logits": logits, "pred_boxes": refined})
             boxes = refined.detach()
         return outputs
+
+    def keys_and_values(self, features: Tensor, branches: Stacked, form: str) -> tuple[Tensor, Tensor]:
+        """Of all layers: (L, S*B, heads, H*W, head_dim), of form "onehot" with the cells' places appended."""
+        batch, dim = features.shape[:2]
+        memory = features.flatten(2).transpose(1, 2)
+        placed = memory + self.code.to(memory.dtype)
+        number = len(self.layers) * self.num_streams
+        keys, values = (
+            as_heads(branches.linear(f"cross_attention.{name}", x.reshape(1, -1, dim)), number * batch, self.num_heads)
+            for name, x in (("k_proj", placed), ("v_proj", memory))
+        )
+        if form == "onehot":
+            keys = torch.cat([keys, self.place.to(keys.dtype).expand(*keys.shape[:2], -1, -1)], dim=-1)
+            values = F.pad(values, (0, self.place.shape[-1]))
+        return keys.unflatten(0, (len(self.layers), -1)), values.unflatten(0, (len(self.layers), -1))
+
+    def _form(self, features: Tensor) -> str:
+        if self.rpb_form != "auto":
+            return self.rpb_form
+        return "onehot" if features.device.type == "cuda" and torch.is_grad_enabled() else "mask"

@@ -6,19 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from lib.models.layers.mlp import MLP
+from lib.models.layers.precision import at_least_float32
 
 PRIOR = 0.01  # score of every query before training (focal loss, RetinaNet)
+EPS = 1e-5  # how far boxes are kept from 0 and 1 where their logit is taken
 
 
 def prior_bias() -> float:
     """The logit of PRIOR."""
     return -math.log((1 - PRIOR) / PRIOR)
-
-
-def inverse_sigmoid(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """Logit of x, with x kept eps away from 0 and 1."""
-    x = x.clamp(eps, 1 - eps)
-    return torch.log(x / (1 - x))
 
 
 class ClassHead(nn.Linear):
@@ -31,7 +27,7 @@ class ClassHead(nn.Linear):
 
 
 class BoxHead(MLP):
-    """Refines boxes: sigmoid(MLP(query) + inverse_sigmoid(reference)). Starts as the identity."""
+    """Refines boxes: sigmoid(MLP(query) + logit of the reference). Starts as the identity."""
 
     def __init__(self, *, dim: int):
         super().__init__(dim, dim, dim, 4)
@@ -41,6 +37,7 @@ class BoxHead(MLP):
     def forward(self, queries: Tensor, reference: Tensor) -> Tensor:
         """queries (B, N, dim); reference (B, N, 4) cxcywh, fractions of the crop -> (B, N, 4), the same form.
 
-        Computed in float32 under autocast: half precision would round boxes to 1/256 of the crop.
+        Half precision is answered in float32: it would round boxes to 1/256 of the crop.
         """
-        return (super().forward(queries).float() + inverse_sigmoid(reference.float())).sigmoid()
+        delta = at_least_float32(super().forward(queries))
+        return (delta + torch.logit(at_least_float32(reference), EPS)).sigmoid()

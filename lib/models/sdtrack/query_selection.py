@@ -7,19 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from lib.models.layers.mlp import MLP
-from lib.models.layers.position import cell_centres, sine_position
+from lib.models.layers.position import SinePosition, cell_centres
+from lib.models.layers.precision import at_least_float32
 from lib.models.layers.sampling import roi_align, sample_points
-from lib.models.sdtrack.heads import inverse_sigmoid, prior_bias
-from lib.utils.box_ops import box_cxcywh_to_xyxy
+from lib.models.layers.stacked import Stacked
+from lib.models.sdtrack.heads import EPS, prior_bias
 
 
 @dataclass
 class SelectedQueries:
-    """What the decoder starts from: one entry of the lists a branch, classification first."""
+    """What the decoder starts from; of S branches, classification first."""
 
-    content: list[Tensor]  # (B, N, dim) each: Q_c, Q_l
-    position: list[Tensor]  # (B, N, dim) each
-    points: list[Tensor]  # (B, N, M, 2) each: salient points, x, y as fractions of the crop
+    content: Tensor  # (S, B, N, dim): Q_c, Q_l
+    position: Tensor  # (S, B, N, dim)
+    points: Tensor  # (S, B, N, M, 2) salient points, x, y as fractions of the crop
     boxes: Tensor  # (B, N, 4) R_box, cxcywh, fractions of the crop, detached
     proposals: dict[str, Tensor]  # the mini-detector's own answer, for its loss
 
@@ -31,7 +32,10 @@ class MiniDetector(nn.Module):
     target has in the search crop (1 / search factor), times powers of two around it.
     """
 
-    def __init__(self, *, dim: int, tower_layers: int, anchors_per_cell: int, anchor_size: float):
+    def __init__(
+        self, *, dim: int, grid: tuple[int, int], tower_layers: int, anchors_per_cell: int, anchor_size: float
+    ):
+        """grid (H, W): cells of the features."""
         super().__init__()
         self.class_tower = _tower(dim, tower_layers)
         self.box_tower = _tower(dim, tower_layers)
@@ -41,22 +45,26 @@ class MiniDetector(nn.Module):
         nn.init.constant_(self.class_head.bias, prior_bias())
         nn.init.zeros_(self.box_head.weight)
         nn.init.zeros_(self.box_head.bias)
-        middle = (anchors_per_cell - 1) / 2
-        self.sizes = [anchor_size * 2 ** (index - middle) for index in range(anchors_per_cell)]
+        anchors = _anchors(grid, anchors_per_cell, anchor_size)
+        self.register_buffer("anchor_logits", torch.logit(anchors, EPS), persistent=False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """features F (B, dim, H, W) -> logits (B, H*W*A), boxes (B, H*W*A, 4) cxcywh, fractions of the crop."""
-        logits = self.class_head(self.class_tower(features)).permute(0, 2, 3, 1).flatten(1)
-        deltas = self.box_head(self.box_tower(features)).permute(0, 2, 3, 1).unflatten(-1, (-1, 4)).flatten(1, 3)
-        boxes = (deltas.float() + inverse_sigmoid(self.anchors(features))).sigmoid()
-        return logits, boxes
+        """features F (B, dim, H, W) -> logits (B, H*W*A), boxes (B, H*W*A, 4) cxcywh, fractions of the crop.
 
-    def anchors(self, features: Tensor) -> Tensor:
-        """The anchors of the map's grid, cell by cell: (H*W*A, 4) cxcywh, fractions of the crop."""
-        centres = cell_centres(features.shape[-2:], features.device)
-        sizes = centres.new_tensor(self.sizes)
-        extent = sizes.view(1, -1, 1).expand(len(centres), -1, 2)
-        return torch.cat([centres.unsqueeze(1).expand_as(extent), extent], dim=-1).flatten(0, 1)
+        Half precision is answered in float32.
+        """
+        batch = len(features)
+        logits = self.class_head(self.class_tower(features)).permute(0, 2, 3, 1).reshape(batch, -1)
+        deltas = self.box_head(self.box_tower(features)).permute(0, 2, 3, 1).reshape(batch, -1, 4)
+        return at_least_float32(logits), (at_least_float32(deltas) + self.anchor_logits).sigmoid()
+
+
+def _anchors(grid: tuple[int, int], per_cell: int, size: float) -> Tensor:
+    """The anchors of a (H, W) grid, cell by cell: (H*W*A, 4) cxcywh, fractions of the crop."""
+    sizes = torch.tensor([size * 2 ** (index - (per_cell - 1) / 2) for index in range(per_cell)])
+    centres = cell_centres(grid)
+    extent = sizes.view(1, -1, 1).expand(len(centres), -1, 2)
+    return torch.cat([centres.unsqueeze(1).expand_as(extent), extent], dim=-1).flatten(0, 1)
 
 
 def _tower(dim: int, layers: int) -> nn.Sequential:
@@ -67,63 +75,47 @@ def _tower(dim: int, layers: int) -> nn.Sequential:
 
 
 class SalientPoints(nn.Module):
-    """The task-aware generation G of one branch (Eq. 4-5): region features -> M points -> query updates.
-
-    R_SP = tanh(MLP(ConvNet(F_R))) in [-1, 1] of the box; the features of the map at these points, averaged, update
-    the content query, and the sine codes of the points, averaged, update the position query.
-    """
+    """The weights of the task-aware generation G of one branch (Eq. 4-5). QuerySelection computes with those of all."""
 
     def __init__(self, *, dim: int, roi_size: int, points: int):
         super().__init__()
-        self.dim = dim
-        self.points = points
-        self.roi_size = roi_size
         self.conv = nn.Sequential(nn.Linear(dim, dim // 4), nn.ReLU(inplace=True))
         self.mlp = MLP(dim // 4 * roi_size**2, dim, 2 * dim, 2 * dim, 2 * points)
         self.content = nn.Linear(dim, dim)
         self.position = nn.Linear(dim, dim)
-        self._spread_points()
+        self._spread_points(points)
 
-    def _spread_points(self) -> None:
+    def _spread_points(self, points: int) -> None:
         """Start on a circle in the box: all points alike would get equal gradients and stay together for ever."""
-        angle = 2 * math.pi * torch.arange(self.points) / self.points
+        angle = 2 * math.pi * torch.arange(points) / points
         circle = 0.5 * torch.stack([angle.cos(), angle.sin()], dim=-1)
         last = self.mlp[-1]
         nn.init.trunc_normal_(last.weight, std=0.02)
         with torch.no_grad():
             last.bias.copy_(circle.atanh().flatten())
 
-    def forward(self, features: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """features F (B, dim, H, W); boxes (B, N, 4) cxcywh, fractions of the crop.
 
-        Returns the content update (B, N, dim), the position update (B, N, dim) and the points (B, N, M, 2) as
-        fractions of the crop.
-        """
-        offsets = self.mlp(self.convolved_regions(features, boxes).flatten(2)).tanh().unflatten(-1, (self.points, 2))
-        points = boxes[..., None, :2] + 0.5 * boxes[..., None, 2:] * offsets.float()
-        content = self.content(sample_points(features, points))
-        code = sine_position(points, self.dim).mean(dim=2)
-        return content, self.position(code.to(features.dtype)), points
+@dataclass
+class SelectionWeights:
+    """Weights of S branches, stacked."""
 
-    def convolved_regions(self, features: Tensor, boxes: Tensor) -> Tensor:
-        """ConvNet(F_R) (B, N, R, R, dim/4), F_R the RoIAlign of features F (B, dim, H, W) at boxes cxcywh.
-
-        The convolution is 1x1: its product changes places with the interpolation, and is done for H*W cells instead
-        of N*R*R bins.
-        """
-        linear, activation = self.conv
-        narrow = torch.einsum("bchw,kc->bkhw", features, linear.weight.to(features.dtype))
-        return activation(roi_align(narrow, box_cxcywh_to_xyxy(boxes), self.roi_size) + linear.bias)
+    branches: Stacked  # of SalientPoints
+    content: Tensor  # (S, 1, N, dim) learned
+    position: Tensor  # (S, 1, N, dim) learned
 
 
 class QuerySelection(nn.Module):
-    """Anchor boxes and, for each branch, content and position queries. num_branches 1: one shared query set."""
+    """Anchor boxes and, for each branch, content and position queries. num_branches 1: one shared query set.
+
+    grid (H, W): cells of the features.
+    """
 
     def __init__(
         self,
         *,
         dim: int,
         num_queries: int,
+        grid: tuple[int, int],
         num_branches: int = 2,
         anchors_per_cell: int = 2,
         anchor_size: float = 0.25,
@@ -133,8 +125,9 @@ class QuerySelection(nn.Module):
     ):
         super().__init__()
         self.num_queries = num_queries
+        self.roi_size = roi_size
         self.detector = MiniDetector(
-            dim=dim, tower_layers=tower_layers, anchors_per_cell=anchors_per_cell, anchor_size=anchor_size
+            dim=dim, grid=grid, tower_layers=tower_layers, anchors_per_cell=anchors_per_cell, anchor_size=anchor_size
         )
         self.branches = nn.ModuleList(
             SalientPoints(dim=dim, roi_size=roi_size, points=points) for _ in range(num_branches)
@@ -143,16 +136,47 @@ class QuerySelection(nn.Module):
         self.position = nn.ParameterList(nn.Parameter(torch.zeros(num_queries, dim)) for _ in range(num_branches))
         for embedding in [*self.content, *self.position]:
             nn.init.trunc_normal_(embedding, std=0.02)
+        self.code = SinePosition(dim)
 
-    def forward(self, features: Tensor) -> SelectedQueries:
+    def stack(self) -> SelectionWeights:
+        """The weights of the branches: what forward stacks anew if it is not given it."""
+        content, position = (torch.stack(list(each)).unsqueeze(1) for each in (self.content, self.position))
+        return SelectionWeights(Stacked.of(self.branches), content, position)
+
+    def forward(self, features: Tensor, weights: SelectionWeights | None = None) -> SelectedQueries:
         """features F (B, dim, H, W) of the search region -> the decoder's start."""
+        weights = weights or self.stack()
         logits, candidates = self.detector(features)
         best = logits.topk(self.num_queries, dim=1).indices
         boxes = candidates.gather(1, best.unsqueeze(-1).expand(-1, -1, 4)).detach()
-        selected = SelectedQueries([], [], [], boxes, {"pred_logits": logits, "pred_boxes": candidates})
-        for branch, content, position in zip(self.branches, self.content, self.position):
-            content_update, position_update, points = branch(features, boxes)
-            selected.content.append(content + content_update)
-            selected.position.append(position + position_update)
-            selected.points.append(points)
-        return selected
+        points = self.salient_points(features, boxes, weights.branches)
+        content, position = self._updates(features, points, weights.branches)
+        proposals = {"pred_logits": logits, "pred_boxes": candidates}
+        return SelectedQueries(weights.content + content, weights.position + position, points, boxes, proposals)
+
+    def salient_points(self, features: Tensor, boxes: Tensor, branches: Stacked) -> Tensor:
+        """R_SP = tanh(MLP(ConvNet(F_R))) in [-1, 1] of the box, F_R the RoIAlign of F at the boxes (Eq. 4-5).
+
+        features F (B, dim, H, W); boxes (B, N, 4) cxcywh, fractions of the crop. Returns points (S, B, N, M, 2) x, y as
+        fractions of the crop. The convolution is 1x1: its product changes places with the interpolation, and is done
+        for H*W cells instead of N*R*R bins.
+        """
+        count, (batch, dim, height, width) = len(branches["conv.0.bias"]), features.shape
+        cells = features.flatten(2).transpose(1, 2).reshape(1, -1, dim).expand(count, -1, -1)
+        narrow = (cells @ branches["conv.0.weight"].mT).view(count, batch, height, width, -1)
+        regions = roi_align(narrow, boxes, self.roi_size) + branches["conv.0.bias"].view(count, 1, 1, 1, 1, -1)
+        offsets = branches.mlp("mlp", regions.relu_().reshape(count, batch * boxes.shape[1], -1), layers=4).tanh()
+        offsets = at_least_float32(offsets).view(count, batch, boxes.shape[1], -1, 2)
+        return torch.addcmul(boxes[..., None, :2], boxes[..., None, 2:], offsets, value=0.5)
+
+    def _updates(self, features: Tensor, points: Tensor, branches: Stacked) -> tuple[Tensor, Tensor]:
+        """Of content and position queries, (S, B, N, dim) each: from the features of the map at the points, averaged,
+        and from the sine codes of the points, averaged."""
+        count, batch, queries = points.shape[:3]
+        samples = sample_points(features, points.transpose(0, 1).reshape(batch, count * queries, -1, 2))
+        samples = samples.view(batch, count, queries, -1).transpose(0, 1).reshape(count, batch * queries, -1)
+        codes = self.code(points).mean(dim=-2).to(features.dtype).reshape_as(samples)
+        return tuple(
+            branches.linear(name, x).view(count, batch, queries, -1)
+            for name, x in (("content", samples), ("position", codes))
+        )

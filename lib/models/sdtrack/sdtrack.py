@@ -1,13 +1,24 @@
 """The whole network (Fig. 3), and how a config builds it."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from torch import Tensor
 
 from lib.models.layers.attention import attention_kernel
 from lib.models.layers.one_stream import OneStreamNetwork
 from lib.models.sdtrack.backbone import VisionTransformer, backbone_options
-from lib.models.sdtrack.decoder import COUPLINGS, Decoder
+from lib.models.sdtrack.decoder import COUPLINGS, BranchWeights, Decoder
 from lib.models.sdtrack.neck import NeckEncoder
-from lib.models.sdtrack.query_selection import QuerySelection
+from lib.models.sdtrack.query_selection import QuerySelection, SelectionWeights
+
+
+@dataclass
+class NetworkWeights:
+    """Stacked weights of the network's parts."""
+
+    query_selection: SelectionWeights
+    decoder: BranchWeights
 
 
 class SDTrack(OneStreamNetwork):
@@ -21,22 +32,25 @@ class SDTrack(OneStreamNetwork):
         self.query_selection = query_selection
         self.decoder = decoder
 
-    def track(self, template_tokens: Tensor, search_images: Tensor) -> dict:
-        """Find the template in search_images (B, 3, Hs, Ws).
+    def stack(self) -> NetworkWeights:
+        """The weights that are computed with as stacks: a session makes them once, and hands them to `track`."""
+        return NetworkWeights(self.query_selection.stack(), self.decoder.stack())
+
+    def track(
+        self, template_tokens: Tensor, search_images: Tensor, weights: NetworkWeights | None = None
+    ) -> dict[str, Any]:
+        """Find the template in search_images (B, 3, Hs, Ws). weights: of `stack`, else stacked on the way.
 
         Returns pred_logits (B, N), pred_boxes (B, N, 4) cxcywh in fractions of the search crop, aux_outputs (the
         same of each earlier decoder layer) and proposals (the same of the mini-detector, for all its anchors).
         """
+        weights = weights or self.stack()
         with attention_kernel(search_images.device):
-            return self._track(template_tokens, search_images)
-
-    def _track(self, template_tokens: Tensor, search_images: Tensor) -> dict:
-        tokens = self.backbone(template_tokens, search_images)
-        features = self.neck(tokens, self.backbone.search_grid)
-        selected = self.query_selection(features)
-        *earlier, last = self.decoder(selected, features)
-        proposals = {name: tensor.float() for name, tensor in selected.proposals.items()}
-        return {**last, "aux_outputs": earlier, "proposals": proposals}
+            tokens = self.backbone(template_tokens, search_images)
+            features = self.neck(tokens, self.backbone.search_grid)
+            selected = self.query_selection(features, weights.query_selection)
+            *earlier, last = self.decoder(selected, features, weights.decoder)
+        return {**last, "aux_outputs": earlier, "proposals": selected.proposals}
 
 
 def build_network(cfg) -> SDTrack:
@@ -44,8 +58,9 @@ def build_network(cfg) -> SDTrack:
     model, encoder, decoder, query = cfg.MODEL, cfg.MODEL.ENCODER, cfg.MODEL.DECODER, cfg.MODEL.QUERY
     trunk = model.BACKBONE
     dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
+    backbone = VisionTransformer(**backbone_options(cfg))
     return SDTrack(
-        backbone=VisionTransformer(**backbone_options(cfg)),
+        backbone=backbone,
         neck=NeckEncoder(
             in_dim=trunk.DIM,
             dim=dim,
@@ -58,6 +73,7 @@ def build_network(cfg) -> SDTrack:
         query_selection=QuerySelection(
             dim=dim,
             num_queries=query.NUM,
+            grid=backbone.search_grid,
             num_branches=COUPLINGS[decoder.COUPLING][0],
             anchors_per_cell=query.ANCHORS_PER_CELL,
             anchor_size=1 / cfg.DATA.SEARCH.FACTOR,
@@ -71,6 +87,7 @@ def build_network(cfg) -> SDTrack:
             num_heads=model.NUM_HEADS,
             ffn_dim=decoder.FFN_DIM,
             crop_size=cfg.DATA.SEARCH.SIZE,
+            grid=backbone.search_grid,
             dropout=decoder.DROPOUT,
             coupling=decoder.COUPLING,
             rpb_hidden=decoder.BOX_RPB_HIDDEN if decoder.BOX_RPB else 0,

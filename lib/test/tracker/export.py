@@ -95,10 +95,10 @@ def compare_graphs(
     template, search = (load(folder / f"{name}{FORMATS[form]}") for name in ("template", "search"))
     images, boxes, _ = example((tracker.params.template_size, tracker.params.search_size))
     tokens = np.abs(template(images.numpy(), boxes.numpy())[0] - tracker.network.encode_template(images, boxes).numpy())
-    rows = []
+    rows, weights = [], tracker.network.stack()
     for inputs in crops_of(tracker, frames, box):
         start = time.perf_counter()
-        answer = tensors_of(tracker.network.track(*inputs))
+        answer = tensors_of(tracker.network.track(*inputs, weights))
         middle = time.perf_counter()
         values = search(*(value.numpy() for value in inputs))
         end = time.perf_counter()

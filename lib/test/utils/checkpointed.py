@@ -22,7 +22,7 @@ def network_parameters(
     save_dir: str | Path | None = None,
     overrides: Iterable[str] = (),
     device: str | None = None,
-    backend: str = "torch",
+    backend: str = "auto",
 ) -> TrackerParams:
     """Parameters of experiments/<script>/<yaml_name>.yaml. network: its class, after which checkpoints are named.
 

@@ -26,7 +26,7 @@ class VotSettings:
     checkpoint: str | None = None
     alpha_refine: str | None = None
     device: str | None = None
-    backend: str = "torch"
+    backend: str = "auto"
     overrides: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:

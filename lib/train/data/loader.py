@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from lib.errors import DataError
 from lib.train.data.rendering import SceneRenderer
 from lib.train.data.sampler import EpochSampler, TrackingSampler
-from lib.utils.normalize import normalize_batch
+from lib.utils.normalize import Normalizer
 
 TIMEOUT_S = 300
 
@@ -62,8 +62,7 @@ class BatchPreparation:
     """Moves a batch to the device, paints on its crops and normalises its crops there, whole: (N, B, S, S, 3)
     uint8 -> (N, B, 3, S, S) float32. Workers, their queues and the bus thus carry a quarter of the bytes."""
 
-    mean: Sequence[float]
-    std: Sequence[float]
+    normalize: Normalizer
     renderer: SceneRenderer | None = None
 
     def __call__(self, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
@@ -74,7 +73,7 @@ class BatchPreparation:
                 layers, finish = batch.pop(f"{name}_layers"), batch.pop(f"{name}_finish")
                 flat = (tensor.flatten(0, 1) for tensor in (images, layers, finish))
                 images = self.renderer(*flat).view_as(images)
-            batch[f"{name}_images"] = normalize_batch(images, self.mean, self.std)
+            batch[f"{name}_images"] = self.normalize(images)
         return batch
 
 

@@ -1,0 +1,64 @@
+"""A network's pass recorded once as a CUDA graph: a GPU then starts some thousand kernels by one call, instead of
+waiting for Python between them."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+WARM_UP = 3  # calls before the recording, in which libraries choose their kernels and allocate their workspaces
+Answer = Tensor | dict[str, Tensor]
+
+
+class CudaGraph:
+    """A function of tensors on a GPU, recorded at its first call and replayed from then on.
+
+    Inputs keep their shapes; the answer is the graph's own memory, valid until the next call. Where the recording
+    fails, one warning is given and the function is called as it is.
+    """
+
+    def __init__(self, function: Callable[..., Answer], name: str):
+        """name: of the backend, for the warning."""
+        self.function = function
+        self.name = name
+        self.inputs: list[Tensor] = []
+        self.replay: Callable[[], object] | None = None
+        self.answer: Answer | None = None
+        self.failed = False
+
+    def __call__(self, *inputs: Tensor) -> Answer:
+        """function(*inputs)."""
+        if self.replay is None and not self.failed:
+            self._record(inputs)
+        if self.failed:
+            return self.function(*inputs)
+        for own, given in zip(self.inputs, inputs):
+            own.copy_(given)
+        self.replay()
+        return self.answer
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> None:
+        self.inputs = [value.clone() for value in inputs]
+        try:
+            self.replay, self.answer = record(lambda: self.function(*self.inputs))
+        except RuntimeError as error:
+            self.failed = True
+            reason = str(error).strip().splitlines()[0]
+            warnings.warn(f"--backend {self.name}: no CUDA graph ({reason}); computing without one", stacklevel=3)
+
+
+def record(function: Callable[[], Answer]) -> tuple[Callable[[], object], Answer]:
+    """What replays function(), and its answer, which every replay overwrites. Raises RuntimeError where a graph cannot
+    hold what it does, such as a wait for the device."""
+    device = torch.cuda.current_device()
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            function()
+    torch.cuda.current_stream(device).wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        answer = function()
+    return graph.replay, answer
