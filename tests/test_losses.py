@@ -1,8 +1,10 @@
 import math
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from lib.models.losses.box_losses import iou_and_giou, l1_and_giou_loss, supervised_queries
 from lib.models.losses.criterion import SetCriterion
@@ -93,6 +95,24 @@ def test_matching_equals_brute_force_and_gives_distinct_queries(repeats):
         for image in range(2):
             best = min(combinations(range(6), repeats), key=lambda chosen: cost[image, list(chosen)].sum().item())
             assert set(matched[image].nonzero().flatten().tolist()) == set(best)
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 6])
+def test_matching_is_the_optimum_of_the_assignment_problem(repeats):
+    """Its total cost is that of the Hungarian algorithm on the repeated target, and so are its queries."""
+    logits, boxes, targets = torch.randn(20, 50), torch.rand(20, 50, 4), torch.rand(20, 4)
+    matcher = HungarianMatcher(repeats=repeats)
+    matched, cost = matcher(logits, boxes, targets), matcher.cost(logits, boxes, targets)
+    for own, costs in zip(matched, cost.double().numpy(), strict=True):
+        queries, _ = linear_sum_assignment(np.repeat(costs[:, None], repeats, axis=1))
+        assert costs[own.numpy()].sum() == pytest.approx(costs[queries].sum(), abs=1e-12)
+        assert set(own.nonzero().flatten().tolist()) == set(queries.tolist())
+
+
+def test_of_equal_costs_the_lowest_queries_are_matched():
+    boxes = torch.tensor([0.5, 0.5, 0.2, 0.2]).expand(1, 300, 4)
+    matched = HungarianMatcher(repeats=3)(torch.zeros(1, 300), boxes, boxes[:, 0])
+    assert matched.nonzero()[:, 1].tolist() == [0, 1, 2]
 
 
 def test_matching_cost_by_hand():

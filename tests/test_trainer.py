@@ -7,7 +7,9 @@ from types import ModuleType
 import pytest
 import torch
 from doubles import PROJECT, same, tiny_config
+from operations import Operations
 
+from lib.config.loader import load_config
 from lib.errors import CheckpointError, ConfigError, DataError, SDTrackError, TrainingError
 from lib.models.losses.box_losses import iou_and_giou
 from lib.models.sdtrack import build_sdtrack
@@ -21,8 +23,9 @@ from lib.train.base_functions import build_optimizer, lr_factor
 from lib.train.dataset.synthetic import Synthetic
 from lib.train.run_training import run_training
 from lib.train.trainers import trainer as trainer_module
-from lib.train.trainers.trainer import warmed_average
+from lib.train.trainers.trainer import Trainer, WarmedAverage
 from lib.utils.checkpoint import read_checkpoint
+from lib.utils.device import switched_on
 from lib.utils.local_paths import LocalPaths
 
 
@@ -65,11 +68,11 @@ def test_the_average_is_what_is_saved_to_track_with(tmp_path):
 
 def test_warmed_average_starts_quickly_and_ends_slowly():
     averaged, current = [torch.zeros(1)], [torch.ones(1)]
-    update = warmed_average(0.9)
-    update(averaged, current, torch.tensor(1))
+    update = WarmedAverage(0.9)
+    update(averaged, current, None)  # the count on the device is not read
     assert averaged[0].item() == pytest.approx(1 - 2 / 11)
-    averaged = [torch.zeros(1)]
-    update(averaged, current, torch.tensor(10_000))
+    averaged, update.steps = [torch.zeros(1)], 10_000
+    update(averaged, current, None)
     assert averaged[0].item() == pytest.approx(0.1)
 
 
@@ -117,6 +120,83 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_saved(tmp_path, monkeypat
     dump = torch.load(tmp_path / "logs" / "sdtrack" / "demo" / "not_a_number_step0_rank0.pth", weights_only=True)
     assert dump["batch"]["search_images"].shape == (1, 4, 64, 64, 3)
     assert dump["not_finite"] == ["neck.norm.weight"]
+
+
+@pytest.mark.parametrize("optimizer", ["ADAMW", "MUON"])
+def test_a_bad_step_is_found_when_the_figures_are_read_and_changes_no_weight(tmp_path, monkeypatch, optimizer):
+    """The dump holds that step's batch, drawn again by its numbers, though other steps were made after it."""
+    plain, batches, weights = Trainer._train_step, [], []
+
+    def step(self, step_batches):
+        batches.append(step_batches[0])
+        weights.append({name: value.detach().clone() for name, value in self.net.named_parameters()})
+        if self.step == 5:
+            self.net.neck.norm.weight.register_hook(lambda gradient: gradient * float("nan"))
+        return plain(self, step_batches)
+
+    monkeypatch.setattr(Trainer, "_train_step", step)
+    options = ("TRAIN.EPOCH=2", "DATA.TRAIN.SAMPLE_PER_EPOCH=32", "TRAIN.PRINT_INTERVAL=7", "TRAIN.EMA=0")
+    with pytest.raises(
+        TrainingError, match=r"gradient's norm is nan at step 5 \(epoch 1\).*gradient of neck\.norm\.weight"
+    ):
+        train(tmp_path, *options, f"TRAIN.OPTIMIZER={optimizer}", "DATA.TRAIN.SAMPLE_PER_EPOCH=40")
+    assert len(batches) == 7, "the record is read every seven steps"
+    assert not same(weights[4], weights[5]) and same(weights[5], weights[6])
+    dump = torch.load(tmp_path / "logs" / "sdtrack" / "demo" / "not_a_number_step5_rank0.pth", weights_only=True)
+    assert same(dump["batch"], batches[5]) and not same(batches[5], batches[6])
+
+
+@pytest.mark.parametrize("script", ["sdtrack", "ostrack"])
+def test_a_step_never_waits_for_the_device(tmp_path, script):
+    options = ("TRAIN.EMA=0", "TRAIN.GRAD_CLIP_NORM=0.1")  # AveragedModel reads its count, which lies on the CPU
+    cfg = tiny_config(*options) if script == "sdtrack" else load_config("ostrack", "demo", options)
+    settings = Settings(script, "demo", tmp_path, torch.device("cpu"))
+    trainer = train_script.build_trainer(settings, cfg, LocalPaths(save_dir=tmp_path))
+    batch = next(iter(trainer.train_loader))
+    trainer._train_step([batch])
+    with Operations() as operations:
+        trainer._train_step([batch])
+    assert operations.counts.total() > 100
+    assert not operations.waits
+
+
+def test_compiled_parts_train_as_plain_ones(tmp_path, monkeypatch):
+    """By Dynamo alone, without a compiler: what is traced, and under which names the weights are kept."""
+    compiled = []
+
+    def by_dynamo(module, **options):
+        compiled.append(type(module).__name__)
+        module._compiled_call_impl = torch.compile(module._call_impl, backend="eager", **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", by_dynamo)
+    options = ("MODEL.ENCODER.LAYERS=1", "TRAIN.AMP=false", "DATA.TRAIN.SAMPLE_PER_EPOCH=4", "TRAIN.EMA=0")
+    plain = read_checkpoint(train(tmp_path / "plain", *options).save())
+    fast = read_checkpoint(train(tmp_path / "fast", *options, "TRAIN.COMPILE=true").save())
+    assert compiled == ["Block", "Block", "EncoderLayer", "DecoderLayer", "DecoderLayer"]
+    assert plain["net"].keys() == fast["net"].keys()
+    for name, value in plain["net"].items():
+        torch.testing.assert_close(fast["net"][name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_a_longer_training_goes_on_unless_a_cosine_would_have_had_other_rates(tmp_path):
+    steps = ("TRAIN.SCHEDULER.TYPE=Mstep", "TRAIN.SCHEDULER.MILESTONES=[1]")
+    train(tmp_path / "steps", *steps, "TRAIN.EPOCH=1")
+    assert train(tmp_path / "steps", *steps, "TRAIN.EPOCH=3", resume="auto").epoch == 3
+    train(tmp_path / "cosine", "TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=1")
+    with pytest.raises(CheckpointError, match=r"TRAIN\.EPOCH: 1 -> 3.*A cosine falls over all of TRAIN\.EPOCH"):
+        train(tmp_path / "cosine", "TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=3", resume="auto")
+
+
+def test_switches_left_to_the_device_are_compared_as_they_are_on_it(tmp_path):
+    train(tmp_path, "TRAIN.AMP=false", "MODEL.DECODER.BOX_RPB_FORM=mask")
+    options = ("MODEL.DECODER.BOX_RPB_FORM=auto", "TRAIN.SCHEDULER.TYPE=step", "TRAIN.EPOCH=2")
+    with pytest.raises(CheckpointError, match=r"TRAIN\.AMP: False -> True"):
+        train(tmp_path, "TRAIN.AMP=true", *options, resume="auto")
+    before = train(tmp_path / "step", "TRAIN.AMP=false", "TRAIN.SCHEDULER.TYPE=step", "TRAIN.EPOCH=1")
+    assert before.amp_dtype is None
+    after = train(tmp_path / "step", "TRAIN.AMP=auto", *options, resume="auto")
+    assert after.epoch == 2 and after.amp_dtype is None
+    assert [switched_on("auto", torch.device(name)) for name in ("cuda:1", "cpu")] == [True, False]
 
 
 def test_everything_missing_is_said_at_once(tmp_path):

@@ -93,6 +93,11 @@ def config_from_dict(script: str, tree: Mapping[str, Any], source: str, override
     return _finish(values, module, overrides)
 
 
+def computed_alike(script: str) -> tuple[str, ...]:
+    """Keys of a script that choose between forms of one computation: neither weights nor boxes hang on them."""
+    return _defaults_module(script).COMPUTED_ALIKE
+
+
 def differences(old: Config, new: Config) -> list[str]:
     """One line "KEY: old -> new" for each value in which two configs of one script differ."""
     before, after = _flatten(old.to_dict()), _flatten(new.to_dict())
@@ -172,10 +177,14 @@ def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: st
             section = any(known.startswith(f"{key}.") for known in values)
             reason = "is a section, not a value" if section else "is not a key" + _nearest(key, values)
             raise ConfigError(f"{source}: {key} {reason}")
-        values[key] = _typed(key, value, values[key], source)
         choices = module.CHOICES.get(key)
-        if choices and values[key] not in choices:
-            raise ConfigError(f"{source}: {key} is '{value}'; allowed: {', '.join(choices)}")
+        if choices is None:
+            values[key] = _typed(key, value, values[key], source)
+        elif any(type(value) is type(choice) and value == choice for choice in choices):
+            values[key] = value
+        else:
+            allowed = ", ".join(str(choice).lower() if isinstance(choice, bool) else choice for choice in choices)
+            raise ConfigError(f"{source}: {key} is {value!r}; allowed: {allowed}")
 
 
 def _typed(key: str, value: Any, default: Any, source: str) -> Any:

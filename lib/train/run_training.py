@@ -11,6 +11,7 @@ from lib.train import train_script
 from lib.train.admin.processes import join_processes
 from lib.train.admin.settings import Settings
 from lib.train.trainers.trainer import Trainer
+from lib.utils.device import switched_on
 from lib.utils.local_paths import local_paths
 
 
@@ -36,6 +37,8 @@ def run_training(
     wandb = {"project": script, "name": config_name, "config": cfg.to_dict()} if use_wandb else None
     settings = Settings(script, config_name, paths.save_dir, chosen, int(os.environ.get("LOCAL_RANK", "0")), wandb)
     torch.backends.cudnn.benchmark = not deterministic
+    if switched_on(cfg.TRAIN.TF32, chosen):
+        torch.set_float32_matmul_precision("high")
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
         torch.use_deterministic_algorithms(True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lib.config.loader import Config, config_from_dict, differences
+from lib.config.loader import Config, computed_alike, config_from_dict, differences
 from lib.errors import CheckpointError, DataError, SDTrackError
 from lib.registry import find_part
 from lib.train.admin.checkpoints import latest_checkpoint, remove_unfinished
@@ -16,6 +16,7 @@ from lib.train.base_functions import build_loaders, build_optimizer, build_prepa
 from lib.train.data.loader import objects_shared_with_workers
 from lib.train.trainers.trainer import Schedule, Trainer
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
+from lib.utils.device import switched_on
 from lib.utils.files import hold_folder, make_folder, write_atomically
 from lib.utils.local_paths import LocalPaths
 
@@ -49,6 +50,9 @@ def build_trainer(
         cfg, training=newest is None, pretrained_dir=paths.pretrained_dir
     )
     network.to(settings.device)
+    if cfg.TRAIN.COMPILE:
+        for part in network.repeated_parts():
+            part.compile(dynamic=False)
     if processes.rank:
         torch.manual_seed(cfg.TRAIN.SEED + processes.rank)  # the same weights, other dropout
     train_loader, val_loader = build_loaders(cfg, paths, processes.rank, processes.world_size)
@@ -58,7 +62,7 @@ def build_trainer(
         train_loader=train_loader,
         val_loader=val_loader,
         prepare=build_preparation(cfg, paths, settings.device),
-        schedule=_schedule(cfg, len(train_loader) // cfg.TRAIN.ACCUMULATION),
+        schedule=_schedule(cfg, len(train_loader) // cfg.TRAIN.ACCUMULATION, settings.device),
         settings=settings,
         log=log,
         config=cfg.to_dict(),
@@ -139,14 +143,14 @@ def _idle_gpus(processes: Processes) -> str:
     return f" of {count} GPUs (--mode multiple --nproc_per_node {count})" if processes.world_size == 1 < count else ""
 
 
-def _schedule(cfg: Config, steps_per_epoch: int) -> Schedule:
+def _schedule(cfg: Config, steps_per_epoch: int, device: torch.device) -> Schedule:
     train = cfg.TRAIN
     return Schedule(
         epochs=train.EPOCH,
         lr_factor=lr_factor(cfg, steps_per_epoch),
         grad_clip_norm=train.GRAD_CLIP_NORM,
         accumulation=train.ACCUMULATION,
-        amp=train.AMP,
+        amp=switched_on(train.AMP, device),
         ema=train.EMA,
         val_interval=train.VAL_EPOCH_INTERVAL,
         print_interval=train.PRINT_INTERVAL,
@@ -165,10 +169,24 @@ def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source:
     before = config_from_dict(settings.script_name, content["config"], source)
     old_rate, new_rate = (lr_factor(config, steps_per_epoch) for config in (before, cfg))
     same_rates = all(old_rate(step) == new_rate(step) for step in range(content["step"]))
-    free = (*FREE_ON_RESUME, *SCHEDULE) if same_rates else FREE_ON_RESUME
-    changed = [line for line in differences(before, cfg) if not line.startswith(free)]
+    free = (*FREE_ON_RESUME, *computed_alike(settings.script_name), *(SCHEDULE if same_rates else ()))
+    old, new = (_on_device(config, settings.device) for config in (before, cfg))
+    changed = [line for line in differences(old, new) if not line.startswith(free)]
     if changed:
+        reason = ""
+        if before.TRAIN.SCHEDULER.TYPE == "cosine" and before.TRAIN.EPOCH != cfg.TRAIN.EPOCH:
+            reason = (
+                ". A cosine falls over all of TRAIN.EPOCH: with another number of epochs the steps made so far would "
+                "have had other rates"
+            )
         raise CheckpointError(
-            f"{source} was trained with another config ({'; '.join(changed[:5])}): undo that, or choose another "
-            "--save_dir"
+            f"{source} was trained with another config ({'; '.join(changed[:5])}){reason}: undo that, or choose "
+            "another --save_dir"
         )
+
+
+def _on_device(cfg: Config, device: torch.device) -> Config:
+    """The config with the switches that are left to the device as they are on this one."""
+    tree = cfg.to_dict()
+    tree["TRAIN"] |= {key: switched_on(tree["TRAIN"][key], device) for key in ("AMP", "TF32")}
+    return Config(tree)

@@ -17,6 +17,11 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+def switched_on(value: bool | str, device: torch.device) -> bool:
+    """A switch of a config on this device: "auto" is on on a GPU and off elsewhere."""
+    return device.type == "cuda" if value == "auto" else bool(value)
+
+
 def fast_half_precision(device: torch.device) -> torch.dtype | None:
     """The half precision that this device computes in faster than in float32, or None."""
     if device.type == "cuda":

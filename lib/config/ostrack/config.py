@@ -27,6 +27,7 @@ TEST = {
 }
 
 DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": sdtrack.DATA, "TRAIN": TRAIN, "TEST": TEST}
+COMPUTED_ALIKE = ("TRAIN.COMPILE",)
 ALIASES = sdtrack.ALIASES
 CHOICES = {
     **{key: value for key, value in sdtrack.CHOICES.items() if ".DECODER." not in key or key.startswith("DATA")},

@@ -94,7 +94,10 @@ TRAIN = {
     "L1_WEIGHT": 5.0,
     "GIOU_WEIGHT": 2.0,
     "DEEP_SUPERVISION": True,  # a loss on every decoder layer
-    "AMP": False,  # bf16 where the device computes in it fast, fp16 on older GPUs, else float32
+    # auto (on a GPU) | true | false; half precision: bf16 where the device computes in it fast, fp16 on older GPUs
+    "AMP": "auto",
+    "TF32": "auto",  # auto (on a GPU) | true | false: what stays in float32 is multiplied with 10 bits of mantissa
+    "COMPILE": False,  # torch.compile of blocks and layers: minutes at the start
     "EMA": 0.0,  # decay of the averaged weights, which are then the ones that are saved and tested; 0: none
     "PRINT_INTERVAL": 50,
     "VAL_EPOCH_INTERVAL": 20,
@@ -118,6 +121,9 @@ TEST = {
 
 DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": DATA, "TRAIN": TRAIN, "TEST": TEST}
 
+# Keys that choose between forms of one computation: neither weights nor boxes hang on them
+COMPUTED_ALIKE = ("MODEL.DECODER.BOX_RPB_FORM", "TRAIN.COMPILE")
+
 ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted spelling -> key
 
 CHOICES = {
@@ -129,6 +135,8 @@ CHOICES = {
     "DATA.SAMPLER_MODE": ("causal", "trident", "trident_pro", "stark"),
     "DATA.STORAGE": ("auto", "files", "lmdb"),
     "DATA.DECODER": ("auto", "simplejpeg", "jpeg4py", "cv2"),
+    "TRAIN.AMP": ("auto", True, False),
+    "TRAIN.TF32": ("auto", True, False),
     "TRAIN.OPTIMIZER": ("ADAMW", "MUON"),
     "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
 }

@@ -25,6 +25,10 @@ class OneStreamNetwork(nn.Module, ABC):
         """The template as far as it goes without a search image: tokens (B, Nt, dim)."""
         return self.backbone.encode_template(template_images, template_boxes)
 
+    def repeated_parts(self) -> list[nn.Module]:
+        """What TRAIN.COMPILE compiles: modules of which there are many alike, so that each kind is compiled once."""
+        return list(self.backbone.blocks)
+
     def stack(self) -> Any:
         """Weights that `track` computes with in another form than the parameters': a session makes them once. None: the
         parameters will do."""

@@ -1,7 +1,6 @@
 """Bipartite matching between queries and the repeated target."""
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from lib.models.losses.box_losses import iou_and_giou
@@ -10,6 +9,9 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 class HungarianMatcher(nn.Module):
     """Assigns the target of each image, repeated `repeats` times, to distinct queries at the least total cost.
+
+    With one target the columns of the assignment problem are all alike, so that its optimum is the `repeats` cheapest
+    queries: no solver is needed, and no wait for the device. Of equal costs the lowest query numbers are taken.
 
     Cost of a query = cls * focal cost of its logit + l1 * |box - target|_1 + giou * (1 - GIoU)  (DETR family: 2, 5, 2).
     Guarantees `repeats` distinct queries an image; a cost that is not a number counts as the highest.
@@ -31,12 +33,9 @@ class HungarianMatcher(nn.Module):
 
         Returns the matched queries as a boolean mask (B, N) with `repeats` True a row.
         """
-        cost = self.cost(logits, boxes, targets).nan_to_num(nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy()
-        matched = torch.zeros(logits.shape, dtype=torch.bool)
-        for image, column in enumerate(cost):
-            queries, _ = linear_sum_assignment(column[:, None].repeat(self.repeats, axis=1))
-            matched[image, queries] = True
-        return matched.to(logits.device)
+        cost = self.cost(logits, boxes, targets).nan_to_num(nan=1e6, posinf=1e6, neginf=-1e6)
+        cheapest = cost.argsort(dim=1, stable=True)[:, : self.repeats]
+        return torch.zeros_like(cost, dtype=torch.bool).scatter_(1, cheapest, True)
 
     def cost(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> Tensor:
         """The cost (B, N) of giving each query the target."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.models.layers.attention import attention_kernel
 from lib.models.layers.one_stream import OneStreamNetwork
@@ -31,6 +31,9 @@ class SDTrack(OneStreamNetwork):
         self.neck = neck
         self.query_selection = query_selection
         self.decoder = decoder
+
+    def repeated_parts(self) -> list[nn.Module]:
+        return [*super().repeated_parts(), *self.neck.layers, *self.decoder.layers]
 
     def stack(self) -> NetworkWeights:
         """The weights that are computed with as stacks: a session makes them once, and hands them to `track`."""

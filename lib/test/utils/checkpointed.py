@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from lib.config.loader import Config, config_from_dict, differences, load_config
+from lib.config.loader import Config, computed_alike, config_from_dict, differences, load_config
 from lib.errors import CheckpointError
 from lib.test.evaluation.environment import env_settings
 from lib.test.utils import TrackerParams
@@ -84,7 +84,8 @@ def _checkpoint_config(script: str, path: Path, yaml_name: str, yaml_cfg: Config
         print(f"{path.name} carries no config; {yaml_name}.yaml's is taken")
         return yaml_cfg
     cfg = config_from_dict(script, content["config"], str(path), overrides)
-    changed = differences(cfg, yaml_cfg)
+    no_matter = ("TRAIN.", *computed_alike(script))
+    changed = [line for line in differences(cfg, yaml_cfg) if not line.startswith(no_matter)]
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         print(f"{path.name} carries its own config; {yaml_name}.yaml differs: {'; '.join(changed[:3])}{more}")

@@ -14,8 +14,9 @@ class BaseActor(ABC):
         self.objective = objective
 
     @abstractmethod
-    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """data: a batch. Returns the loss to back-propagate and the figures to log."""
+    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor] | dict[str, float]]:
+        """data: a batch. Returns the loss to back-propagate and the figures to log, as floats or as scalars on the
+        device."""
 
     def to(self, device: torch.device | str) -> None:
         """Move the network, and the objective where it is a module."""

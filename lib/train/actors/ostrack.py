@@ -1,34 +1,37 @@
 """OSTrack's training step: GIoU and L1 of the best-scored box, focal loss of the centre map."""
 
-import torch
 from torch import Tensor
 
 from lib.models.losses.box_losses import iou_and_giou
 from lib.models.losses.heatmap import centre_focal_loss, centre_map
 from lib.train.actors.base_actor import BaseActor
+from lib.train.actors.figures import Figures, figures_of
 from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy
 
 
 class OSTrackActor(BaseActor):
     """loss = giou * GIOU_WEIGHT + l1 * L1_WEIGHT + focal * WEIGHT.FOCAL, as OSTrack's."""
 
-    def __init__(self, net, objective, loss_weight, settings, cfg):
-        """objective, loss_weight, settings: OSTrack's signature; the losses are its own, their weights those of cfg."""
+    def __init__(self, net, objective, loss_weight, settings, cfg, *, wait: bool = True):
+        """objective, loss_weight, settings: OSTrack's signature; the losses are its own, their weights those of cfg.
+        wait: as SDTrackActor's."""
         super().__init__(net, objective)
         self.loss_weight = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.LOSS.WEIGHT.FOCAL}
         self.settings = settings
         self.cfg = cfg
+        self.wait = wait
 
-    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, Figures]:
         """data: as SDTrackActor's. Returns (loss, status)."""
         answer = self.net(data["template_images"][0], data["search_images"][0], data["template_anno"][0])
         return self.compute_losses(answer, data["search_anno"][0])
 
-    def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, Figures]:
         """prediction: the network's answer; boxes (B, 4) xywh in fractions of the crop."""
         scores = prediction["score_map"]
         best = scores.flatten(1).argmax(dim=1)
-        chosen = box_cxcywh_to_xyxy(prediction["pred_boxes"][torch.arange(len(best)), best])
+        boxes_of_best = prediction["pred_boxes"].gather(1, best.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
+        chosen = box_cxcywh_to_xyxy(boxes_of_best)
         truth = box_xywh_to_xyxy(boxes).clamp(0, 1)
         iou, giou = iou_and_giou(chosen, truth)
         terms = {
@@ -40,10 +43,9 @@ class OSTrackActor(BaseActor):
         gap = (scores.flatten(1).amax(dim=1) - iou).abs().mean()
         status = {"Loss/total": total, **{f"Loss/{name}": term for name, term in terms.items()}, "IoU": iou.mean()}
         status["score_gap"] = gap
-        values = torch.stack([value.detach().float() for value in status.values()]).tolist()
-        return total, dict(zip(status, values))
+        return total, figures_of(status, self.wait)
 
 
 def build_actor(net, settings, cfg) -> OSTrackActor:
     """What lib.registry looks for."""
-    return OSTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg)
+    return OSTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg, wait=False)

@@ -7,15 +7,17 @@ from lib.models.losses.box_losses import iou_and_giou
 from lib.models.losses.criterion import SetCriterion
 from lib.models.losses.matcher import HungarianMatcher
 from lib.train.actors.base_actor import BaseActor
+from lib.train.actors.figures import Figures, figures_of
 from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy, box_xyxy_to_cxcywh
 
 
 class SDTrackActor(BaseActor):
     """loss = sum over decoder layers and mini-detector of cls, L1 and GIoU terms, each with its weight."""
 
-    def __init__(self, net, objective, loss_weight, settings, cfg):
+    def __init__(self, net, objective, loss_weight, settings, cfg, *, wait: bool = True):
         """objective, loss_weight, settings: OSTrack's signature; a host's functions and weights are not SDTrack's, the
-        criterion and its weights are those of cfg."""
+        criterion and its weights are those of cfg. wait: answer figures as floats, as a host expects them, which waits
+        for the device; else as scalars on it."""
         super().__init__(net, build_criterion(cfg))
         self.loss_weight = {
             "cls": cfg.LOSS.WEIGHT.CLS,
@@ -25,8 +27,9 @@ class SDTrackActor(BaseActor):
         }
         self.settings = settings
         self.cfg = cfg
+        self.wait = wait
 
-    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, Figures]:
         """data: template_images, search_images (1, B, 3, S, S), template_anno, search_anno (1, B, 4) xywh in
         fractions of the crop. Returns (loss, status)."""
         return self.compute_losses(self.forward_pass(data), data["search_anno"][0])
@@ -35,7 +38,7 @@ class SDTrackActor(BaseActor):
         """The network's answer to a batch."""
         return self.net(data["template_images"][0], data["search_images"][0], data["template_anno"][0])
 
-    def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, Figures]:
         """prediction: the network's answer; boxes (B, 4) xywh in fractions of the crop."""
         targets = box_xyxy_to_cxcywh(box_xywh_to_xyxy(boxes).clamp(0, 1))
         earlier = prediction["aux_outputs"] if self.cfg.TRAIN.DEEP_SUPERVISION else []
@@ -49,9 +52,7 @@ class SDTrackActor(BaseActor):
             if output is prediction:
                 status = {f"Loss/{name}": term for name, term in terms.items()}
                 status |= overlap_status(prediction, matched, targets)
-        status = {"Loss/total": total, **status}
-        values = torch.stack([value.detach().float() for value in status.values()]).tolist()  # one wait for the device
-        return total, dict(zip(status, values))
+        return total, figures_of({"Loss/total": total, **status}, self.wait)
 
 
 @torch.no_grad()
@@ -63,7 +64,7 @@ def overlap_status(prediction: dict, matched: Tensor, targets: Tensor) -> dict[s
     best_iou = iou.gather(1, best.unsqueeze(1)).squeeze(1)
     return {
         "IoU": best_iou.mean(),
-        "matched_IoU": iou[matched].mean(),
+        "matched_IoU": (iou * matched).sum() / matched.sum(),
         "score_gap": (scores - best_iou).abs().mean(),
     }
 
@@ -83,4 +84,4 @@ def build_criterion(cfg) -> SetCriterion:
 
 def build_actor(net, settings, cfg) -> SDTrackActor:
     """What lib.registry looks for."""
-    return SDTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg)
+    return SDTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg, wait=False)

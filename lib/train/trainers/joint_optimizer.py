@@ -8,6 +8,7 @@ class JointOptimizer:
 
     def __init__(self, *optimizers: torch.optim.Optimizer):
         self.optimizers = optimizers
+        self.found_inf: torch.Tensor | None = None
 
     @property
     def param_groups(self) -> list[dict]:
@@ -20,9 +21,9 @@ class JointOptimizer:
             optimizer.zero_grad(set_to_none=set_to_none)
 
     def step(self) -> None:
-        """One step of each."""
+        """One step of each; none where `found_inf`, a scalar on the device, is set and not 0."""
         for optimizer in self.optimizers:
-            optimizer.step()
+            step_unless(optimizer, self.found_inf)
 
     def state_dict(self) -> dict:
         """The state of each, by its number."""
@@ -32,3 +33,18 @@ class JointOptimizer:
         """Take up what state_dict gave."""
         for number, optimizer in enumerate(self.optimizers):
             optimizer.load_state_dict(state[str(number)])
+
+
+def step_unless(optimizer: torch.optim.Optimizer, found_inf: torch.Tensor | None) -> None:
+    """A step that changes no weight where found_inf, a scalar on the device, is not 0; it is not waited for."""
+    if optimizer.defaults.get("fused"):
+        optimizer.found_inf = found_inf  # its kernel reads it, as a GradScaler has it do
+        optimizer.step()
+        return
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    before = [weight.detach().clone() for weight in weights]
+    optimizer.step()
+    if found_inf is not None:
+        with torch.no_grad():
+            for weight, old in zip(weights, before):
+                weight.copy_(torch.where(found_inf > 0, old, weight))

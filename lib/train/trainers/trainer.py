@@ -1,6 +1,5 @@
 """The training loop: epochs, mixed precision, accumulation, averaging, checkpoints. Knows no model and no data set."""
 
-import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lib.train.admin.settings import Settings
 from lib.train.admin.statistics import Statistics, Stopwatch, add_up
 from lib.train.admin.stopping import StopSignals
 from lib.train.trainers.joint_optimizer import JointOptimizer
+from lib.train.trainers.step_record import BadStep, Figures, StepRecord
 from lib.utils.device import fast_half_precision
 
 MEMORY_KEYS = "TRAIN.BATCH_SIZE (with TRAIN.ACCUMULATION), TRAIN.AMP=true or TRAIN.ACTIVATION_CHECKPOINTING=true"
@@ -88,10 +88,12 @@ class Trainer:
         self.validation_due = False
         self.exit_code = 0
         self.statistics = Statistics()
+        self.record = StepRecord(settings.device)
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.amp_dtype = fast_half_precision(settings.device) if schedule.amp else None
         self.scaler = torch.amp.GradScaler(settings.device.type, enabled=self.amp_dtype is torch.float16)
-        self.average = AveragedModel(self.net, multi_avg_fn=warmed_average(schedule.ema)) if schedule.ema else None
+        self.warmed_average = WarmedAverage(schedule.ema)
+        self.average = AveragedModel(self.net, multi_avg_fn=self.warmed_average) if schedule.ema else None
         if self.processes.world_size > 1:
             devices = [settings.device] if settings.device.type == "cuda" else None
             actor.net = DistributedDataParallel(self.net, device_ids=devices, gradient_as_bucket_view=True)
@@ -120,6 +122,7 @@ class Trainer:
         """Write the checkpoint of this state; `net` holds the weights to track with. Older ones that are not to be kept
         are removed once it is there."""
         path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, self.position)
+        self._read_record()
         if bad := not_finite(self.net.state_dict()):
             self._stop_for("weights are not finite", bad)
         content = {
@@ -159,6 +162,7 @@ class Trainer:
         if self.average is not None:
             self.average.module.load_state_dict(content["net"])
             self.average.n_averaged.fill_(content["averaged_steps"])
+            self.warmed_average.steps = content["averaged_steps"]
         self.optimizer.load_state_dict(content["optimizer"])
         self.scaler.load_state_dict(content["scaler"])
         self.epoch, self.step, self.position = content["epoch"], content["step"], content["position"]
@@ -195,10 +199,13 @@ class Trainer:
                     return False  # told to stop, and so were the loader's workers
                 watch.got_data()
                 pairs = 0
+                self.record.begin(self.step, self.position)
                 for status, size in self._train_step(step_batches):
-                    self.statistics.add(status, size)
+                    self.record.add(status, size)
                     pairs += size * world
                 self.position += pairs
+                if number % self.schedule.print_interval == 0 or number == steps:
+                    self._read_record()
                 watch.did(pairs)
                 bar.update()
                 self._show_progress(bar, number, number - done, watch)
@@ -218,28 +225,28 @@ class Trainer:
         self.log.figures("train", self.epoch, {**self._means(self.statistics), **speed})
         return True
 
-    def _train_step(self, batches: list[Batch]) -> list[tuple[dict[str, float], int]]:
-        """One step of the optimizer. Returns status and size of each batch."""
+    def _train_step(self, batches: list[Batch]) -> list[tuple[Figures, int]]:
+        """One step of the optimizer. Returns status and size of each batch, without waiting for the device: a loss or a
+        gradient that is not finite changes no weight, and is found when the record is read."""
         for group, rate in zip(self.optimizer.param_groups, self.base_rates):
             group["lr"] = rate * self.schedule.lr_factor(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        answers = []
+        answers, judged = [], []
         try:
             for number, batch in enumerate(batches, start=1):
                 with self._exchange_gradients(number == len(batches)):
                     loss, status = self._forward(batch)
-                    if not math.isfinite(loss.item()):
-                        bad = not_finite(batch) + not_finite(dict(self.net.named_parameters()))
-                        self._stop_for(f"the loss is {loss.item()}", bad, batch)
+                    judged.append(loss)
                     self.scaler.scale(loss / len(batches)).backward()
                 answers.append((status, batch["search_images"].shape[1]))
             if self.schedule.grad_clip_norm:
                 self.scaler.unscale_(self.optimizer)
                 norm = get_total_norm([value.grad for value in self.net.parameters() if value.grad is not None])
-                if not (self.scaler.is_enabled() or math.isfinite(norm.item())):
-                    gradients = {f"gradient of {name}": value.grad for name, value in self.net.named_parameters()}
-                    self._stop_for(f"the gradient's norm is {norm.item()}", not_finite(gradients), batches[-1])
+                judged += [] if self.scaler.is_enabled() else [norm]  # a scaler looks for such gradients, and skips
                 clip_grads_with_norm_(self.net.parameters(), self.schedule.grad_clip_norm, norm)
+            bad = self.record.judge(self.step, judged)
+            if not self.scaler.is_enabled():
+                self.optimizer.found_inf = bad  # fused optimizers leave the weights alone where it is 1
             self.scaler.step(self.optimizer)
         except torch.OutOfMemoryError as error:
             raise TrainingError(f"out of memory on {self.settings.device} ({error}); change {MEMORY_KEYS}") from error
@@ -248,6 +255,15 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.net)
         return answers
+
+    def _read_record(self) -> None:
+        """Take the figures of the steps since the last reading into the statistics. Raises TrainingError where one of
+        them was bad."""
+        figures, bad = self.record.read()
+        if bad is not None:
+            self._stop_for_step(bad)
+        for status, size in figures:
+            self.statistics.add(status, size)
 
     def _exchange_gradients(self, now: bool) -> AbstractContextManager:
         """The context of a backward pass: several processes average their gradients in the last of a step alone."""
@@ -272,8 +288,8 @@ class Trainer:
                 "docs/SCALE.md"
             ) from error
 
-    def _forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        redraws = batch["redraws"].float().mean().item()
+    def _forward(self, batch: Batch) -> tuple[torch.Tensor, Figures]:
+        redraws = float(batch["redraws"].numpy().mean())
         batch = self.prepare({key: value for key, value in batch.items() if key != "redraws"}, self.settings.device)
         with torch.autocast(self.settings.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None):
             loss, status = self.actor(batch)
@@ -293,13 +309,13 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, stop: StopSignals) -> dict[str, float] | None:
         """Mean figures of the tested network over all processes; the same pairs every time. None: told to stop."""
-        statistics, done = Statistics(), 0
+        record, done = StepRecord(self.settings.device), 0
         self.actor.net = self.tested_network()
         self.actor.eval()
         try:
             with self._bar("validation", len(self.val_loader)) as bar:
                 for batch in self._batches(self.val_loader, stop):
-                    statistics.add(self._forward(batch)[1], batch["search_images"].shape[1])
+                    record.add(self._forward(batch)[1], batch["search_images"].shape[1])
                     bar.update()
                     done += 1
                     if self._told_to_stop(stop):
@@ -308,6 +324,9 @@ class Trainer:
                 return None
         finally:
             self.actor.net = self.train_net
+        statistics = Statistics()
+        for status, size in record.read()[0]:
+            statistics.add(status, size)
         return self._means(statistics)
 
     def _told_to_stop(self, stop: StopSignals) -> bool:
@@ -354,12 +373,36 @@ class Trainer:
         schedule = self.schedule
         remove_older(path.parent, schedule.keep_checkpoints, schedule.milestones, schedule.keep_every)
 
-    def _stop_for(self, reason: str, bad: list[str], batch: Batch | None = None) -> None:
-        """Save what led to numbers that are none, and stop; the checkpoints stay as they are. bad: names of tensors."""
-        path = self.settings.log_dir / f"not_a_number_step{self.step}_rank{self.processes.rank}.pth"
-        save_checkpoint(path, {"step": self.step, "epoch": self.epoch, "batch": batch, "not_finite": bad})
+    def _stop_for_step(self, bad: BadStep) -> None:
+        """Repeat a step that was not finite, with the weights that it left as they were, to name what was not finite;
+        its samples are drawn again by their numbers."""
+        sampler = self.train_loader.sampler
+        sampler.start = bad.position
+        numbers = iter(sampler)
+        self.actor.net = self.net  # this process alone
+        for _ in range(self.schedule.accumulation):
+            indices = list(islice(numbers, self.train_loader.batch_size))
+            batch = self.train_loader.collate_fn([self.train_loader.dataset[index] for index in indices])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._forward(batch)[0]
+            if not torch.isfinite(loss):
+                names = not_finite(batch) + not_finite(dict(self.net.named_parameters()))
+                self._stop_for(f"the loss is {loss.item()}", names, batch, bad.step)
+            loss.backward()
+            gradients = {f"gradient of {name}": value.grad for name, value in self.net.named_parameters()}
+            if names := not_finite(gradients):
+                norm = get_total_norm([value for value in gradients.values() if value is not None])
+                self._stop_for(f"the gradient's norm is {norm.item()}", names, batch, bad.step)
+        self._stop_for("loss or gradient were not finite (a repetition of the step is)", [], batch, bad.step)
+
+    def _stop_for(self, reason: str, bad: list[str], batch: Batch | None = None, step: int | None = None) -> None:
+        """Save the batch and the names of the tensors that hold NaN or Inf, and stop; the checkpoints stay as they are.
+        step: the running one unless told."""
+        step = self.step if step is None else step
+        path = self.settings.log_dir / f"not_a_number_step{step}_rank{self.processes.rank}.pth"
+        save_checkpoint(path, {"step": step, "epoch": self.epoch, "batch": batch, "not_finite": bad})
         raise TrainingError(
-            f"{reason} at step {self.step} (epoch {self.epoch + 1}); tensors that are not finite: "
+            f"{reason} at step {step} (epoch {self.epoch + 1}); tensors that are not finite: "
             f"{', '.join(bad[:5]) or 'none of the batch or the weights'}. What is known is in {path}"
         )
 
@@ -369,11 +412,17 @@ def not_finite(tensors: dict[str, torch.Tensor | None]) -> list[str]:
     return [name for name, value in tensors.items() if value is not None and not torch.isfinite(value).all()]
 
 
-def warmed_average(decay: float) -> Callable:
-    """Averaging rule for AveragedModel: decay, but less over the first steps: min(decay, (1 + n) / (10 + n))."""
+class WarmedAverage:
+    """Averaging rule for AveragedModel: decay, but less over the first steps: min(decay, (1 + n) / (10 + n)).
 
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
-        n = int(steps)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+    Counts the steps n itself: AveragedModel's own count lies on the device, and reading it would wait for that.
+    """
 
-    return update
+    def __init__(self, decay: float):
+        self.decay = decay
+        self.steps = 1  # AveragedModel copies the first
+
+    def __call__(self, averaged: list[torch.Tensor], current: list[torch.Tensor], _steps: torch.Tensor) -> None:
+        """Move the averaged weights on, in place."""
+        n, self.steps = self.steps, self.steps + 1
+        torch._foreach_lerp_(averaged, current, 1 - min(self.decay, (1 + n) / (10 + n)))

@@ -1,0 +1,12 @@
+"""The figures that an actor hands to its trainer."""
+
+import torch
+from torch import Tensor
+
+Figures = dict[str, Tensor] | dict[str, float]
+
+
+def figures_of(status: dict[str, Tensor], wait: bool) -> Figures:
+    """Scalars by name, without their gradients: as they lie on the device, or, if wait, as floats, by one transfer."""
+    detached = {name: value.detach().float() for name, value in status.items()}
+    return dict(zip(detached, torch.stack(list(detached.values())).tolist())) if wait else detached
