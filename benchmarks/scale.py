@@ -80,6 +80,17 @@ def table(machine: Machine, epochs: int = 300, samples: int = 60_000) -> None:
             print(f"{name:<26}{gpus:>6}{batch:>7}{steps:>9}{speed:>10.0f}{hours:>8.1f}  {bound}")
 
 
+def measured(machine: Machine, file: Path) -> Machine:
+    """The machine with the step of a GPU that benchmarks/gpu.py has measured: a line through the steps of 32 and 64
+    pairs."""
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+        small, large = (size / figures[f"training.vitb_300.batch_{size}.pairs_per_s"] for size in (32, 64))
+    except (OSError, ValueError, KeyError) as error:
+        raise SystemExit(f"--gpu {file}: no figures of benchmarks/gpu.py's training part ({error!r})") from error
+    return replace(machine, step_s=small, measured_batch=32, fixed_s=max(0.0, 2 * small - large))
+
+
 def measure(folder: Path, steps: int) -> None:
     """In each process: median step of the demo config, and an all-reduce of as many bytes; the first writes them."""
     torch.set_num_threads(1)
@@ -115,6 +126,7 @@ def exchange(buffer: torch.Tensor) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpu", metavar="FILE", help="figures of benchmarks/gpu.py, such as benchmarks/gpu_h100.json")
     parser.add_argument("--step_s", type=float, default=0.15, help="seconds of a step of 32 pairs on one GPU")
     parser.add_argument("--pairs_per_core", type=float, default=170.0)
     parser.add_argument("--cores", type=int, default=12, help="loader workers a GPU")
@@ -126,7 +138,8 @@ def main() -> None:
     if args.measure:
         measure(Path(args.measure), args.steps)
         return
-    table(Machine(args.step_s, cores=args.cores, pairs_per_core=args.pairs_per_core))
+    machine = Machine(args.step_s, cores=args.cores, pairs_per_core=args.pairs_per_core)
+    table(measured(machine, Path(args.gpu)) if args.gpu else machine)
     with tempfile.TemporaryDirectory() as folder:
         for number in (1, 2):
             code = launch(

@@ -83,7 +83,7 @@ class FakeGraph:
     def __init__(self, fails=False):
         self.fails, self.replays = fails, 0
 
-    def record(self, function):
+    def record(self, function, _device):
         if self.fails:
             raise RuntimeError("Cannot copy between CPU and CUDA tensors during CUDA graph capture\nand more")
         answer = function()

@@ -53,6 +53,19 @@ def test_bias_equals_loops_over_queries_rows_and_columns(at_once, monkeypatch):
         torch.testing.assert_close(bias, bias_by_loops(module), atol=1e-5, rtol=1e-5)
 
 
+def test_recomputed_pairs_have_the_same_gradients(monkeypatch):
+    gradients = []
+    for devices in ((), ("cpu",)):
+        monkeypatch.setattr("lib.models.sdtrack.box_rpb.RECOMPUTED", devices)
+        torch.manual_seed(0)
+        module, boxes = rpb(), BOXES.clone().requires_grad_()
+        sum(term.square().sum() for term in weights_of(module).terms(boxes, (H, W))).backward()
+        gradients.append([boxes.grad, *(parameter.grad for parameter in module.parameters())])
+    for plain, recomputed in zip(*gradients, strict=True):
+        assert plain.any()
+        torch.testing.assert_close(recomputed, plain)
+
+
 def decoder_with(form):
     torch.manual_seed(0)
     decoder = Decoder(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lib.models.layers.attention import MultiHeadAttention
 from lib.models.layers.mlp import MLP
@@ -12,6 +13,7 @@ from lib.models.layers.precision import at_least_float32
 from lib.models.layers.stacked import Stacked
 
 QUERIES_AT_ONCE = 50
+RECOMPUTED = ("cuda",)  # 64 pairs of vitb_300 keep 15 GB of hidden activations otherwise
 
 
 class BoxRPB(nn.Module):
@@ -80,18 +82,24 @@ class BiasWeights:
         """boxes (B, N, 4) cxcywh, fractions of the crop; grid (H, W), both at most C.
 
         Returns B_x (G, B, heads, N, W) and B_y (G, B, heads, N, H). On a CPU what has the size of all pairs,
-        B x N x C x hidden, is made and used up in pieces that stay in the cache.
+        B x N x C x hidden, is computed and used in pieces that stay in the cache.
         """
         with full_precision(boxes.device):
             places = boxes.movedim(-1, 0).contiguous().unsqueeze(-1).to(self.offset.dtype)  # cx, cy, w, h: (4, B, N, 1)
             along, across, offset = (value.unsqueeze(2) for value in (self.along, self.across, self.offset))
             edges = torch.addcmul(torch.addcmul(offset, along, places[:2]), across, places[2:])  # (G, 2, B, N, hidden)
             count = QUERIES_AT_ONCE if boxes.device.type == "cpu" else boxes.shape[1]
-            pieces = [self._pairs(piece) for piece in edges.split(count, dim=3)]
+            pieces = [self._product_of_pairs(piece) for piece in edges.split(count, dim=3)]
             both = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-2)  # (G, 2, B, heads, N, C)
             both = both - self.subtracted[:, :, None, :, None]
         height, width = grid
         return both[:, 0, ..., :width], both[:, 1, ..., :height]
+
+    def _product_of_pairs(self, edges: Tensor) -> Tensor:
+        """_pairs; where RECOMPUTED, its memory is given back at once, and filled again in the backward pass."""
+        if edges.device.type in RECOMPUTED and torch.is_grad_enabled():
+            return checkpoint(self._pairs, edges, use_reentrant=False, preserve_rng_state=False)
+        return self._pairs(edges)
 
     def _pairs(self, edges: Tensor) -> Tensor:
         """edges (G, 2, B, n, hidden) -> what the last layer makes of all pairs with a cell: (G, 2, B, heads, n, C)."""

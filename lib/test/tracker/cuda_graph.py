@@ -41,24 +41,23 @@ class CudaGraph:
     def _record(self, inputs: tuple[Tensor, ...]) -> None:
         self.inputs = [value.clone() for value in inputs]
         try:
-            self.replay, self.answer = record(lambda: self.function(*self.inputs))
+            self.replay, self.answer = record(lambda: self.function(*self.inputs), inputs[0].device)
         except RuntimeError as error:
             self.failed = True
             reason = str(error).strip().splitlines()[0]
             warnings.warn(f"--backend {self.name}: no CUDA graph ({reason}); computing without one", stacklevel=3)
 
 
-def record(function: Callable[[], Answer]) -> tuple[Callable[[], object], Answer]:
+def record(function: Callable[[], Answer], device: torch.device) -> tuple[Callable[[], object], Answer]:
     """What replays function(), and its answer, which every replay overwrites. Raises RuntimeError where a graph cannot
     hold what it does, such as a wait for the device."""
-    device = torch.cuda.current_device()
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            function()
-    torch.cuda.current_stream(device).wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        answer = function()
+    with torch.cuda.device(device):
+        stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                function()
+        torch.cuda.current_stream().wait_stream(stream)
+        with torch.cuda.graph(graph):
+            answer = function()
     return graph.replay, answer
