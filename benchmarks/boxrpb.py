@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lib.config.loader import load_config
 from lib.models.profile import peak_memory
 from lib.models.sdtrack import build_sdtrack
+from lib.test.tracker.backends import with_stacked_weights
 from lib.test.tracker.graphs import example
 from lib.utils.device import choose_device
 
@@ -91,10 +92,10 @@ def main() -> None:
 
 def frame_of(network: nn.Module, tokens: Tensor, search: Tensor, device: torch.device) -> Callable[[int], object]:
     """A frame, waited for."""
-    weights = network.stack()
+    track = with_stacked_weights(network)
 
     def frame(_round: int) -> None:
-        network.track(tokens, search, weights)
+        track(tokens, search)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 

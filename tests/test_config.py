@@ -7,7 +7,9 @@ import yaml
 from doubles import PROJECT
 
 from lib.config import loader
+from lib.config.host import HostConfig
 from lib.config.loader import Config, config_from_dict, differences, experiment_names, load_config
+from lib.config.sdtrack.config import DEFAULTS
 from lib.errors import ConfigError
 from lib.models.profile import profile_network
 from lib.models.sdtrack import build_sdtrack
@@ -72,6 +74,13 @@ def test_configs_are_frozen_fresh_and_survive_a_checkpoint():
     assert config_from_dict("sdtrack", cfg.to_dict(), "test").to_dict() == cfg.to_dict()
     assert pickle.loads(pickle.dumps(cfg)) == cfg
     assert isinstance(cfg, Config)
+
+
+def test_a_host_gets_amp_as_a_truth_value():
+    cfg = HostConfig("sdtrack", DEFAULTS)
+    assert cfg.TRAIN.AMP is False, "what is left to the device is off in a host"
+    cfg.update_from_file(PROJECT / "experiments" / "sdtrack" / "demo.yaml")
+    assert cfg.TRAIN.AMP is True and cfg.MODEL.HIDDEN_DIM == 128
 
 
 @pytest.mark.parametrize(

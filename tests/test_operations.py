@@ -13,6 +13,7 @@ from lib.config.loader import load_config
 from lib.models.layers import sampling
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import find_part
+from lib.test.tracker.backends import with_stacked_weights
 
 CEILINGS = {  # operations a frame: on a GPU, on a CPU
     ("sdtrack", "vitb_300"): (680, 750),
@@ -35,11 +36,11 @@ def test_a_frame_on_a_gpu_is_few_operations_and_waits_for_nothing(script, config
         on_fake_gpu(network, mode)
         images, boxes = torch.empty(1, 3, template, template, device="cuda"), torch.empty(1, 4, device="cuda")
         crop = torch.empty(1, 3, search, search, device="cuda")
-        weights = network.stack()
+        track = with_stacked_weights(network)
         with Operations() as encoding:
             tokens = network.encode_template(images, boxes)
         with Operations() as tracking:
-            answer = network.track(tokens, crop, weights)
+            answer = track(tokens, crop)
     assert answer["pred_boxes"].device.type == "cuda"
     assert not encoding.waits and not tracking.waits
     assert "dropout" not in tracking.counts
@@ -51,10 +52,10 @@ def test_a_frame_on_a_gpu_is_few_operations_and_waits_for_nothing(script, config
 @torch.inference_mode()
 def test_a_frame_on_a_cpu_is_few_operations(script, config):
     network, template, search = network_of(script, config)
-    weights = network.stack()
+    track = with_stacked_weights(network)
     tokens = network.encode_template(torch.zeros(1, 3, template, template), torch.full((1, 4), 0.25))
     with Operations() as tracking:
-        network.track(tokens, torch.zeros(1, 3, search, search), weights)
+        track(tokens, torch.zeros(1, 3, search, search))
     assert not tracking.waits
     assert tracking.total <= CEILINGS[script, config][1], tracking.counts
     print(f"{config}: {tracking.total} operations on a CPU")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from doubles import RolledFrames, sequence
+from operations import Operations
 
 from lib.errors import CheckpointError, ConfigError, TrackingError
 from lib.registry import PARTS, find_part, tracker_names
@@ -40,6 +41,15 @@ def test_the_answer_is_the_best_scored_box_of_the_network(tiny_checkpoint):
     assert answer["best_score"] == answer["all_scores"][best]
     assert answer["target_bbox"] == pytest.approx(clip_box(answer["all_boxes"][best], 120, 160, margin=10))
     assert len(answer["all_boxes"]) == 8
+
+
+def test_a_frame_waits_for_the_device_once(tiny_checkpoint):
+    """For the table of scores and boxes: no value is asked for besides, and no tensor made but that of the frame."""
+    tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu")
+    tracker.initialize(IMAGE, {"init_bbox": [40, 30, 40, 40]})
+    with Operations() as operations:
+        tracker.track(IMAGE)
+    assert operations.counts.total() > 100 and operations.waits == ["lift_fresh"]
 
 
 def test_hann_window_prefers_the_centre():

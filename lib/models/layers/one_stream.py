@@ -30,10 +30,10 @@ class OneStreamNetwork(nn.Module, ABC):
         return list(self.backbone.blocks)
 
     def stack(self) -> Any:
-        """Weights that `track` computes with in another form than the parameters': a session makes them once. None: the
-        parameters will do."""
+        """Weights in another form than the parameters', which a session makes once and hands to every call of `track`
+        as its third argument, `weights`. None: `track` takes no such argument."""
         return None
 
     @abstractmethod
-    def track(self, template_tokens: Tensor, search_images: Tensor, weights: Any = None) -> dict[str, Any]:
-        """Find the template in search_images (B, 3, Hs, Ws). weights: what `stack` gave, or None."""
+    def track(self, template_tokens: Tensor, search_images: Tensor) -> dict[str, Any]:
+        """Find the template in search_images (B, 3, Hs, Ws)."""

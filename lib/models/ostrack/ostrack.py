@@ -48,7 +48,7 @@ class OSTrack(OneStreamNetwork):
         super().__init__(backbone)
         self.box_head = box_head
 
-    def track(self, template_tokens: Tensor, search_images: Tensor, weights: None = None) -> dict[str, Tensor]:
+    def track(self, template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
         """Returns the head's maps, and boxes (B, H*W, 4) cxcywh in fractions of the search crop, a cell each."""
         with attention_kernel(search_images.device):
             tokens = self.backbone(template_tokens, search_images)

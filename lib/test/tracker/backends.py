@@ -77,23 +77,24 @@ def make_find(backend: str, network: nn.Module, device: torch.device, sizes: tup
     backend = resolve_backend(backend, device)
     if backend in GRAPH:
         return _by_graph(backend, network, sizes)
-    find = _half_precision(network) if "bf16" in backend else _with_stacked_weights(network)
+    find = _half_precision(network) if "bf16" in backend else with_stacked_weights(network)
     if backend in CUDA:
         return CudaGraph(lambda *inputs: tensors_of(find(*inputs)), backend)
     return _compiled(backend, find, network, device, sizes) if "compile" in backend else find
 
 
 @torch.inference_mode()
-def _with_stacked_weights(network: nn.Module) -> Find:
-    """`network.track`, its weights stacked once for all frames."""
-    return partial(network.track, weights=network.stack())
+def with_stacked_weights(network: nn.Module) -> Find:
+    """`network.track`, its weights stacked once for all frames where the network has that (OneStreamNetwork.stack)."""
+    weights = network.stack()
+    return network.track if weights is None else partial(network.track, weights=weights)
 
 
 def _half_precision(network: nn.Module) -> Find:
     """In bfloat16 from end to end, but for modules that keep full precision. The network itself stays as it is."""
     half = copy.deepcopy(network)
     _round_weights(half)
-    find = _with_stacked_weights(half)
+    find = with_stacked_weights(half)
     return lambda template_tokens, search_images: find(template_tokens.bfloat16(), search_images.bfloat16())
 
 

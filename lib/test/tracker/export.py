@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import TrackingError
+from lib.test.tracker.backends import with_stacked_weights
 from lib.test.tracker.graphs import (
     answer_of,
     example,
@@ -95,10 +96,10 @@ def compare_graphs(
     template, search = (load(folder / f"{name}{FORMATS[form]}") for name in ("template", "search"))
     images, boxes, _ = example((tracker.params.template_size, tracker.params.search_size))
     tokens = np.abs(template(images.numpy(), boxes.numpy())[0] - tracker.network.encode_template(images, boxes).numpy())
-    rows, weights = [], tracker.network.stack()
+    rows, track = [], with_stacked_weights(tracker.network)
     for inputs in crops_of(tracker, frames, box):
         start = time.perf_counter()
-        answer = tensors_of(tracker.network.track(*inputs, weights))
+        answer = tensors_of(track(*inputs))
         middle = time.perf_counter()
         values = search(*(value.numpy() for value in inputs))
         end = time.perf_counter()

@@ -13,13 +13,13 @@ class OSTrack(NetworkTracker):
     def __init__(self, params, _dataset_name: str | None = None):
         """params: of lib.test.parameter.ostrack."""
         super().__init__(params, build_ostrack(params.cfg, training=False))
+        weight = self.cfg.TEST.HANN_WEIGHT
+        self.rank = 1 - weight + weight * hann_window(self.network.backbone.search_grid[0], self.device)
 
     def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
         """A cell each."""
         scores = answer["score_map"][0, 0]
-        weight = self.cfg.TEST.HANN_WEIGHT
-        ranked = scores * (1 - weight + weight * hann_window(scores.shape[-1], scores.device))
-        return scores.flatten(), answer["pred_boxes"][0], ranked.flatten()
+        return scores.flatten(), answer["pred_boxes"][0], (scores * self.rank).flatten()
 
 
 def hann_window(size: int, device: torch.device) -> Tensor:
