@@ -3,6 +3,7 @@
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,12 @@ SMALL_CROPS = ("DATA.TEMPLATE.SIZE=64", "DATA.SEARCH.SIZE=128", "TEST.TEMPLATE_S
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+import torch
+
+from lib.config.loader import load_config
+from lib.registry import find_part
+from lib.test.evaluation.runner import make_tracker
+from lib.test.tracker.session import NetworkTracker
 from lib.utils.files import make_folder
 from lib.utils.image import write_jpeg
 from lib.utils.synthetic import SyntheticSequence
@@ -61,6 +68,16 @@ def video_fps(tracker, folder: Path, length: int) -> float:
     started = time.perf_counter()
     boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).boxes
     return len(boxes) / (time.perf_counter() - started)
+
+
+def random_tracker(config: str, backend: str) -> NetworkTracker:
+    """A session with random weights."""
+    cfg = load_config("sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "random.pth.tar"
+        torch.save({"net": find_part("sdtrack", "build")(cfg, training=False).state_dict()}, file)
+        return make_tracker("sdtrack", config, checkpoint=file, device="cpu", backend=backend)
 
 
 def report(figures: dict[str, float], file: str | None) -> None:

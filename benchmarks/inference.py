@@ -10,7 +10,7 @@ the box), and its share of the frame; <config>.<backend>.video_fps, small config
 where one of the threads decodes.
 """
 
-from _common import interleaved, report, video_fps
+from _common import interleaved, random_tracker, report, video_fps
 
 import argparse
 from collections.abc import Callable
@@ -25,10 +25,8 @@ from timm.models.vision_transformer import Block
 
 from lib.config.loader import load_config
 from lib.registry import find_part
-from lib.test.evaluation.runner import make_tracker
-from lib.test.tracker.backends import BACKENDS, make_find
+from lib.test.tracker.backends import GRAPH, TORCH, make_find
 from lib.test.tracker.graphs import example
-from lib.test.tracker.session import NetworkTracker
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.normalize import Normalizer
 
@@ -59,16 +57,6 @@ def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]
         find = make_find(backend, network, torch.device("cpu"), sizes)
         jobs[f"{name}.{backend}"] = partial(lambda find, _round: find(tokens, search), find)
     return jobs
-
-
-def random_tracker(config: str, backend: str) -> NetworkTracker:
-    """A session with random weights."""
-    cfg = load_config("sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
-    torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "random.pth.tar"
-        torch.save({"net": find_part("sdtrack", "build")(cfg, training=False).state_dict()}, file)
-        return make_tracker("sdtrack", config, checkpoint=file, device="cpu", backend=backend)
 
 
 def outside(config: str, rounds: int) -> dict[str, float]:
@@ -107,7 +95,7 @@ def crop_job() -> Callable[[int], object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
-    parser.add_argument("--backends", nargs="+", default=BACKENDS)
+    parser.add_argument("--backends", nargs="+", default=TORCH + GRAPH)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="the smallest network, one round: shows only that it runs")

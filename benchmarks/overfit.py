@@ -45,13 +45,13 @@ def main() -> int:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(actor.net.parameters(), cfg.TRAIN.GRAD_CLIP_NORM)
             optimizer.step()
-            bar.set_postfix(IoU=status["IoU"], gap=status["score_gap"])
+            bar.set_postfix(IoU=status["IoU"].item(), gap=status["score_gap"].item())
     actor.eval()
     with torch.no_grad():
         _, status = actor(batch)
-    figures = {"steps": steps, "mean_iou": status["IoU"], "score_iou_gap": status["score_gap"]}
+    figures = {"steps": steps, "mean_iou": status["IoU"].item(), "score_iou_gap": status["score_gap"].item()}
     report(figures, args.json)
-    return 0 if args.quick or (status["IoU"] > 0.9 and status["score_gap"] < 0.1) else 1
+    return 0 if args.quick or (figures["mean_iou"] > 0.9 and figures["score_iou_gap"] < 0.1) else 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Frames of 1280 x 720 pixels, an SDTrack and AlphaRefine with random weights. `ov
 outside the two networks over the time inside them, median of frames; the exchange with the toolkit (trax) is not in it.
 """
 
-from _common import report
+from _common import random_tracker, report
 
 import argparse
 import statistics
@@ -13,17 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 from external.alpharefine.networks import ARnetSegMask, SEcmnet
 from external.alpharefine.refiner import AlphaRefine
-from lib.config.loader import load_config
-from lib.models.sdtrack import build_sdtrack
+from lib.test.evaluation.runner import make_tracker
 from lib.test.utils.checkpointed import shipped_weights
-from lib.test.tracker.sdtrack import SDTrack
-from lib.test.utils import TrackerParams
 from lib.test.vot.session import VotSession
-from lib.utils.checkpoint import read_checkpoint
 
 
 @contextmanager
@@ -44,22 +39,6 @@ def timed(owner: object, name: str, total: list[float]) -> Iterator[None]:
         setattr(owner, name, inner)
 
 
-def make_tracker(config: str) -> SDTrack:
-    """A session with random weights, or the shipped ones where the config has some."""
-    cfg = load_config("sdtrack", config)
-    params = TrackerParams()
-    params.cfg, params.device, params.save_all_boxes = cfg, "cpu", False
-    params.template_factor, params.template_size = cfg.TEST.TEMPLATE_FACTOR, cfg.TEST.TEMPLATE_SIZE
-    params.search_factor, params.search_size = cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE
-    tracker = object.__new__(SDTrack)
-    tracker.params, tracker.cfg, tracker.device = params, cfg, torch.device("cpu")
-    tracker.network = build_sdtrack(cfg, training=False).eval()
-    if shipped_weights(config).is_file():
-        tracker.network.load_state_dict(read_checkpoint(shipped_weights(config))["net"])
-    tracker.find = tracker.network.track
-    return tracker
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="vitt_scratch")
@@ -69,7 +48,12 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     frames = 2 if args.quick else args.frames
-    session = VotSession(make_tracker(args.config), AlphaRefine({"A": SEcmnet, "B": ARnetSegMask}[args.refiner]()))
+    if shipped_weights(args.config).is_file():
+        weights = shipped_weights(args.config)
+        tracker = make_tracker("sdtrack", args.config, checkpoint=weights, device="cpu", backend="torch")
+    else:
+        tracker = random_tracker(args.config, "torch")
+    session = VotSession(tracker, AlphaRefine({"A": SEcmnet, "B": ARnetSegMask}[args.refiner]()))
     image = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     session.initialize(image, [600.0, 300.0, 90.0, 120.0])
     shares, whole = [], []
