@@ -1,10 +1,13 @@
 """The whole network and its backbone."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 from doubles import tiny_config
 
+from lib.config.loader import load_config
 from lib.models.profile import peak_memory, time_parts
 from lib.models.sdtrack import build_sdtrack
 from lib.models.sdtrack.backbone import VisionTransformer, box_coverage
@@ -22,6 +25,19 @@ def flat(answer):
 @pytest.fixture
 def network():
     return build_sdtrack(tiny_config(), training=False).eval()
+
+
+@pytest.mark.parametrize(
+    ("config", "number", "digest"), [("vitb_300", 686, "e4380a865fe2f834"), ("demo", 245, "5a03ebbb184492e7")]
+)
+def test_parameters_have_the_names_shapes_and_order_of_running_trainings(config, number, digest):
+    """Optimizer states and averages of checkpoints refer to them by number. The digests are those of commit 5316916."""
+    with torch.device("meta"):
+        network = build_sdtrack(load_config("sdtrack", config), training=False)
+    lines = [f"{name} {tuple(value.shape)}" for name, value in network.named_parameters()]
+    assert len(lines) == number
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith(digest)
+    assert list(network.state_dict()) == [line.split()[0] for line in lines], "no buffer is kept"
 
 
 @torch.no_grad()

@@ -66,12 +66,13 @@ class BatchPreparation:
     renderer: SceneRenderer | None = None
 
     def __call__(self, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        plans = {key: batch[key] for key in batch if key.endswith(("_layers", "_finish"))}  # stay where they are
+        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items() if key not in plans}
         for name in ("template", "search"):
             images = batch[f"{name}_images"]
-            if f"{name}_layers" in batch:
-                layers, finish = batch.pop(f"{name}_layers"), batch.pop(f"{name}_finish")
-                flat = (tensor.flatten(0, 1) for tensor in (images, layers, finish))
+            if f"{name}_layers" in plans:
+                tensors = images, plans[f"{name}_layers"], plans[f"{name}_finish"]
+                flat = (tensor.flatten(0, 1) for tensor in tensors)
                 images = self.renderer(*flat).view_as(images)
             batch[f"{name}_images"] = self.normalize(images)
         return batch

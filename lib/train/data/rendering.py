@@ -56,48 +56,59 @@ def plan_finish(rng: np.random.Generator, gains: np.ndarray, gray: bool, blur: f
 
 
 class SceneRenderer:
-    """Paints on crops by grid sampling, layer over layer, and finishes them."""
+    """Paints on crops by grid sampling, layer over layer, and finishes them.
+
+    What is to be done is decided on the CPU, where the plans come from, so that nothing waits for the device.
+    """
 
     def __init__(self, stills: Stills, device: torch.device):
         self.sheets = {PICTURE: stills.pictures.to(device), THING: stills.things.to(device)}
         self.sizes = {kind: torch.from_numpy(sheet.sizes).to(device) for kind, sheet in self.sheets.items()}
+        self.gray = torch.tensor(GRAY, device=device).view(3, 1, 1)
 
     def __call__(self, images: Tensor, layers: Tensor, finish: Tensor) -> Tensor:
-        """images (B, S, S, 3) uint8, layers (B, MOST_LAYERS, LAYER), finish (B, FINISH) -> images painted on."""
-        part = PART if layers.device.type == "cpu" else len(layers)
+        """images (B, S, S, 3) uint8 on the device of the stills; layers (B, MOST_LAYERS, LAYER) and finish (B, FINISH)
+        on the CPU -> images painted on."""
+        part = PART if images.device.type == "cpu" else len(layers)
         parts = zip(*(tensor.split(part) for tensor in (images, layers, finish)))
         return torch.cat([self._render(*tensors) for tensors in parts])
 
     def _render(self, images: Tensor, layers: Tensor, finish: Tensor) -> Tensor:
-        canvas, size = images.permute(0, 3, 1, 2).float(), images.shape[1]
-        for layer in layers.unbind(1):
+        canvas, size, device = images.permute(0, 3, 1, 2).float(), images.shape[1], images.device
+        for plan, layer in zip(layers.unbind(1), layers.to(device, non_blocking=True).unbind(1)):
             for kind, sheet in self.sheets.items():
                 for level, sources in enumerate(sheet.levels):
-                    rows = ((layer[:, 0] == kind) & (layer[:, 2] == level)).nonzero().squeeze(1)
-                    if len(rows):
+                    chosen = (plan[:, 0] == kind) & (plan[:, 2] == level)
+                    if chosen.any():
+                        rows, mirrored = _rows(chosen, device), _rows(plan[chosen, 3] > 0, device)
                         extents = self.sizes[kind][layer[rows, 1].long()] / 2**level
-                        canvas[rows] = _painted(canvas[rows], layer[rows], sources, extents)
-        canvas *= finish[:, :3, None, None]
-        gray = finish[:, 3] > 0
-        if gray.any():
-            canvas[gray] = (canvas[gray] * canvas.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
-        _blur(canvas, finish[:, 4 : 4 + TAPS], finish[:, 4 + TAPS : 6 + TAPS])
+                        canvas[rows] = _painted(canvas[rows], layer[rows], sources, extents, mirrored)
+        finishing = finish.to(device, non_blocking=True)
+        canvas *= finishing[:, :3, None, None]
+        gray = _rows(finish[:, 3] > 0, device)
+        if len(gray):
+            canvas[gray] = (canvas[gray] * self.gray).sum(1, keepdim=True)
+        _blur(canvas, finish, finishing[:, 4 : 4 + TAPS])
         for factor in COARSE:
-            chosen = finish[:, -1] == factor
-            if chosen.any():
+            chosen = _rows(finish[:, -1] == factor, device)
+            if len(chosen):
                 reduced = F.adaptive_avg_pool2d(canvas[chosen], size // factor)
                 canvas[chosen] = F.interpolate(reduced, size=(size, size), mode="bilinear")
         return canvas.clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor) -> Tensor:
+def _rows(chosen: Tensor, device: torch.device) -> Tensor:
+    """Numbers of the rows that are True, on the device. chosen (B,): on the CPU."""
+    return chosen.nonzero().squeeze(1).to(device, non_blocking=True)
+
+
+def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor, mirrored: Tensor) -> Tensor:
     """One layer over each of the canvases (b, 3, S, S). layer (b, LAYER); sources (N, 4, P, P) uint8 RGBA; extents
-    (b, 2): width and height of the pictures in them."""
+    (b, 2): width and height of the pictures in them; mirrored: numbers of those that go on beyond their rim."""
     pixels = torch.arange(canvas.shape[-1], device=canvas.device, dtype=torch.float32) + 0.5
     matrix = layer[:, 4:10].view(-1, 2, 3, 1, 1)
     points = matrix[:, :, 0] * pixels + matrix[:, :, 1] * pixels[:, None] + matrix[:, :, 2]  # (b, 2, S, S)
-    mirrored = layer[:, 3] > 0
-    if mirrored.any():
+    if len(mirrored):
         extents = extents[mirrored][:, :, None, None].float()
         folded = extents - (points[mirrored] % (2 * extents) - extents).abs()
         points[mirrored] = folded.clamp(min=0.5).minimum(extents - 0.5)
@@ -106,13 +117,14 @@ def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor) ->
     return torch.lerp(canvas, sampled[:, :3] * layer[:, 10:13, None, None], sampled[:, 3:] / 255)
 
 
-def _blur(canvas: Tensor, weights: Tensor, directions: Tensor) -> None:
-    """Weighted means over TAPS pixels along a direction, in place, where there is a blur. weights (B, TAPS), directions
-    (B, 2) x, y."""
+def _blur(canvas: Tensor, finish: Tensor, weights: Tensor) -> None:
+    """Weighted means over TAPS pixels along a direction, in place, where there is a blur. finish (B, FINISH): on the
+    CPU; weights (B, TAPS): its weights on the device."""
     middle, size = TAPS // 2, canvas.shape[-1]
+    blurred, directions = finish[:, 4 + middle] < 1, finish[:, 4 + TAPS : 6 + TAPS]
     for x, y in DIRECTIONS:
-        chosen = (directions[:, 0] == x) & (directions[:, 1] == y) & (weights[:, middle] < 1)
-        if chosen.any():
+        chosen = _rows((directions[:, 0] == x) & (directions[:, 1] == y) & blurred, canvas.device)
+        if len(chosen):
             padded = F.pad(canvas[chosen], (middle,) * 4, mode="replicate")
             shifted = (
                 padded[:, :, middle + y * k :, middle + x * k :][:, :, :size, :size] for k in range(-middle, middle + 1)
