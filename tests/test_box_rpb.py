@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from lib.models.layers.stacked import Stacked
-from lib.models.sdtrack.box_rpb import BiasWeights, BoxRPB, BoxRPBCrossAttention, dense_bias
+from lib.models.sdtrack.box_rpb import (
+    BiasWeights,
+    BoxRPB,
+    BoxRPBCrossAttention,
+    PairProduct,
+    dense_bias,
+    product_of_pairs,
+)
 from lib.models.sdtrack.decoder import Decoder
 from lib.models.sdtrack.query_selection import SelectedQueries
 
@@ -53,17 +60,17 @@ def test_bias_equals_loops_over_queries_rows_and_columns(at_once, monkeypatch):
         torch.testing.assert_close(bias, bias_by_loops(module), atol=1e-5, rtol=1e-5)
 
 
-def test_recomputed_pairs_have_the_same_gradients(monkeypatch):
-    gradients = []
-    for devices in ((), ("cpu",)):
-        monkeypatch.setattr("lib.models.sdtrack.box_rpb.RECOMPUTED", devices)
-        torch.manual_seed(0)
-        module, boxes = rpb(), BOXES.clone().requires_grad_()
-        sum(term.square().sum() for term in weights_of(module).terms(boxes, (H, W))).backward()
-        gradients.append([boxes.grad, *(parameter.grad for parameter in module.parameters())])
-    for plain, recomputed in zip(*gradients, strict=True):
-        assert plain.any()
-        torch.testing.assert_close(recomputed, plain)
+def test_the_product_of_pairs_has_the_gradients_of_its_plain_form():
+    edges, cells, last = torch.randn(2, 2, 3, 5, 6), torch.randn(2, 2, 4, 6), torch.randn(2, 2, 2, 6)
+    inputs = [value.double().requires_grad_() for value in (edges, cells, last)]
+    assert torch.autograd.gradcheck(PairProduct.apply, inputs)
+    weight = torch.randn(2, 2, 3, 2, 5, 4, dtype=torch.double)
+    plain, ours = (
+        torch.autograd.grad((product(*inputs) * weight).sum(), inputs)
+        for product in (product_of_pairs, PairProduct.apply)
+    )
+    for a, b in zip(plain, ours, strict=True):
+        torch.testing.assert_close(b, a, atol=1e-12, rtol=0)
 
 
 def decoder_with(form):
