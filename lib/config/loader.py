@@ -95,7 +95,7 @@ def config_from_dict(script: str, tree: Mapping[str, Any], source: str, override
 
 def computed_alike(script: str) -> tuple[str, ...]:
     """Keys of a script that choose between forms of one computation: neither weights nor boxes hang on them."""
-    return _defaults_module(script).COMPUTED_ALIKE
+    return getattr(_defaults_module(script), "COMPUTED_ALIKE", ())
 
 
 def differences(old: Config, new: Config) -> list[str]:
