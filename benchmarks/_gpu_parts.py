@@ -7,6 +7,7 @@ from _common import PROJECT, write_images
 
 import argparse
 import filecmp
+import gc
 import json
 import signal
 import statistics
@@ -26,6 +27,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from lib.config.loader import load_config
+from lib.errors import TrainingError
 from lib.registry import find_part
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
@@ -186,25 +188,34 @@ def training(device: torch.device, quick: bool) -> None:
     for number, (amp, batch, compiled) in enumerate(runs):
         label = f"training.{config}.batch_{batch}" + (".fp32" if amp == "false" else "")
         label += ".compiled" if compiled == "true" else ""
-        with tempfile.TemporaryDirectory() as folder:
-            options = [f"TRAIN.AMP={amp}", f"TRAIN.COMPILE={compiled}"]
-            trainer, batches = trainer_of(Path(folder), config, device, batch, options)
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
-            steps = 1 if quick else 8
-            for _ in range(1 if quick else 4):
-                trainer._train_step(batches)
-            wait(device)
-            started = time.perf_counter()
-            for _ in range(steps):
-                trainer._train_step(batches)
-            wait(device)
-            say(f"{label}.pairs_per_s", steps * batch / (time.perf_counter() - started))
-            if device.type == "cuda":
-                say(f"{label}.memory_GiB", torch.cuda.max_memory_allocated(device) / 2**30)
-            if number == 0:
-                parts_of_a_step(label, trainer, batches[0], device)
-            del trainer, batches
+        options = [f"TRAIN.AMP={amp}", f"TRAIN.COMPILE={compiled}"]
+        try:
+            measure_steps(label, config, device, batch, options, steps=1 if quick else 8, parts=number == 0)
+        except TrainingError as error:  # out of memory: the other runs are measured all the same
+            say(label, str(error).splitlines()[0])
+
+
+def measure_steps(
+    label: str, config: str, device: torch.device, batch: int, options: list[str], *, steps: int, parts: bool
+) -> None:
+    """Pairs a second and memory of one kind of training; parts: where the time of a step goes, too."""
+    gc.collect()  # the run before, whose memory would count
+    with tempfile.TemporaryDirectory() as folder:
+        trainer, batches = trainer_of(Path(folder), config, device, batch, options)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        for _ in range((steps + 1) // 2):
+            trainer._train_step(batches)
+        wait(device)
+        started = time.perf_counter()
+        for _ in range(steps):
+            trainer._train_step(batches)
+        wait(device)
+        say(f"{label}.pairs_per_s", steps * batch / (time.perf_counter() - started))
+        if device.type == "cuda":
+            say(f"{label}.memory_GiB", torch.cuda.max_memory_allocated(device) / 2**30)
+        if parts:
+            parts_of_a_step(label, trainer, batches[0], device)
 
 
 def trainer_of(folder: Path, config: str, device: torch.device, batch: int, overrides: list[str]):

@@ -36,5 +36,5 @@ class FeedForward(nn.Module):
 
 
 def drop(x: Tensor, module: nn.Module) -> Tensor:
-    """x with a module's dropout (its attribute `dropout`, a probability): in training, and not even a call outside."""
+    """x after dropout with the module's probability `dropout` in training; in evaluation x itself, without a call."""
     return F.dropout(x, module.dropout) if module.training and module.dropout else x

@@ -23,7 +23,7 @@ class SinePosition(nn.Module):
         self.register_buffer("phase", math.pi / 2 * (index % 2), persistent=False)  # cos x = sin(x + pi / 2)
 
     def forward(self, points: Tensor) -> Tensor:
-        """As the class says."""
+        """points (..., 2) -> their codes (..., dim)."""
         points = at_least_float32(points).flip(-1).unsqueeze(-1)
         return torch.addcmul(self.phase, points, self.frequency).sin_().flatten(-2)
 
