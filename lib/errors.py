@@ -6,7 +6,14 @@ shows its traceback.
 
 
 class SDTrackError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can mend. What cannot be seen in a message, such as a byte order mark in a line of
+    a file, is spelled out: \\ufeff."""
+
+    def __str__(self) -> str:
+        return "".join(
+            char if char.isprintable() or char == "\n" else char.encode("unicode_escape", "surrogatepass").decode()
+            for char in super().__str__()
+        )
 
 
 class ConfigError(SDTrackError):

@@ -39,8 +39,8 @@ def main() -> None:
     to = Path(args.to) if args.to else lmdb_path(root)
     print(f"listing {root}", flush=True)
     folders = os.walk(root, followlinks=True)  # a data set may be spread over disks
-    files = (Path(folder) / name for folder, _, inside in folders for name in inside)
-    names = sorted(path.relative_to(root).as_posix() for path in files if path.suffix.lower() in SUFFIXES)
+    files = ((Path(folder) / name).relative_to(root) for folder, _, inside in folders for name in inside)
+    names = sorted(path.as_posix() for path in files if path.suffix.lower() in SUFFIXES and not _is_hidden(path))
     if not names:
         raise DataError(f"{root}: no file of a data set in it")
     pack(root, tqdm(names, unit="file"), to)
@@ -48,6 +48,10 @@ def main() -> None:
     print(
         "\n".join(f"{part:<32}{count:>12,} files" for part, count in counts.items()) + f"\n{to}: {len(names):,} files"
     )
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 if __name__ == "__main__":

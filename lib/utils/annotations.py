@@ -21,7 +21,25 @@ def read_numbers(path: str | Path) -> np.ndarray:
 
 def read_text(path: str | Path) -> str:
     """The text of a file. Raises DataError that names a missing file, or one that is no UTF-8."""
-    return _decode(read_bytes(path), str(path))
+    return decode_text(read_bytes(path), str(path))
+
+
+def read_names(path: str | Path) -> list[str]:
+    """The names of a list file, a line each; blank lines do not count."""
+    return parse_names(read_text(path))
+
+
+def parse_names(text: str) -> list[str]:
+    """read_names of a file's text. A name may have blanks in it, but not around it."""
+    return [name for line in text.splitlines() if (name := line.strip())]
+
+
+def decode_text(data: bytes, source: str) -> str:
+    """UTF-8 as text, without the byte order mark that programs on Windows put in front. source: named in errors."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: not a text in UTF-8 ({error})") from error
 
 
 def parse_boxes(data: bytes, source: str) -> np.ndarray:
@@ -34,7 +52,8 @@ def parse_boxes(data: bytes, source: str) -> np.ndarray:
 
 def parse_numbers(data: bytes, source: str) -> np.ndarray:
     """read_numbers of a file's contents. source: named in errors."""
-    lines = _decode(data, source).replace(",", " ").splitlines()
+    given = decode_text(data, source).splitlines()
+    lines = [line.replace(",", " ") for line in given]
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
@@ -42,21 +61,14 @@ def parse_numbers(data: bytes, source: str) -> np.ndarray:
     try:
         numbers = np.loadtxt(io.StringIO("\n".join(lines)), comments=None, ndmin=2)
     except ValueError as error:
-        raise DataError(f"{source}{_first_bad_line(lines)}") from error
+        raise DataError(f"{source}{_first_bad_line(lines, given)}") from error
     if len(numbers) != len(lines):  # a blank line in between, which loadtxt passes over
-        raise DataError(f"{source}{_first_bad_line(lines)}")
+        raise DataError(f"{source}{_first_bad_line(lines, given)}")
     return numbers
 
 
-def _decode(data: bytes, source: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: cannot be read ({error})") from error
-
-
-def _first_bad_line(lines: list[str]) -> str:
-    """Which of these lines is not as many numbers as the first, and why."""
+def _first_bad_line(lines: list[str], given: list[str]) -> str:
+    """Which of these lines is not as many numbers as the first, and why. given: the lines as the file has them."""
     columns = len(lines[0].split())
     for number, line in enumerate(lines, start=1):
         words = line.split()
@@ -65,5 +77,5 @@ def _first_bad_line(lines: list[str]) -> str:
         try:
             [float(word) for word in words]
         except ValueError:
-            return f", line {number}: '{line[:60]}' is not a row of numbers"
+            return f", line {number}: '{given[number - 1][:60]}' is not a row of numbers"
     return ": not readable as rows of numbers"

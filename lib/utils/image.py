@@ -1,6 +1,5 @@
 """Images: reading and writing. Orientation tags are ignored, as by the benchmarks' own readers."""
 
-import re
 import struct
 from pathlib import Path
 
@@ -18,14 +17,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def in_order(name: str) -> list[int | str]:
-    """Sorting key of file names, numbers in them by value: 2.jpg before 10.jpg."""
-    # split at the numbers, every odd part is one: names compare part by part
-    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
+    """Whether a file's name is that of an image; names that begin with a dot, such as those that macOS puts beside
+    files on foreign disks, are none."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def read_image(path: str | Path) -> np.ndarray:

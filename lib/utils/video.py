@@ -9,7 +9,8 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.utils.files import make_folder
-from lib.utils.image import IMAGE_SUFFIXES, check_size, in_order, is_image, read_image
+from lib.utils.frame_files import image_files
+from lib.utils.image import IMAGE_SUFFIXES, check_size, read_image
 
 
 class FrameSource:
@@ -103,13 +104,3 @@ def fitted(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     whole = np.zeros((*shape, 3), np.uint8)
     whole[:height, :width] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
     return whole
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their names, numbers in them by value. Raises DataError where there is no
-    such folder."""
-    try:
-        names = [path.name for path in folder.iterdir() if is_image(path.name)]
-    except OSError as error:
-        raise DataError(f"{folder}: no folder of frames that can be read ({error.strerror})") from error
-    return [folder / name for name in sorted(names, key=in_order)]

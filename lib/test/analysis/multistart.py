@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lib.errors import ResultError
 from lib.test.analysis.regions import Region, overlap, read_regions
-from lib.utils.annotations import read_numbers, read_text
+from lib.utils.annotations import read_names, read_numbers, read_text
 
 GRACE, THRESHOLD = 10, 0.1
 INTERVAL = (115, 755)  # frames over which VOT2020 averages
@@ -92,7 +92,7 @@ def score_workspace(
     workspace: Path, tracker: str, interval: tuple[int, int] = INTERVAL, experiment: str = "baseline"
 ) -> VotScores:
     """Scores of a tracker's results in a VOT workspace. Raises ResultError for missing or broken results."""
-    names = read_text(workspace / "sequences" / "list.txt").split()
+    names = read_names(workspace / "sequences" / "list.txt")
     sequences, lengths = [], []
     for name in tqdm(names, unit="sequence", desc=tracker, leave=False, delay=2):
         truth = read_regions(workspace / "sequences" / name / "groundtruth.txt")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import DataError, ResultError
+from lib.utils.annotations import decode_text
 from lib.utils.files import read_bytes
 from lib.utils.masks import box_of_mask, check_region, full_size, parse_region
 
@@ -68,8 +69,12 @@ def read_regions(file: Path) -> list[Region]:
     """The regions of a result file, a frame each: .bin, or .txt with VOT's text. Raises ResultError that names it."""
     try:
         data = read_bytes(file)
-        return _binary(data) if file.suffix == ".bin" else [_line(line, file) for line in data.decode().splitlines()]
-    except (DataError, UnicodeDecodeError, struct.error, ValueError) as error:
+        return (
+            _binary(data)
+            if file.suffix == ".bin"
+            else [_line(line, file) for line in decode_text(data, str(file)).splitlines()]
+        )
+    except (DataError, struct.error, ValueError) as error:
         raise ResultError(f"{file}: not a file of regions ({error})") from error
 
 

@@ -96,8 +96,8 @@ class Sequence:
 def video_of_files(
     name: str | Path, paths: Collection[Path], truth: np.ndarray, visible: np.ndarray | None = None
 ) -> Video:
-    """A video of image files. Frames after the last of several boxes do not count, as OTB has it for Football1."""
-    return Video(str(name), FrameFiles(paths[: len(truth)] if len(truth) > 1 else paths), truth, visible)
+    """A video of image files."""
+    return Video(str(name), FrameFiles(paths), truth, visible)
 
 
 def read_table(name: str) -> list[dict[str, str]]:

@@ -9,17 +9,18 @@ from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
 from lib.utils.annotations import read_boxes
 from lib.utils.image import IMAGE_SUFFIXES
-from lib.utils.video import image_files
+from lib.utils.frame_files import image_files
 
 TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 
 def folder_sequences(root: Path) -> list[Sequence]:
     """Layout: root/<sequence>/img/* (images in the order of their names) with groundtruth.txt or
-    groundtruth_rect.txt: a box a frame, or the first box alone. Frames after the last box do not count."""
+    groundtruth_rect.txt: a box a frame (NaN, or zero width and height, where there is no target), or the first box
+    alone."""
     if not root.is_dir():
         raise DataError(f"folder:{root}: there is no such folder")
-    folders = sorted(path for path in root.iterdir() if (path / "img").is_dir())
+    folders = sorted(path for path in root.glob("[!.]*") if (path / "img").is_dir())
     if not folders:
         raise DataError(f"folder:{root}: no sequence in it; expected <sequence>/img/*.jpg with a {TRUTH_FILES[0]}")
     return [Sequence(folder.name, "folder", partial(_open, folder)) for folder in folders]
@@ -37,7 +38,7 @@ def _open(folder: Path) -> Video:
 
 def truth_sequences(root: Path) -> list[Sequence]:
     """Truth without frames, root/<sequence>.txt, a box a frame: enough to score result files."""
-    files = sorted(root.glob("*.txt"))
+    files = sorted(root.glob("[!.]*.txt"))
     if not files:
         raise DataError(f"truth:{root}: no <sequence>.txt in it")
     return [Sequence(file.stem, "truth", partial(_open_truth, file)) for file in files]

@@ -6,7 +6,8 @@ from pathlib import Path
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
 from lib.test.evaluation.presence import say_part
-from lib.utils.annotations import read_boxes, read_numbers, read_text
+from lib.utils.annotations import read_boxes, read_names, read_numbers
+from lib.utils.frame_files import numbered_files
 
 OFFICIAL = 180  # sequences of either split
 
@@ -19,7 +20,7 @@ def got10k_sequences(root: Path, split: str) -> list[Sequence]:
     list_file = root / split / "list.txt"
     if not list_file.is_file():
         raise DataError(f"{list_file} is missing: GOT-10k belongs in {root} in its official layout")
-    names = read_text(list_file).split()
+    names = read_names(list_file)
     if not names:
         raise DataError(f"{list_file}: no sequence in it")
     say_part(f"got10k_{split}", len(names), OFFICIAL, root)
@@ -27,10 +28,10 @@ def got10k_sequences(root: Path, split: str) -> list[Sequence]:
 
 
 def _open(folder: Path, split: str) -> Video:
-    frames = sorted(folder.glob("*.jpg"))
+    frames = numbered_files(folder, 1)
     truth = read_boxes(folder / "groundtruth.txt")
     expected = 1 if split == "test" else len(frames)
-    if not frames or len(truth) != expected:
+    if len(truth) != expected:
         raise DataError(f"{folder}: {len(frames)} frames and {len(truth)} boxes; expected {expected} boxes")
     visible = read_numbers(folder / "cover.label").ravel() > 0 if split == "val" else None
     return video_of_files(folder, frames, truth, visible)

@@ -7,6 +7,7 @@ from lib.errors import DataError
 from lib.test.evaluation.data import LISTS, Sequence, Video, read_attributes, video_of_files
 from lib.test.evaluation.presence import present
 from lib.utils.annotations import read_boxes, read_numbers
+from lib.utils.frame_files import numbered_files
 
 LAYOUT = "<class>/<class>-<n>/img/00000001.jpg with groundtruth.txt, full_occlusion.txt and out_of_view.txt"
 
@@ -42,5 +43,4 @@ def _open(folder: Path) -> Video:
         if len(flags) != len(truth):
             raise DataError(f"{file}: {len(flags)} flags for {len(truth)} boxes")
         hidden = hidden | flags
-    frames = [folder / "img" / f"{number:08d}.jpg" for number in range(1, len(truth) + 1)]
-    return video_of_files(annotation, frames, truth, ~hidden)
+    return video_of_files(annotation, numbered_files(folder / "img", 1), truth, ~hidden)

@@ -1,13 +1,17 @@
 """OTB100, UAV123 and NFS: benchmarks whose lists say which frames of which folder make a sequence."""
 
+import os
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, read_attributes, read_table, video_of_files
 from lib.test.evaluation.presence import present
-from lib.utils.annotations import read_boxes
+from lib.utils.annotations import read_boxes, read_numbers
 
+NFS_COLUMNS = 10  # track, x1, y1, x2, y2, frame, lost, occluded, generated, label
 LAYOUTS = {
     "otb": ("otb100.csv", "<name>/img/0001.jpg and <name>/groundtruth_rect.txt"),
     "uav": ("uav123.csv", "data_seq/UAV123/<video>/000001.jpg and anno/UAV123/<name>.txt"),
@@ -33,7 +37,25 @@ def _open(root: Path, row: dict[str, str]) -> Video:
     numbers = range(int(row["startFrame"]) + omitted, int(row["endFrame"]) + 1)
     file = f"{{:0{int(row['nz'])}d}}.{row['ext']}"
     annotation = root / row["anno_path"]
-    truth = read_boxes(annotation)[omitted:]
+    truth = _read_truth(annotation)[omitted:]
     if len(truth) != len(numbers):
         raise DataError(f"{annotation}: {len(truth)} boxes for frames {numbers[0]} to {numbers[-1]} of the list")
-    return video_of_files(annotation, [root / row["path"] / file.format(number) for number in numbers], truth)
+    folder, names = root / row["path"], [file.format(number) for number in numbers]
+    there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise DataError(
+            f"{folder}: {missing[0]} is missing; {len(missing)} of the list's {len(names)} frames, {names[0]} to "
+            f"{names[-1]}, are not there: unpack the data set again"
+        )
+    return video_of_files(annotation, [folder / name for name in names], truth)
+
+
+def _read_truth(annotation: Path) -> np.ndarray:
+    numbers = read_numbers(annotation)
+    if numbers.shape[1] == NFS_COLUMNS:
+        raise DataError(
+            f"{annotation}: {NFS_COLUMNS} numbers a line, as NfS writes its boxes at 240 frames a second; expected "
+            "x, y, w, h of every eighth frame, with the frames at 30 a second, as pytracking has them"
+        )
+    return read_boxes(annotation)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, read_attributes, video_of_files
 from lib.utils.annotations import read_boxes
-from lib.utils.video import image_files
+from lib.utils.frame_files import image_files
 
 SUBSET = "TNL2K_test_subset"
 
@@ -18,7 +18,7 @@ def tnl2k_sequences(root: Path) -> list[Sequence]:
     Every folder with images is a sequence; the official list gives 700 of them their 17 attributes. How many of it are
     there, if not all, is said on stderr.
     """
-    folders = sorted(path.parent for path in root.glob(f"{SUBSET}*/*/imgs"))
+    folders = sorted(path.parent for path in root.glob(f"{SUBSET}*/[!.]*/imgs"))
     if not folders:
         raise DataError(f"{root}: no {SUBSET}*/<sequence>/imgs there")
     attributes = read_attributes("tnl2k")

@@ -7,14 +7,14 @@ from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
 from lib.test.evaluation.presence import say_part
 from lib.utils.annotations import read_boxes
-from lib.utils.video import image_files
+from lib.utils.frame_files import numbered_files
 
 OFFICIAL = 511
 
 
 def trackingnet_sequences(root: Path) -> list[Sequence]:
     """Layout: root/TEST/anno/<video>.txt (the first box alone) and TEST/frames/<video>/%d.jpg from 0; 511 videos."""
-    annotations = sorted((root / "TEST" / "anno").glob("*.txt"))
+    annotations = sorted((root / "TEST" / "anno").glob("[!.]*.txt"))
     if not annotations:
         raise DataError(f"{root}: no TEST/anno/<video>.txt there; TrackingNet's test set belongs there as it comes")
     say_part("trackingnet", len(annotations), OFFICIAL, root)
@@ -23,4 +23,4 @@ def trackingnet_sequences(root: Path) -> list[Sequence]:
 
 def _open(annotation: Path) -> Video:
     folder = annotation.parents[1] / "frames" / annotation.stem
-    return video_of_files(annotation, image_files(folder), read_boxes(annotation))
+    return video_of_files(annotation, numbered_files(folder, 0), read_boxes(annotation))

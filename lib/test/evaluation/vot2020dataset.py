@@ -9,9 +9,9 @@ import numpy as np
 from lib.errors import DataError
 from lib.test.evaluation.data import FrameFiles, Sequence, Video
 from lib.test.evaluation.presence import say_part
-from lib.utils.annotations import read_text
+from lib.utils.annotations import read_names, read_text
 from lib.utils.masks import Crop, full_size, parse_region
-from lib.utils.video import image_files
+from lib.utils.frame_files import numbered_files
 
 OFFICIAL = 60
 
@@ -24,13 +24,13 @@ def vot2020_sequences(root: Path) -> list[Sequence]:
     list_file = root / "list.txt"
     if not list_file.is_file():
         raise DataError(f"{list_file} is missing: VOT2020 belongs in {root} in its official layout")
-    names = read_text(list_file).split()
+    names = read_names(list_file)
     say_part("vot2020", len(names), OFFICIAL, root)
     return [Sequence(name, "vot2020", partial(_open, root / name)) for name in names]
 
 
 def _open(folder: Path) -> Video:
-    frames = FrameFiles(image_files(folder / "color"))
+    frames = FrameFiles(numbered_files(folder / "color", 1))
     file = folder / "groundtruth.txt"
     truth, crops = read_regions(file)
     return Video(str(file), frames, truth, masks=VotMasks(crops, frames))

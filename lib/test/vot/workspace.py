@@ -11,13 +11,13 @@ import yaml
 
 from lib.errors import DataError, TrackingError
 from lib.test.vot.settings import VARIABLE, VotSettings
-from lib.utils.annotations import read_text
+from lib.utils.annotations import read_names, read_text
 from lib.utils.files import make_folder, write_atomically
+from lib.utils.frame_files import numbered_files
 from lib.utils.image import read_image
 from lib.utils.local_paths import PROJECT
 from lib.utils.masks import parse_region
 from lib.utils.parsing import parse_yaml
-from lib.utils.video import image_files
 
 SHORT = "short"  # a stack of our own: VOT2020's baseline, its interval fitted to the sequences that are there
 SPACING = 50  # frames between anchors, as in VOT2020
@@ -91,12 +91,12 @@ def _add_tracker(file: Path, name: str, settings: VotSettings, settings_file: Pa
 def link_sequences(source: Path, target: Path) -> None:
     """Sequences of a folder in VOT's layout (list.txt, <name>/color, groundtruth.txt), with what the toolkit wants
     beside: frames are linked, anchors made where there are none."""
-    names = read_text(source / "list.txt").split()
+    names = read_names(source / "list.txt")
     for name in names:
         given, own = source / name, make_folder(target / name)
-        frames = image_files(given / "color")
+        frames = numbered_files(given / "color", 1)
         lines = read_text(given / "groundtruth.txt").splitlines()
-        if not frames or len(lines) != len(frames):
+        if len(lines) != len(frames):
             raise DataError(f"{given}: {len(lines)} regions for {len(frames)} frames")
         link = own / "color"
         if not link.is_symlink() and not link.exists():
@@ -130,8 +130,8 @@ def anchors(visible: list[bool]) -> list[int]:
 def short_stack(sequences: Path) -> dict:
     """VOT2020's baseline for sequences shorter than its interval, over which a perfect tracker would score next to
     nothing: the interval is the middle half of the shortest sequence's length."""
-    names = read_text(sequences / "list.txt").split()
-    shortest = min(len(image_files(sequences / name / "color")) for name in names)
+    names = read_names(sequences / "list.txt")
+    shortest = min(len(numbered_files(sequences / name / "color", 1)) for name in names)
     low, high = max(1, shortest // 4), max(2, 3 * shortest // 4)
     analyses = [
         {"type": "multistart_eao_score", "name": "eaoscore", "low": low, "high": high},

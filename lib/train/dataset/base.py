@@ -9,7 +9,8 @@ import numpy as np
 from lib.errors import DataError
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
-from lib.utils.image import decode_image, in_order, is_image
+from lib.utils.frame_files import in_frame_order, is_numbered
+from lib.utils.image import decode_image
 from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
 KEPT_INFOS = 256
@@ -77,10 +78,10 @@ class StoredDataset(BaseVideoDataset):
     def frame_file(self, index: int, frame: int) -> str:
         """The file of a frame, in the storage."""
 
-    def frame_count(self, index: int) -> int:
-        """How many image files a sequence has."""
+    def frame_names(self, index: int) -> list[str]:
+        """The files of a sequence's frames, without their folder: those named by a number."""
         folder = self.frame_file(index, 0).rpartition("/")[0]
-        return sum(is_image(name) for name in self.storage.children(folder))
+        return [name for name in self.storage.children(folder) if is_numbered(name)]
 
     def frame(
         self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
@@ -91,12 +92,14 @@ class StoredDataset(BaseVideoDataset):
 
     def check(self, index: int) -> int:
         """The number of frames of a sequence whose annotation and frames fit. Raises DataError where they do not."""
-        boxes, frames = len(self.sequence_info(index).boxes), self.frame_count(index)
-        if boxes != frames:
-            raise DataError(f"{self.sequence_name(index)}: {boxes} boxes for {frames} frames")
-        if not self.storage.has(self.frame_file(index, 0)):
-            raise DataError(f"{self.storage.place(self.frame_file(index, 0))}: the first frame is missing")
-        return frames
+        boxes, there = len(self.sequence_info(index).boxes), set(self.frame_names(index))
+        if boxes != len(there):
+            raise DataError(f"{self.sequence_name(index)}: {boxes} boxes for {len(there)} frames")
+        for frame in range(boxes):
+            file = self.frame_file(index, frame)
+            if file.rpartition("/")[2] not in there:
+                raise DataError(f"{self.storage.place(file)}: the frame is missing, one of {boxes} with a box")
+        return boxes
 
     def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
         """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless
@@ -138,10 +141,13 @@ class ListedFrames(StoredDataset):
         return self.storage.place(self.sequences[index])
 
     def frame_file(self, index: int, frame: int) -> str:
-        folder = f"{self.sequences[index]}/{self.images}"
-        if self._files[0] != index:
-            self._files = index, sorted(filter(is_image, self.storage.children(folder)), key=in_order)
-        files = self._files[1]
+        folder, files = f"{self.sequences[index]}/{self.images}", self.frame_names(index)
         if frame >= len(files):
             raise DataError(f"{self.storage.place(folder)}: {len(files)} frames, but frame {frame + 1} has a box")
         return f"{folder}/{files[frame]}"
+
+    def frame_names(self, index: int) -> list[str]:
+        if self._files[0] != index:
+            folder = f"{self.sequences[index]}/{self.images}"
+            self._files = index, in_frame_order(self.storage.children(folder), self.storage.place(folder))
+        return self._files[1]

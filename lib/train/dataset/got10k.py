@@ -7,7 +7,7 @@ import numpy as np
 from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
-from lib.utils.annotations import parse_numbers, read_numbers
+from lib.utils.annotations import parse_names, parse_numbers, read_numbers
 from lib.utils.jpeg import Decoder
 
 SPLIT_FILES = Path(__file__).parent / "splits"
@@ -27,7 +27,7 @@ class Got10k(StoredDataset):
         self.name = f"GOT10K_{split}"
         self.part = "val" if split == "official_val" else "train"
         place = storage.place(f"{self.part}/list.txt")
-        self.sequences = storage.read_text(f"{self.part}/list.txt").split()
+        self.sequences = parse_names(storage.read_text(f"{self.part}/list.txt"))
         if split in ("vottrain", "votval"):
             indices = read_numbers(SPLIT_FILES / f"got10k_{split}.txt")[:, 0].astype(int)
             if indices.max() >= len(self.sequences):

@@ -75,7 +75,7 @@ def load_stills(folders: Sequence[Path], coco: Path | None, splits: Iterable[str
     """
     plain = []
     for folder in folders:
-        here = [path for path in sorted(folder.rglob("*")) if is_image(path.name)]
+        here = [path for path in sorted(folder.rglob("*")) if _is_picture(path.relative_to(folder))]
         if not here:
             raise DataError(f"{folder}: no image there, at any depth; DATA.STILLS.IMAGES_DIR names it")
         plain += here
@@ -109,6 +109,10 @@ def load_stills(folders: Sequence[Path], coco: Path | None, splits: Iterable[str
         outlines=np.array([item.outline for item in things]),
         classes=np.array([item.category for item in things]),
     )
+
+
+def _is_picture(path: Path) -> bool:
+    return is_image(path.name) and not any(part.startswith(".") for part in path.parent.parts)
 
 
 def _coco_entries(root: Path, split: str) -> Iterator[tuple[Path, list[dict]]]:

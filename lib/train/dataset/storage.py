@@ -8,6 +8,7 @@ from pathlib import Path
 import lmdb
 
 from lib.errors import DataError
+from lib.utils.annotations import decode_text
 from lib.utils.image import is_image
 
 COMPLETE = b"\x00complete"  # the key that the last write of a packing leaves
@@ -25,7 +26,8 @@ class Storage(ABC):
 
     @abstractmethod
     def children(self, folder: str = "") -> list[str]:
-        """Sorted names directly in a folder; empty for a folder that is not there."""
+        """Sorted names directly in a folder, without those that begin with a dot; empty for a folder that is not
+        there."""
 
     def place(self, name: str) -> str:
         """What errors call a file."""
@@ -33,10 +35,7 @@ class Storage(ABC):
 
     def read_text(self, name: str) -> str:
         """A file's contents as text."""
-        try:
-            return self.read(name).decode()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.place(name)}: not a text file ({error})") from error
+        return decode_text(self.read(name), self.place(name))
 
     def has(self, name: str) -> bool:
         """Whether a file or a folder that is not empty is there."""
@@ -58,7 +57,7 @@ class FileStorage(Storage):
 
     def children(self, folder: str = "") -> list[str]:
         try:
-            return sorted(entry.name for entry in os.scandir(self.root / folder))
+            return sorted(entry.name for entry in os.scandir(self.root / folder) if not entry.name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -95,7 +94,7 @@ class LmdbStorage(Storage):
                 names.append(name.decode())
                 is_folder = cursor.key() != prefix + name
                 here = cursor.set_range(prefix + name + b"0") if is_folder else cursor.next()  # "0" follows "/"
-        return sorted(set(names))
+        return sorted({name for name in names if not name.startswith(".")})
 
     def has(self, name: str) -> bool:
         return self._get(name.encode()) is not None or super().has(name)

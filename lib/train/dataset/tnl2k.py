@@ -17,7 +17,7 @@ class Tnl2k(ListedFrames):
 
     def __init__(self, storage: Storage, subset: str = "TNL2K_train_subset", decoder: Decoder | None = None):
         parts = [part for part in storage.children() if part.startswith(subset)]
-        inside = [f"{part}/{name}" for part in parts for name in storage.children(part) if not name.startswith(".")]
+        inside = [f"{part}/{name}" for part in parts for name in storage.children(part)]
         super().__init__(storage, inside, decoder)
         if not self.sequences:
             raise DataError(f"{storage.place('')}: no {subset}*/<sequence> there")

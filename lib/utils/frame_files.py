@@ -1,0 +1,101 @@
+"""Which files of a folder are the frames of a sequence, and in which order: one answer for all commands."""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import DataError
+from lib.utils.image import is_image
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in the order of their names, numbers in them by value; none where there is no image.
+
+    Where the numbers mostly rise by one, a gap in them is said on stderr. Raises DataError where there is no such
+    folder, or where two images differ in their suffix alone.
+    """
+    names = in_frame_order(_names(folder), str(folder))
+    _say_gap(str(folder), tuple(names))
+    return [folder / name for name in names]
+
+
+def numbered_files(folder: Path, first: int) -> list[Path]:
+    """The frames of a data set that numbers them without gaps: <number>.jpg (or .png ...) from `first` on.
+
+    Images with other names only lie beside them. Raises DataError that names a missing number.
+    """
+    frames: dict[int, str] = {}
+    for name in in_frame_order(filter(is_numbered, _names(folder)), str(folder)):
+        number = int(Path(name).stem)
+        if number in frames:
+            raise DataError(f"{folder}: {frames[number]} and {name} are the same frame; remove one of them")
+        frames[number] = name
+    if not frames:
+        raise DataError(f"{folder}: no frame there; expected images named by their numbers, from {first}")
+    problem, last = "", Path(frames[max(frames)])
+    if min(frames) < first:
+        problem = f"{frames[min(frames)]} does not belong there"
+    elif len(frames) <= max(frames) - first:
+        missing = next(number for number in range(first, max(frames)) if number not in frames)
+        digits = len(last.stem) if last.stem.startswith("0") else 1
+        problem = f"{missing:0{digits}d}{last.suffix} is missing"
+    if problem:
+        raise DataError(
+            f"{folder}: {problem}; frames are numbered from {first}, the last is {last.name}, and {len(frames)} are "
+            "there: unpack the data set again"
+        )
+    return [folder / frames[number] for number in sorted(frames)]
+
+
+def is_numbered(name: str) -> bool:
+    """Whether a file's name is that of an image whose stem is a number."""
+    return is_image(name) and re.fullmatch(r"[0-9]+", name.rpartition(".")[0]) is not None
+
+
+def in_frame_order(names: Iterable[str], folder: str) -> list[str]:
+    """The images among names, numbers in them by value: 2.jpg before 10.jpg. folder: named in errors.
+
+    Raises DataError where two of them differ in their suffix alone: both would be frames.
+    """
+    ordered = sorted(filter(is_image, names), key=_numbers_by_value)
+    stems = Counter(name.rpartition(".")[0] for name in ordered)
+    twice = next((stem for stem, count in stems.items() if count > 1), None)
+    if twice is not None:
+        twins = [name for name in ordered if name.rpartition(".")[0] == twice]
+        raise DataError(f"{folder}: {' and '.join(twins)} would both be frames; keep one of each such pair there")
+    return ordered
+
+
+def _numbers_by_value(name: str) -> list[int | str]:
+    # split at the numbers, every odd part is one: names compare part by part
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError as error:
+        raise DataError(f"{folder}: no folder of frames that can be read ({error.strerror})") from error
+
+
+@cache
+def _say_gap(folder: str, names: tuple[str, ...]) -> None:
+    """Say once where numbers are missing among names that are otherwise numbered one by one."""
+    parts = [re.split(r"([0-9]+)(?=[^0-9]*$)", name) for name in names]
+    if len(names) < 3 or len({(part[0], part[-1]) for part in parts}) > 1 or len(parts[0]) < 3:
+        return
+    numbers = np.array([int(part[1]) for part in parts])
+    gaps = np.flatnonzero(np.diff(numbers) != 1)
+    if 0 < len(gaps) < len(numbers) / 4:
+        missing = int(np.diff(numbers)[gaps].sum()) - len(gaps)
+        place = int(gaps[0])
+        print(
+            f"note: {folder}: {missing} numbers are missing among {len(names)} frames, the first between "
+            f"{names[place]} and {names[place + 1]}",
+            file=sys.stderr,
+        )
