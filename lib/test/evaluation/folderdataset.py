@@ -8,8 +8,8 @@ import numpy as np
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
 from lib.utils.annotations import read_boxes
-from lib.utils.image import IMAGE_SUFFIXES
 from lib.utils.frame_files import image_files
+from lib.utils.image import IMAGE_SUFFIXES
 
 TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
