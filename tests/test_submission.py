@@ -126,7 +126,8 @@ GOOD = [("a.txt", "10,20,30,40\n" * 3), ("b.txt", "10,20,30,40\n" * 4)]
         ([GOOD[0], ("b.txt", "10,20,30,40,\n" * 4)], "b.txt, line 1: numbers have to be"),
         ([GOOD[0], ("b.txt", "10,20,30\n" * 4)], "3 numbers a line; expected 4"),
         ([GOOD[0], ("b.txt", "10,20,30,40\n" * 5)], "5 boxes for 4 frames"),
-        ([GOOD[0], ("b.txt", b"\xff\xfe\n" * 4)], "cannot be read"),
+        ([GOOD[0], ("b.txt", b"\xff\xfe\n" * 4)], "not a text in UTF-8"),
+        ([GOOD[0], ("b.txt", "\ufeff" + "10,20,30,40\n" * 4)], "begins with a byte order mark"),
         ([GOOD[0], ("b.txt", "1" * (5 * 2**20))], "b.txt has 5242880 bytes"),
     ],
 )

@@ -20,9 +20,9 @@ from lib.test.analysis.tables import (
     overall_table,
     sequence_table,
 )
-from lib.test.evaluation.datasets import NAMES, check_name, dataset_folder, get_dataset
+from lib.test.evaluation.datasets import NAMES, check_name, dataset_folder, dataset_identity, get_dataset
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.results import all_results
+from lib.test.evaluation.results import all_results, claim_folder
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 
@@ -35,7 +35,7 @@ def main() -> None:
     env = env_settings(args.save_dir)
     name = dataset_folder(args.dataset_name)
     check_name(args.dataset_name)
-    trackers = all_results(args.trackers, env.results_path, name)
+    trackers = all_results(args.trackers, env.results_path, args.dataset_name)
     labels = [tracker.label for tracker in trackers]
     for label in args.compare or []:
         if label not in labels:
@@ -54,13 +54,16 @@ def main() -> None:
     if args.compare:
         tables += comparison_tables(scores, *args.compare, convention)
     print(document(tables, args.format, args.dataset_name, convention if scored else None))
+    plots = env.save_dir / "plots" / name
+    if args.plots:
+        claim_folder(plots, {"dataset": dataset_identity(args.dataset_name)}, args.overwrite)
     for kind in args.plots:
         if kind == "radar":
             table = attribute_table(scores, sequences, convention)
             figure = plot_radar(table.frame, convention.figures[0], f"{table.title} of {name}")
         else:
             figure = plot_curve(kind, scores, convention, name)
-        for path in save_figure(figure, env.save_dir / "plots" / name / kind, args.plot_formats):
+        for path in save_figure(figure, plots / kind, args.plot_formats):
             print(f"{kind} plot: {path}", file=sys.stderr)
 
 
@@ -98,6 +101,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plots", nargs="*", default=[], choices=[*CURVES, "radar"], help="figures to write; radar: by attribute"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace plots of another data set of this name")
     parser.add_argument("--plot_formats", nargs="+", default=["png"], choices=FIGURE_FORMATS, help="tex: TikZ")
     add_path_arguments(parser)
     return parser

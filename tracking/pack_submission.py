@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from lib.errors import ResultError
-from lib.test.evaluation.datasets import dataset_folder, get_dataset
+from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import tracker_results
 from lib.test.evaluation.submission import FORMS, check, find_form, pack
@@ -32,7 +32,7 @@ def main() -> None:
         print(f"{args.check}: {len(sequences)} sequences, as the server of {args.dataset_name} wants them")
         return
     env = env_settings(args.save_dir)
-    results = tracker_results(args.tracker, env.results_path, dataset_folder(args.dataset_name))
+    results = tracker_results(args.tracker, env.results_path, args.dataset_name)
     if len(results.folders) > 1:
         raise ResultError(f"{args.tracker}: a submission is one run; name one folder")
     name = f"{args.dataset_name}_{results.label.replace('/', '_')}.zip"

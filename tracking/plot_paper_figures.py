@@ -59,7 +59,7 @@ def radar_figure(args: argparse.Namespace) -> Figure:
     if not args.trackers:
         raise ResultError("figure 5 needs results: --trackers script/config or LABEL=FOLDER ...")
     name = dataset_folder(args.dataset_name)
-    trackers = all_results(args.trackers, env_settings(args.save_dir).results_path, name)
+    trackers = all_results(args.trackers, env_settings(args.save_dir).results_path, args.dataset_name)
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
     sequences = common_sequences(trackers, sequences, args.allow_missing)
     convention = get_convention(None, args.dataset_name)

@@ -23,7 +23,7 @@ def main() -> int:
     if args.frames < 1 or (args.megabytes is not None and args.megabytes <= 0):
         raise ResultError(f"--frames {args.frames}, --megabytes {args.megabytes}: both have to be above 0")
     env, name = env_settings(args.save_dir), dataset_folder(args.dataset_name)
-    trackers = all_results(args.trackers, env.results_path, name)
+    trackers = all_results(args.trackers, env.results_path, args.dataset_name)
     index, scored = build_report(
         Path(args.out) if args.out else env.save_dir / "report" / name,
         trackers,

@@ -5,16 +5,17 @@ import _init_paths  # noqa: F401
 import argparse
 import hashlib
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
-from lib.errors import TrackingError
+from lib.errors import DataError, TrackingError
 from lib.registry import find_part
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
+from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, dataset_root, get_dataset
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.ranks import Ranks, join_ranks
 from lib.test.evaluation.results import claim_folder
@@ -42,10 +43,10 @@ def main() -> int:
     run = args.tracker_param if args.runid is None else f"{args.tracker_param}_{args.runid:03d}"
     folder = env.results_path / args.tracker_name / run / dataset_folder(args.dataset_name)
     params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, env.save_dir))
-    ranks, origin = join_ranks(), run_origin(params, args)
+    ranks = join_ranks()
     with ExitStack() as stack:
         ranks.once(lambda: stack.enter_context(hold_folder(folder, "wait for its end, or choose another --runid")))
-        ranks.once(lambda: claim_folder(folder, origin, args.overwrite))
+        ranks.once(lambda: claim_folder(folder, run_origin(params, args, sequences), args.overwrite))
         return track_all(args, ranks, params, sequences, folder)
 
 
@@ -93,8 +94,9 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def run_origin(params, args: argparse.Namespace) -> dict:
-    """What decides the boxes of this run: the weights by their contents, changed config values, the data set's name."""
+def run_origin(params, args: argparse.Namespace, sequences: list[Sequence]) -> dict:
+    """What decides the boxes of this run: the weights by their contents, changed config values, the data set and its
+    sequences."""
     checkpoint, digest = params.get("checkpoint"), None
     if checkpoint:
         with Path(checkpoint).open("rb") as file:
@@ -103,10 +105,21 @@ def run_origin(params, args: argparse.Namespace) -> dict:
         "checkpoint": Path(checkpoint).name if checkpoint else None,
         "sha256": digest,
         "overrides": args.overrides,
-        "dataset": args.dataset_name,
+        "dataset": dataset_identity(args.dataset_name),
+        "data_dir": str(dataset_root(args.dataset_name, local_paths(args.data_dir)).resolve()),
+        "sequences": identities(sequences),
         **({"int_boxes": True} if args.int_boxes else {}),
         **({"backend": args.backend} if args.backend not in SAME_BOXES else {}),
     }
+
+
+def identities(sequences: list[Sequence]) -> dict[str, str]:
+    """Frames and first box of each sequence that can be opened."""
+    found = {}
+    for sequence in tqdm(sequences, desc="looking at the data", unit="sequence", leave=False, delay=2):
+        with suppress(DataError):  # reported when it is to be tracked
+            found[sequence.name] = sequence.identity()
+    return found
 
 
 if __name__ == "__main__":

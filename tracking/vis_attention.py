@@ -13,8 +13,9 @@ from lib.test.analysis.plots.attention import plot_attention
 from lib.test.analysis.plots.export import save_figure
 from lib.test.analysis.plots.queries import plot_queries
 from lib.errors import ConfigError
-from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
+from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, get_dataset
 from lib.test.evaluation.environment import env_settings
+from lib.test.evaluation.results import claim_folder
 from lib.test.evaluation.runner import make_tracker
 from lib.test.tracker.backends import AUTO
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
@@ -41,7 +42,8 @@ def main() -> None:
         "attention": plot_attention(look.crop, look.boxes[look.best], rows, f"{name}, {layer}"),
         "queries": plot_queries(look.crop, look.anchors, look.points, look.boxes, look.scores, name),
     }
-    folder = env.save_dir / "plots" / dataset_folder(args.dataset_name)
+    folder = env.save_dir / "plots" / dataset_folder(args.dataset_name) / args.tracker_name / args.tracker_param
+    claim_folder(folder, {"dataset": dataset_identity(args.dataset_name)}, args.overwrite)
     for kind, figure in figures.items():
         stem = folder / f"{kind}_{sequence.name}_{args.frame:06d}_layer{args.layer}"
         for path in save_figure(figure, stem, args.formats):
@@ -56,6 +58,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--sequence", required=True, metavar="NAME")
     parser.add_argument("--frame", type=int, required=True, metavar="K", help="from 1; frame 0 is the template's")
     parser.add_argument("--layer", type=int, default=-1, metavar="L", help="of the decoder, from 1; -1: the last")
+    parser.add_argument("--overwrite", action="store_true", help="replace figures of another data set of this name")
     parser.add_argument("--formats", nargs="+", default=["png"], choices=["png", "pdf"], help="files to write")
     return parser
 

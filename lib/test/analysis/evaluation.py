@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from lib.errors import ResultError
 from lib.test.analysis.conventions import Convention
-from lib.test.analysis.metrics import SequenceScores, mean_of_runs, score_sequence
+from lib.test.analysis.metrics import SequenceScores, iou, mean_of_runs, score_sequence
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.results import Results, find_results, read_boxes_of, read_times_of
+from lib.test.evaluation.results import ORIGIN, Results, begins_with, find_results, read_boxes_of, read_times_of
 
 LengthRule = Literal["error", "cut", "pad"]
+LEAST_OVERLAP = 0.5  # of a result's first box with the given one, as anybody's results have it
 FAR_AWAY = (1e9, 1e9, 1.0, 1.0)  # a box that hits nothing
 
 
@@ -96,9 +97,20 @@ def _score_run(
     boxes, visible, times = read_boxes_of(file), sequence.video.visible, read_times_of(file)
     if times is not None and len(times) != len(boxes):
         raise ResultError(f"{file}: {len(times)} times for {len(boxes)} boxes; remove its time file, or track it again")
+    _check_first(file, boxes, truth)
     if len(boxes) != len(truth):
         boxes, truth, visible = _same_length(file, boxes, truth, visible, lengths)
     return score_sequence(str(file), boxes, truth, convention, visible=visible, frame_size=frame_size, times=times)
+
+
+def _check_first(file: Path, boxes: np.ndarray, truth: np.ndarray) -> None:
+    """Results begin with the given box. Raises ResultError where those of tracking/test.py do not; of other tools, some
+    of which write an answer of their own there, one that hardly meets the truth is said on stderr."""
+    told = f"{file}: begins with {boxes[0].tolist()}, the truth with {truth[0].tolist()}: results of other data?"
+    if (file.parent / ORIGIN).is_file() and not begins_with(boxes, truth[0]):
+        raise ResultError(f"{told} Track it again with tracking/test.py --overwrite")
+    if iou(boxes[:1], truth[:1])[0] < LEAST_OVERLAP:
+        print(f"note: {told}", file=sys.stderr)
 
 
 def _same_length(

@@ -87,6 +87,19 @@ class Sequence:
         """The first box [x, y, w, h]."""
         return self.video.truth[0].tolist()
 
+    def identity(self) -> str:
+        """Number of frames and first box, in words: what tells it from another sequence of its name. Raises DataError
+        where it cannot be opened."""
+        kept = "video" in self.__dict__
+        try:
+            return f"{len(self)} frames from {', '.join(f'{value:g}' for value in self.init_bbox)}"
+        finally:
+            if not kept:  # a benchmark's names of frames would fill the memory
+                self.__dict__.pop("video", None)
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in self.__dict__.items() if key != "video"}
+
     def frame_size(self) -> tuple[int, int]:
         """Width and height of the first frame in pixels."""
         height, width = self.video.frames[0].shape[:2]

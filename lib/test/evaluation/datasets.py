@@ -1,6 +1,8 @@
 """Names of test data sets and how they are opened."""
 
+from collections import Counter
 from collections.abc import Callable
+from collections.abc import Sequence as Collection
 from pathlib import Path
 
 from lib.errors import DataError
@@ -15,19 +17,20 @@ from lib.test.evaluation.trackingnetdataset import trackingnet_sequences
 from lib.test.evaluation.vot2020dataset import vot2020_sequences
 from lib.utils.local_paths import LocalPaths
 
-DATASETS: dict[str, Callable[[LocalPaths], list[Sequence]]] = {
-    "otb": lambda paths: listed_sequences(paths.dataset("otb"), "otb"),
-    "uav": lambda paths: listed_sequences(paths.dataset("uav"), "uav"),
-    "nfs": lambda paths: listed_sequences(paths.dataset("nfs"), "nfs"),
-    "lasot": lambda paths: lasot_sequences(paths.dataset("lasot")),
-    "lasot_extension_subset": lambda paths: lasot_extension_sequences(paths.dataset("lasot_ext")),
-    "got10k_val": lambda paths: got10k_sequences(paths.dataset("got10k"), "val"),
-    "got10k_test": lambda paths: got10k_sequences(paths.dataset("got10k"), "test"),
-    "trackingnet": lambda paths: trackingnet_sequences(paths.dataset("trackingnet")),
-    "tnl2k": lambda paths: tnl2k_sequences(paths.dataset("tnl2k")),
-    "vot2020": lambda paths: vot2020_sequences(paths.dataset("vot2020")),
-    "synthetic": lambda _paths: synthetic_sequences(),
+DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder below data_dir, how it is opened
+    "otb": ("otb", lambda root: listed_sequences(root, "otb")),
+    "uav": ("uav", lambda root: listed_sequences(root, "uav")),
+    "nfs": ("nfs", lambda root: listed_sequences(root, "nfs")),
+    "lasot": ("lasot", lasot_sequences),
+    "lasot_extension_subset": ("lasot_ext", lasot_extension_sequences),
+    "got10k_val": ("got10k", lambda root: got10k_sequences(root, "val")),
+    "got10k_test": ("got10k", lambda root: got10k_sequences(root, "test")),
+    "trackingnet": ("trackingnet", trackingnet_sequences),
+    "tnl2k": ("tnl2k", tnl2k_sequences),
+    "vot2020": ("vot2020", vot2020_sequences),
+    "synthetic": ("", lambda _root: synthetic_sequences()),
 }
+SUFFIXES = ("_time", "_score")  # of a sequence's further result files
 FOLDERS = {"folder": folder_sequences, "truth": truth_sequences}
 NAMES = f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg), truth:PATH (<sequence>.txt, for scoring alone)"
 
@@ -36,11 +39,13 @@ def get_dataset(name: str, paths: LocalPaths, sequence: str | None = None) -> li
     """The sequences of a data set: a name of DATASETS, "folder:PATH" or "truth:PATH". sequence: only the one of this
     name or, where there is none, of this number, from 0.
 
-    Raises DataError where the data set or the sequence is not there.
+    Raises DataError where the data set or the sequence is not there, and where the result files of two sequences would
+    have the same name.
     """
     check_name(name)
-    kind, _, path = name.partition(":")
-    sequences = DATASETS[name](paths) if name in DATASETS else FOLDERS[kind](Path(path).expanduser())
+    open_dataset = DATASETS[name][1] if name in DATASETS else FOLDERS[name.partition(":")[0]]
+    sequences = open_dataset(dataset_root(name, paths))
+    check_sequence_names([item.name for item in sequences], name)
     if sequence is None:
         return sequences
     chosen = [item for item in sequences if item.name == sequence]
@@ -59,7 +64,33 @@ def check_name(name: str) -> None:
         raise DataError(f"there is no data set '{name}'; there are: {NAMES}")
 
 
+def check_sequence_names(names: Collection[str], dataset: str) -> None:
+    """Raise DataError where one of the names is there twice, or where one sequence's boxes would be named as another
+    one's times or scores."""
+    for name, count in Counter(names).items():
+        clash = name if count > 1 else next((name + end for end in SUFFIXES if name + end in names), None)
+        if clash:
+            raise DataError(
+                f"{dataset}: sequences {name} and {clash} would have a result file of the same name; rename one of them"
+            )
+
+
 def dataset_folder(name: str) -> str:
     """The folder of a data set's results: its name; of "folder:PATH", folder_<last part>."""
     kind, colon, path = name.partition(":")
-    return f"{kind}_{Path(path).name}" if colon else name
+    if not colon:
+        return name
+    last = Path(path).name
+    return f"{kind}_{last if last not in ('', '..') else Path(path).resolve().name}"
+
+
+def dataset_root(name: str, paths: LocalPaths) -> Path:
+    """The folder that a data set is in; of one without files, data_dir."""
+    kind, _, path = name.partition(":")
+    return Path(path).expanduser() if kind in FOLDERS else paths.dataset(DATASETS[name][0])
+
+
+def dataset_identity(name: str) -> str:
+    """What says which data set is meant, wherever the command is typed: its name; folder:<absolute path>."""
+    kind, colon, path = name.partition(":")
+    return f"{kind}:{Path(path).expanduser().resolve()}" if colon else name

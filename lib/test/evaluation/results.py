@@ -5,16 +5,21 @@ import glob
 import json
 import re
 from collections.abc import Iterable
+from collections.abc import Sequence as Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import DataError, ResultError
+from lib.test.evaluation.data import Sequence
+from lib.test.evaluation.datasets import dataset_folder, dataset_identity
 from lib.utils.annotations import read_boxes, read_numbers
 from lib.utils.files import write_atomically
 from lib.utils.parsing import parse_json
 
+SAME_BOX = 1.0  # pixels that the first row may be away from the given box: some tools round
+ORIGIN = "origin.json"  # beside results of ours: where they come from
 OWN_NAMES = {  # of the tables' columns, which a tracker therefore cannot have
     "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
     "losses", "dataset", "convention", "source", "venue", "variant",
@@ -41,19 +46,37 @@ def claim_folder(
 ) -> None:
     """Note in folder/origin.json where its results come from: weights, overrides, data set.
 
-    Raises ResultError where it holds results of another origin and overwrite is not set, so that a run never skips
+    origin: what decides the boxes; of a value that is a dictionary, such as that of the sequences, only what both have
+    is compared, and what is new is added. "data_dir" is noted, not compared: a data set may be moved. Raises
+    ResultError where the folder holds results of another origin and overwrite is not set, so that a run never skips
     sequences that another network has tracked. overwrite: all results of another origin are removed first, so that the
     folder never mixes two, wherever the run ends.
     """
-    note = folder / "origin.json"
-    if note.is_file() and (before := _read_origin(note)) != origin:
-        if not overwrite:
-            changed = [key for key in {**before, **origin} if before.get(key) != origin.get(key)]
-            details = "; ".join(f"{key}: {before.get(key)} there, {origin.get(key)} now" for key in changed)
-            raise ResultError(f"{folder} holds results of another run ({details}): {remedy}")
+    note = folder / ORIGIN
+    before = _read_origin(note) if note.is_file() else {}
+    changed = _differences(before, origin) if before else []
+    if changed and not overwrite:
+        more = f"; {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ResultError(f"{folder} holds results of another run ({'; '.join(changed[:3])}{more}): {remedy}")
+    if changed:
         for file in folder.glob("*.txt"):
             file.unlink()
-    write_atomically(note, lambda path: path.write_text(json.dumps(origin, indent=2), encoding="utf-8"))
+        before = {}
+    merged = {key: before.get(key, {}) | value if isinstance(value, dict) else value for key, value in origin.items()}
+    write_atomically(note, lambda path: path.write_text(json.dumps(merged, indent=2), encoding="utf-8"))
+
+
+def _differences(before: dict, origin: dict) -> list[str]:
+    """What differs between two origins, in words. A folder of an older version does not name its sequences."""
+    found = []
+    for key in {**before, **origin}:
+        there, now = before.get(key), origin.get(key)
+        if isinstance(now, dict) and isinstance(there, dict | None):
+            common = [name for name in there or {} if name in now]
+            found += [f"{name}: {there[name]} there, {now[name]} now" for name in common if there[name] != now[name]]
+        elif there != now and key != "data_dir":
+            found.append(f"{key}: {there} there, {now} now")
+    return found
 
 
 def _read_origin(note: Path) -> dict:
@@ -62,13 +85,57 @@ def _read_origin(note: Path) -> dict:
         before = parse_json(note.read_bytes())
     except (OSError, ValueError):
         before = None
-    return before if isinstance(before, dict) else {"origin.json": "broken"}
+    return before if isinstance(before, dict) else {ORIGIN: "broken"}
+
+
+def claim_outputs(folder: Path, files: Iterable[Path], source: str, overwrite: bool) -> None:
+    """Note in folder/origin.json that these files are made from this source.
+
+    Raises ResultError where one of them is there and was made from another source, or from nobody knows what, unless
+    overwrite is set: files of two inputs with one name must not replace each other.
+    """
+    note = folder / ORIGIN
+    sources = _read_origin(note) if note.is_file() else {}
+    names = {str(file.absolute()): file for file in files}
+    for name, file in names.items():
+        if file.exists() and sources.get(name) != source and not overwrite:
+            made = f"was made from {sources[name]}" if name in sources else "is there already"
+            raise ResultError(
+                f"{file} {made} and would be overwritten: --overwrite, or choose another --save_dir or file name"
+            )
+    sources |= dict.fromkeys(names, source)
+    write_atomically(note, lambda path: path.write_text(json.dumps(sources, indent=2), encoding="utf-8"))
+
+
+def output_files(folder: Path, sequence: str) -> list[Path]:
+    """Every file that write_result may write."""
+    return [file(folder, sequence) for file in (result_file, time_file, score_file)]
+
+
+def check_finished(folder: Path, sequence: Sequence) -> None:
+    """Raise ResultError unless the result of a sequence in folder can be its own: as many boxes as frames, the first
+    being the given one."""
+    remedy = "--overwrite tracks it again; or choose another --save_dir"
+    try:
+        boxes = read_result(folder, sequence.name, len(sequence))
+    except ResultError as error:
+        raise ResultError(f"{error}: not a result of this sequence: {remedy}") from error
+    if not begins_with(boxes, sequence.init_bbox):
+        raise ResultError(
+            f"{result_file(folder, sequence.name)}: begins with {boxes[0].tolist()}, but the first box of "
+            f"{sequence.name} is {sequence.init_bbox}: {remedy}"
+        )
+
+
+def begins_with(boxes: np.ndarray, box: Collection[float]) -> bool:
+    """Whether the first of boxes (T, 4) is this one, to SAME_BOX."""
+    return bool(np.abs(boxes[0] - box).max() <= SAME_BOX)
 
 
 def remove_result(folder: Path, sequence: str) -> None:
     """Remove what is there of a sequence; the box file first, which says that it is finished."""
-    for file in (result_file, time_file, score_file):
-        file(folder, sequence).unlink(missing_ok=True)
+    for file in output_files(folder, sequence):
+        file.unlink(missing_ok=True)
 
 
 def write_result(
@@ -157,8 +224,8 @@ class Results:
 
 
 def all_results(texts: Iterable[str], results: Path, dataset: str) -> list[Results]:
-    """tracker_results of each text. Raises ResultError for a label that is there twice, and for one of the tables' own
-    words."""
+    """tracker_results of each text; dataset: its name as get_dataset takes it. Raises ResultError for a label that is
+    there twice, and for one of the tables' own words."""
     trackers = [tracker_results(text, results, dataset) for text in texts]
     labels = [tracker.label for tracker in trackers]
     for label in labels:
@@ -171,15 +238,23 @@ def all_results(texts: Iterable[str], results: Path, dataset: str) -> list[Resul
 
 def tracker_results(text: str, results: Path, dataset: str) -> Results:
     """What a command's "script/config", "LABEL=FOLDER" or "LABEL=FOLDER,FOLDER" means: the first is a folder of a
-    data set below results. Raises ResultError for a folder that is not there."""
+    data set below results. Raises ResultError for a folder that is not there, and for one of ours that was made from
+    another folder of sequences."""
     label, equals, folders = text.partition("=")
     if equals and label and folders:
         paths = tuple(Path(folder).expanduser() for folder in folders.split(","))
     elif not equals and text.count("/") == 1:
-        paths = (results / text / dataset,)
+        paths = (results / text / dataset_folder(dataset),)
     else:
         raise ResultError(f"'{text}': expected script/config, such as sdtrack/demo, or LABEL=FOLDER")
     for path in paths:
         if not path.is_dir():
             raise ResultError(f"{text}: there is no folder {path}; run tracking/test.py first")
+    if not equals and (paths[0] / ORIGIN).is_file():
+        tracked = _read_origin(paths[0] / ORIGIN).get("dataset", "")
+        if str(tracked).startswith("folder:") and tracked != dataset_identity(dataset):
+            raise ResultError(
+                f"{paths[0]} holds results of {tracked}, not of {dataset_identity(dataset)}; run tracking/test.py with "
+                "another --save_dir, or name the folder of results: LABEL=FOLDER"
+            )
     return Results(label, paths)

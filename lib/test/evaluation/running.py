@@ -16,9 +16,9 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from lib.errors import SDTrackError, TrackingError
+from lib.errors import DataError, SDTrackError, TrackingError
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.results import remove_result, result_file, write_result
+from lib.test.evaluation.results import check_finished, remove_result, result_file, write_result
 from lib.test.evaluation.runner import track_sequence
 from lib.utils.files import append_text, make_folder
 
@@ -93,15 +93,20 @@ def run_sequences(
     make: builds a tracker for a device, picklable where there are processes, called only if there is something to
     track. processes: 0 tracks in this one, with all its threads; otherwise that many, each with a tracker of its own
     and one thread, so that results do not depend on their number. devices: given to processes in turn. A sequence that
-    fails is reported, its traceback appended to folder/failed.log, and the run goes on. After Ctrl-C
+    fails is reported, its traceback appended to folder/failed.log, and the run goes on. Raises ResultError, before
+    anything is tracked, where a result that is there cannot be the sequence's own. After Ctrl-C
     (KeyboardInterrupt) the folder holds whole files only.
     """
     summary, todo = RunSummary(), []
     for sequence in sequences:
-        if not overwrite and result_file(folder, sequence.name).is_file():
-            summary.skipped.append(sequence.name)
-        else:
+        if overwrite or not result_file(folder, sequence.name).is_file():
             todo.append(sequence)
+            continue
+        try:
+            check_finished(folder, sequence)
+            summary.skipped.append(sequence.name)
+        except DataError as error:  # what was tracked before the data broke is kept
+            summary.failed[sequence.name] = str(error)
     if not todo:
         return summary
     job = Job(make, make_folder(folder), whole_pixels)

@@ -1,5 +1,6 @@
 """What the servers of GOT-10k and TrackingNet take, and whether a file is that."""
 
+import codecs
 import io
 import re
 import zipfile
@@ -13,11 +14,10 @@ import numpy as np
 
 from lib.errors import DataError, ResultError
 from lib.test.evaluation.data import LISTS, Sequence
-from lib.test.evaluation.results import find_results, read_boxes_of, read_times_of
+from lib.test.evaluation.results import begins_with, find_results, read_boxes_of, read_times_of
 from lib.utils.annotations import parse_numbers
 from lib.utils.files import write_atomically
 
-FIRST_BOX_TOLERANCE = 1.0  # pixels: a first box may be rounded
 SEPARATED = re.compile(rb"[^\s,;]+(,[^\s,;]+)*")
 MOST_BYTES = 4 * 2**20  # of one file in a zip; a line of four numbers a frame stays far below
 
@@ -114,7 +114,7 @@ def _box_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
         return [f"{name}: {len(rows)} boxes for {len(sequence)} frames"]
     if not np.isfinite(rows).all() or (rows[:, 2:] < 0).any():
         return [f"{name}: a box with a negative size or a value that is no number"]
-    if np.abs(rows[0] - sequence.init_bbox).max() > FIRST_BOX_TOLERANCE:
+    if not begins_with(rows, sequence.init_bbox):
         return [f"{name}: the first box is {rows[0].tolist()}, the given one {sequence.init_bbox}"]
     return []
 
@@ -130,6 +130,8 @@ def _time_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
 
 def _rows(data: bytes, name: str, columns: int) -> tuple[np.ndarray | None, list[str]]:
     """The numbers of a file separated by commas alone, or what is wrong with it."""
+    if data.startswith(codecs.BOM_UTF8):
+        return None, [f"{name}: begins with a byte order mark, which the server takes for a part of the first number"]
     for number, line in enumerate(data.splitlines(), start=1):
         if not SEPARATED.fullmatch(line):
             return None, [f"{name}, line {number}: numbers have to be separated by single commas, and nothing else"]

@@ -15,13 +15,14 @@ from lib.errors import DataError, ResultError
 from lib.test.analysis.conventions import Convention
 from lib.test.analysis.evaluation import LengthRule, truth_of
 from lib.test.evaluation.data import Sequence
+from lib.test.evaluation.datasets import dataset_identity
 from lib.test.evaluation.results import Results
 from lib.utils.files import make_folder, write_atomically
 from lib.vis.report.content import Answer, Scored, answer_of, overview, score_all, sequence_page
 from lib.vis.report.frames import write_frames
 
 PAGE = Path(__file__).parent / "page"
-MARK = ".sdtrack-report"  # a folder that has it is one of ours, half-built ones included
+MARK = ".sdtrack-report"  # a folder that has it is one of ours, half-built ones included; names its data set
 
 
 def build_report(
@@ -37,17 +38,22 @@ def build_report(
 ) -> tuple[Path, Scored]:
     """Write the pages into folder, in place of an older report there, and return index.html and what was scored.
 
-    most_frames: pictures a sequence; megabytes: of all pictures together, None: 40, or .4 a sequence if that is more.
+    dataset: its name as get_dataset takes it; most_frames: pictures a sequence; megabytes: of all pictures together,
+    None: 40, or .4 a sequence if that is more.
     A missing or broken result, picture or truth is shown as such. Raises ResultError for a folder that holds something
     else, and where the truth of a sequence is not public.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+    mark, identity = folder / MARK, dataset_identity(dataset)
+    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
         raise ResultError(f"{folder} is not empty and no report; choose another folder with --out")
+    other = mark.read_text(encoding="utf-8") if mark.is_file() else ""
+    if other not in ("", identity):
+        raise ResultError(f"{folder} is a report of {other}, not of {identity}; remove it, or choose another --out")
     for sequence in sequences:
         with suppress(DataError):  # broken truth is one sequence's trouble, secret truth that of all
             truth_of(sequence)
     make_folder(folder)
-    (folder / MARK).touch()
+    write_atomically(mark, lambda path: path.write_text(identity, encoding="utf-8"))
     for part in ("data", "frames"):
         shutil.rmtree(folder / part, ignore_errors=True)
     data, scored = make_folder(folder / "data"), Scored()
