@@ -121,7 +121,7 @@ def test_results_become_figures_tables_and_a_report(workspace):
         "tracking/vis_attention.py", "sdtrack", "demo", *options, "--sequence", "GOT-10k_Val_000001", "--frame", 3,
     )  # fmt: skip
     for kind in ("attention", "queries"):
-        picture = output / "plots" / "got10k_val" / f"{kind}_GOT-10k_Val_000001_000003_layer-1.png"
+        picture = output / "plots" / "got10k_val" / "sdtrack" / "demo" / f"{kind}_GOT-10k_Val_000001_000003_layer-1.png"
         assert picture.stat().st_size > 10_000
     (workspace / "eao.json").write_text('{"a": 0.5, "b": 0.4}')
     paper = ("tracking/plot_paper_figures.py", "--save_dir", output)

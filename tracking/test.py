@@ -4,7 +4,6 @@ import _init_paths  # noqa: F401
 
 import argparse
 import hashlib
-import signal
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,6 @@ from lib.vis.tracked_video import write_video
 
 def main() -> int:
     args = arguments().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the run in the same orderly way
     if args.threads < 0 or not 0 <= args.num_gpus <= torch.cuda.device_count():
         raise TrackingError(
             f"--threads {args.threads} --num_gpus {args.num_gpus}: neither can be negative, and this machine has "

@@ -9,19 +9,22 @@ python tracking/video_demo.py sdtrack vitb_300 VIDEO --optional_box ...    anoth
 import _init_paths  # noqa: F401
 
 import argparse
+import re
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from lib.errors import DataError, TrackingError
+from lib.errors import DataError, ResultError, TrackingError
 from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.results import result_file, write_result
+from lib.test.evaluation.results import claim_outputs, output_files, result_file, write_result
 from lib.test.evaluation.runner import make_tracker
 from lib.test.utils.checkpointed import shipped_weights
 from lib.utils.cli import add_weight_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
 from lib.utils.synthetic.writer import write_clip
-from lib.utils.video import FrameSource
+from lib.utils.video import FrameSource, check_video_name
 from lib.vis.tracked_video import track_video
 from lib.vis.window import ask_for_box, has_display
 
@@ -46,27 +49,60 @@ def main() -> None:
     name, config, clip = words if len(words) == 3 else [*DEFAULT_TRACKER, *words]
     if video and Path(video).absolute() == Path(clip).absolute():
         raise DataError(f"--save_results {video} is the video itself; name another file")
+    if video:
+        check_video_name(video)
     source = FrameSource(clip)
     if box is None and args.optional_box is None and has_display():
         box = ask_for_box(source.first())
     box = box or parse_box(args.optional_box)
     folder = make_folder(env.results_path / name / config / "video")
+    identity = clip if "://" in clip else str(Path(clip).resolve())
+    if video:
+        claim_outputs(folder, [Path(video)], identity, args.overwrite)
+    result = claim_result(folder, result_names(clip), identity, args.overwrite)
     tracker = make_tracker(name, config, **tracker_options(args, env.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one reads and decodes the video meanwhile
-    track = track_video(tracker, source, box, video)
-    stem = Path(clip).absolute().stem
-    write_result(folder, stem, *track)
-    print(f"{len(track.times)} frames, {len(track.times) / track.times.sum():.1f} frames/s in the tracker")
-    print(f"boxes: {result_file(folder, stem)}")
+    track, ended_by = track_video(tracker, source, box, video)
+    write_result(folder, result, *track)
+    count = len(track.times)
+    print(f"{count} frames, {count / track.times.sum():.1f} frames/s in the tracker")
+    print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
     if video:
         print(f"video: {video}")
+    if ended_by is not None and not (source.endless and isinstance(ended_by, KeyboardInterrupt)):
+        print(f"stopped at frame {count} of {source.length or 'an unknown number'}", file=sys.stderr)
+        raise ended_by
+
+
+def claim_result(folder: Path, names: list[str], source: str, overwrite: bool) -> str:
+    """The first of the names whose files no other source has made. Raises ResultError where there is none."""
+    for name in names[:-1]:
+        with suppress(ResultError):
+            claim_outputs(folder, output_files(folder, name), source, overwrite)
+            return name
+    claim_outputs(folder, output_files(folder, names[-1]), source, overwrite)
+    return names[-1]
+
+
+def result_names(clip: str) -> list[str]:
+    """What the results of a video may be called, plainest first: a file without its suffix, with it, with its folder;
+    a folder with all of its name, and with the one that it is in; a stream by the end of its URL, and by all of it."""
+    if "://" in clip:
+        words = [word for word in re.sub(r"[^\w./-]+", "_", clip.partition("://")[2]).split("/") if word]
+        return [words[-1] if words else "stream", "_".join(words) or "stream"]
+    path = Path(clip).resolve()
+    names = [path.name] if path.is_dir() else [path.stem, path.name]
+    return [*names, f"{path.parent.name}_{path.name}"]
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="*", metavar="[TRACKER CONFIG] VIDEO", help="a video file, a folder of images, a camera's number"
+        "what",
+        nargs="*",
+        metavar="[TRACKER CONFIG] VIDEO",
+        help="a video file, a folder of images, a stream (rtsp://...), a camera's number",
     )
     parser.add_argument(
         "--optional_box",
@@ -75,6 +111,7 @@ def arguments() -> argparse.ArgumentParser:
         help="target in the first frame: x y w h in pixels; without it a window asks",
     )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
+    parser.add_argument("--overwrite", action="store_true", help="replace results of another video of this name")
     add_weight_arguments(parser)
     return parser
 

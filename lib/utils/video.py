@@ -1,4 +1,4 @@
-"""Videos: frames from a file, a camera or a folder of images, and an mp4 writer."""
+"""Videos: frames from a file, a stream, a camera or a folder of images, and an mp4 writer."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,16 +11,22 @@ from lib.errors import DataError
 from lib.utils.files import make_folder
 from lib.utils.frame_files import image_files
 from lib.utils.image import IMAGE_SUFFIXES, check_size, read_image
+from lib.utils.video_file import VideoFile
+
+WRITTEN = (".mp4", ".mov", ".mkv", ".avi")
 
 
 class FrameSource:
-    """The frames of a video file, of a camera (its number), or of a folder of images, as RGB uint8 (H, W, 3)."""
+    """The frames of a video file, of a stream (its URL), of a camera (its number), or of a folder of images, as RGB
+    uint8 (H, W, 3). fps: mean frames a second; length: their number, None where it is not known."""
 
     def __init__(self, source: str):
         path = Path(source)
         self.fps = 25.0
-        self.length: int | None = None  # unknown for a camera
+        self.length: int | None = None
+        self.endless = False  # whether it goes on until somebody ends it
         if source.isdigit() and not path.exists():
+            self.endless = True
             self._frames = self._captured(cv2.VideoCapture(int(source)), f"camera {source}")
         elif path.is_dir():
             files = image_files(path)
@@ -28,12 +34,12 @@ class FrameSource:
                 raise DataError(f"{path}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
             self.length = len(files)
             self._frames = (read_image(file) for file in files)
-        elif path.is_file():
-            capture = cv2.VideoCapture(str(path))
-            self.length = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
-            self._frames = self._captured(capture, str(path))
+        elif path.is_file() or "://" in source:
+            video = VideoFile(source)
+            self.endless = "://" in source and video.length is None
+            self.fps, self.length, self._frames = video.fps, video.length, iter(video)
         else:
-            raise DataError(f"{source}: there is no such video, folder of images or camera number")
+            raise DataError(f"{source}: there is no such video, folder of images, stream (rtsp://...) or camera number")
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._frames
@@ -67,12 +73,19 @@ class FrameSource:
             raise DataError(f"{name}: not one frame could be read")
 
 
+def check_video_name(path: str | Path) -> None:
+    """Raise DataError for a file that no video can be written to: a folder, or a name without one of WRITTEN."""
+    if Path(path).suffix.lower() not in WRITTEN or Path(path).is_dir():
+        raise DataError(f"{path}: no name of a video file; it has to end in {', '.join(WRITTEN)}: {path}.mp4")
+
+
 class VideoWriter:
     """Writes RGB frames to an mp4 file; the first frame sets the size, into which later ones of another are fitted. A
     context manager."""
 
     def __init__(self, path: str | Path, fps: float):
-        self.path = Path(path)
+        check_video_name(path)
+        self.path = Path(path).absolute()  # OpenCV takes what stands before a colon for a protocol
         self.fps = fps
         self._writer: cv2.VideoWriter | None = None
         make_folder(self.path.parent)

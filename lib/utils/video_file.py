@@ -1,0 +1,206 @@
+"""Frames of video files and network streams, decoded by FFmpeg through PyAV.
+
+Interlaced frames are deinterlaced, rotated videos turned upright, and what a decoder gives less than the file announced
+is an error: after the last frame that could be read, so that nothing read before is lost.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from lib.errors import DataError
+from lib.utils.image import check_size
+
+TIMEOUT = 15.0  # seconds that a network stream may be silent
+NO_VIDEO = ("tty",)  # a text is a terminal's recording to FFmpeg
+EARLY_SECONDS, EARLY_SHARE = 0.5, 0.02  # by which a stream may end before the announced time
+
+
+class VideoFile:
+    """The frames of a video file, or of a stream's URL such as rtsp://..., as RGB uint8 (H, W, 3).
+
+    fps: the mean rate; length: number of frames, None where the file does not say it. Raises DataError that names the
+    codec and a remedy where it cannot be decoded.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self._is_file = "://" not in name
+        try:
+            if self._is_file:  # "file:", because a colon in a name would be the end of a protocol's
+                self._container = av.open(f"file:{name}", options={"protocol_whitelist": "file,crypto,data"})
+            else:
+                self._container = av.open(name, timeout=TIMEOUT)
+        except (av.FFmpegError, ValueError) as error:
+            raise DataError(
+                f"{name}: cannot be opened as a video ({_reason(error)}); is it one, and whole? A player tells"
+            ) from error
+        self._stream = self._container.streams.best("video")
+        if self._stream is None or self._container.format.name in NO_VIDEO:
+            raise DataError(f"{name}: cannot be opened as a video (there is none in it)")
+        if self._stream.codec_context is None:
+            raise DataError(f"{name}: its codec is not known here; {self._remedy()}")
+        check_size(self._stream.width, self._stream.height, name)
+        self._stream.thread_type = "AUTO"
+        self.fps = float(self._stream.average_rate or self._stream.guessed_rate or 25)
+        self.length = self._stream.frames or None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Every frame in its order. Raises DataError at the end where frames are missing, or nothing could be read."""
+        to_rgb, count = VideoReformatter(), 0
+        decoding = _Decoding(self._container, self._stream)
+        try:
+            for frame in _progressive(decoding):
+                check_size(frame.width, frame.height, self.name)
+                rgb = to_rgb.reformat(
+                    frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
+                ).to_ndarray()
+                count += 1
+                turns = round(frame.rotation / 90) % 4  # as the display matrix has it, counterclockwise
+                yield np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+        except (av.FFmpegError, ValueError) as error:
+            raise DataError(
+                f"{self.name}: frame {count + 1} cannot be decoded ({_reason(error)}); {self._remedy()}"
+            ) from error
+        finally:
+            self._container.close()
+        if not count:
+            raise DataError(f"{self.name}: not one frame could be read ({decoding.reason}); {self._remedy()}")
+        if decoding.damaged:
+            print(f"note: {self.name}: {decoding.damaged} of {count} frames came from damaged data", file=sys.stderr)
+        if decoding.problem:
+            raise DataError(f"{self.name}: {decoding.problem}; {count} frames could be read")
+
+    def _remedy(self) -> str:
+        context = self._stream.codec_context
+        codec = context.name if context is not None else "unknown"
+        name = shlex.quote(self.name) if self._is_file else "IN"
+        return f"its codec is {codec}: try ffmpeg -i {name} -c:v libx264 OUT.mp4, or a folder of images"
+
+
+class _Decoding:
+    """Decoded frames of a stream, and what is wrong with them.
+
+    problem: frames that are missing, in words, or ""; reason: the decoder's last error; damaged: packets and frames
+    that the decoder or the container itself calls corrupt.
+    """
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
+        self._container, self._stream = container, stream
+        self.problem, self.reason, self.damaged = "", "the file has no frames", 0
+        self._packets = self._frames = self._lost = self._first_lost = 0
+        self._end = 0.0
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        try:
+            for packet in self._container.demux(self._stream):
+                yield from self._decoded(packet)
+        except av.FFmpegError as error:
+            self.reason = _reason(error)
+            self.problem = f"reading stopped ({self.reason})"
+            return
+        if self._lost:
+            self.problem = (
+                f"{self._lost} pieces could not be decoded, the first after frame {self._first_lost} ({self.reason}): "
+                "frames are missing there"
+            )
+        elif early := self._early():
+            self.problem = f"it ended early: {early}"
+
+    def _decoded(self, packet: av.Packet) -> Iterator[av.VideoFrame]:
+        is_data = packet.pts is not None or packet.dts is not None or packet.size > 0
+        self._packets += is_data
+        if is_data and packet.pts is not None and packet.time_base:
+            self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError as error:
+            self.reason = _reason(error)
+            self._first_lost = self._first_lost if self._lost else self._frames
+            self._lost += 1
+            return
+        for frame in frames:
+            self._frames += 1
+            self.damaged += frame.is_corrupt or packet.is_corrupt
+            yield frame
+
+    def _early(self) -> str:
+        """How much less there was than announced, in words, or "".
+
+        MP4 lists its packets; AVI announces a number, which counts repeated frames; Matroska a time.
+        """
+        stream = self._stream
+        if "mp4" in self._container.format.name:
+            announced = len(stream.index_entries) if stream.frames else 0
+        else:
+            announced = int((1 - EARLY_SHARE) * stream.frames)
+        if self._packets < announced:
+            return f"{self._packets} of {stream.frames} frames are in the file"
+        first = (stream.start_time or 0) * stream.time_base if stream.time_base else 0
+        seconds, there = self._announced_seconds(), self._end - float(first)
+        if self._packets and seconds and there < seconds - max(EARLY_SECONDS, EARLY_SHARE * seconds):
+            return f"{there:.1f} of {seconds:.1f} seconds are in the file"
+        return ""
+
+    def _announced_seconds(self) -> float:
+        """Of the video itself, 0 where that is not said: a file lasts as long as its longest stream."""
+        if "matroska" not in self._container.format.name:
+            return 0.0
+        if len(self._container.streams) == 1:
+            return (self._container.duration or 0) / av.time_base
+        hours, _, rest = self._stream.metadata.get("DURATION", "").partition(":")
+        minutes, _, seconds = rest.partition(":")
+        try:
+            return 3600 * float(hours) + 60 * float(minutes) + float(seconds)
+        except ValueError:
+            return 0.0
+
+
+def _progressive(frames: Iterator[av.VideoFrame] | _Decoding) -> Iterator[av.VideoFrame]:
+    """The frames, interlaced ones deinterlaced: as many as before. Progressive videos are handed on as they are."""
+    graph, form = None, None
+    for number, frame in enumerate(frames):
+        shape = frame.width, frame.height, frame.format.name
+        if graph is not None and shape != form:
+            yield from _pulled(graph, end=True)
+            graph = None
+        if graph is None and not frame.interlaced_frame:
+            yield frame
+            continue
+        if graph is None:
+            graph, form = _deinterlacer(frame), shape
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        graph.push(frame)
+        yield from _pulled(graph)
+    if graph is not None:
+        yield from _pulled(graph, end=True)
+
+
+def _deinterlacer(frame: av.VideoFrame) -> Graph:
+    """One frame for each, those that are not marked as interlaced unchanged."""
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
+    graph.link_nodes(
+        source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
+    ).configure()
+    return graph
+
+
+def _pulled(graph: Graph, end: bool = False) -> Iterator[av.VideoFrame]:
+    if end:
+        graph.push(None)
+    while True:
+        try:
+            yield graph.pull()
+        except (av.BlockingIOError, av.EOFError):  # it waits for more, or has handed on all
+            return
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
