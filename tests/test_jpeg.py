@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from doubles import REAL_DATA, needs_real_data
 
-from lib.errors import ConfigError
+from lib.errors import ConfigError, DataError
 from lib.train.data.processing import CropPlan, make_crop
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.storage import FileStorage
@@ -106,6 +106,52 @@ def test_crops_of_real_frames_are_those_of_the_full_resolution_path(decoder):
     assert reductions >= {1, 2, 4}
     assert (least > [20, 40]).all()
     assert (mean > [27, 50]).all()
+
+
+def variants():
+    """A picture as baseline, progressive and with restart markers."""
+    found = []
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8), (0, 0), 2)
+    for flags in ([], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 4]):
+        found.append(cv2.imencode(".jpg", image, flags)[1].tobytes())
+    return found
+
+
+@pytest.mark.parametrize("name", USABLE)
+@pytest.mark.parametrize("data", variants())
+def test_a_picture_whose_rows_are_all_there_is_read_whatever_follows(name, data):
+    decoder = find_decoder(name)
+    expected, _ = decode_image(data, "frame", decoder, fast=False)
+    bare = data.removesuffix(b"\xff\xd9")
+    for tail in (b"\0" * 5000, b"tail" * 1500, data[:3000]):
+        np.testing.assert_array_equal(decode_image(data + tail, "frame", decoder, fast=False)[0], expected)
+    for other in (bare, bare + b"\0" * 5000, bare + b"\0" * 100 + b"\xff\xd9"):
+        np.testing.assert_array_equal(decode_image(other, "frame", decoder, fast=False)[0], expected)
+        assert decode_image(other, "frame", decoder, most_reduced=8)[1] in (1, 8)
+
+
+@pytest.mark.parametrize("name", USABLE)
+@pytest.mark.parametrize("data", variants())
+def test_a_picture_whose_rows_are_missing_is_refused_whatever_follows(name, data):
+    half = data[: len(data) // 2]
+    for cut in (half, half + b"\xff\xd9", half + b"\0" * 5000, half + b"\0" * 5000 + b"\xff\xd9", data[:-60]):
+        with pytest.raises(DataError, match="frame: a truncated JPEG"):
+            decode_image(cut, "frame", find_decoder(name))
+
+
+def test_the_missing_rows_are_counted():
+    data = variants()[0]
+    with pytest.raises(DataError, match=r"truncated JPEG \((\d+) of its 240 rows are missing") as caught:
+        decode_image(data[: len(data) // 2], "frame", find_decoder())
+    assert 80 < int(str(caught.value).split("(")[1].split()[0]) < 160
+    with pytest.raises(DataError, match="the end of its last rows is missing"):
+        decode_image(data[:-60], "frame", find_decoder())
+
+
+def test_damage_in_the_middle_is_refused():
+    data = variants()[2]
+    with pytest.raises(DataError, match=r"frame: a damaged JPEG \(Corrupt JPEG data: .*marker 0xd"):
+        decode_image(data[:5000] + data[6000:], "frame", find_decoder())
 
 
 @pytest.mark.parametrize("width", [60, 150, 300, 500])

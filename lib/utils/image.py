@@ -9,7 +9,7 @@ import simplejpeg
 
 from lib.errors import DataError, SDTrackError
 from lib.utils.files import read_bytes
-from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
+from lib.utils.jpeg import Decoder, FrameBuffer, TruncatedJpeg, find_decoder
 
 MOST_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
 JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # how the files begin
@@ -42,13 +42,13 @@ def decode_image(
     most_reduced: how small it may be; only a JPEG is decoded smaller. fast, buffer: as in lib.utils.jpeg. source: named
     in errors. Raises DataError for a broken or truncated image.
     """
-    if data[:2] == JPEG and b"\xff\xd9" not in data[-4096:]:
-        raise DataError(f"{source}: a truncated JPEG (its end is missing)")
     check_size(*image_size(data, source), source)
     if data[:2] == JPEG:
         reduction = decoder.reduction_for(most_reduced)
         try:
             return decoder.decode(data, reduction, fast, buffer), reduction
+        except TruncatedJpeg as error:
+            raise DataError(f"{source}: {error}") from error
         except ValueError as error:
             raise DataError(f"{source}: not a readable JPEG ({error})") from error
     return _by_opencv(data, source), 1

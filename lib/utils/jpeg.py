@@ -16,6 +16,7 @@ import simplejpeg
 from lib.errors import ConfigError
 
 REDUCTIONS = (1, 2, 4, 8)
+END = b"\xff\xd9"
 
 
 class FrameBuffer:
@@ -36,7 +37,9 @@ class FrameBuffer:
 
 @dataclass(frozen=True)
 class Decoder:
-    """decode(data, reduction, fast, buffer) -> (H, W, 3) uint8 RGB, ValueError for what is no JPEG.
+    """decode(data, reduction, fast, buffer) -> (H, W, 3) uint8 RGB.
+
+    Raises ValueError for what is no JPEG, TruncatedJpeg for one whose rows are not all there.
 
     fast: cheaper inverse DCT and colour upsampling, for training; without it the result is the exact one.
     buffer: the picture may lie in it, and is then good until its next use; None: in memory of its own.
@@ -79,8 +82,57 @@ def _unusable(name: str) -> str:
     return ""
 
 
+class TruncatedJpeg(ValueError):
+    """Rows of a picture are missing."""
+
+
 def _simplejpeg(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None) -> np.ndarray:
-    options = {"fastdct": fast, "fastupsample": fast, "strict": False}
+    """Any warning of libjpeg stops the strict pass, and is then looked at: a missing end marker, or bytes behind the
+    picture, take nothing away from it."""
+    try:
+        return _turbo(data, reduction, fast, buffer, strict=True)
+    except ValueError as error:
+        return _turbo(_alone(data, str(error)), reduction, fast, buffer, strict=False)
+
+
+def _whole(data: bytes) -> bytes:
+    """What another decoder than libjpeg-turbo is given. Raises TruncatedJpeg."""
+    try:
+        _turbo(data, 8, True, None, strict=True)
+    except ValueError as error:
+        return _alone(data, str(error))
+    return data
+
+
+def _alone(data: bytes, warning: str) -> bytes:
+    """The picture with its end marker, without what follows. warning: what libjpeg said of it.
+
+    Raises TruncatedJpeg where the data ends before the last row, or is damaged in between.
+    """
+    if "remature end" not in warning and not warning.endswith("extraneous bytes before marker 0xd9"):
+        if warning.startswith("Corrupt JPEG data"):
+            raise TruncatedJpeg(f"a damaged JPEG ({warning})")
+        return data
+    alone = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
+    try:
+        _turbo(alone, 8, True, None, strict=True)
+    except ValueError as error:
+        if "remature end" in str(error):
+            picture = _turbo(alone, 1, False, None, strict=False)
+            missing = _flat_rows(picture)
+            known = f"{missing} of its {len(picture)} rows are" if missing else "the end of its last rows is"
+            raise TruncatedJpeg(f"a truncated JPEG ({known} missing)") from error
+    return alone
+
+
+def _flat_rows(picture: np.ndarray) -> int:
+    """Rows at the bottom of one colour, with which libjpeg fills what is missing."""
+    plain = np.abs(picture.astype(np.int16) - picture[-1, -1]).max((1, 2)) <= 2
+    return int(plain[::-1].argmin()) if not plain.all() else len(picture)
+
+
+def _turbo(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None, *, strict: bool) -> np.ndarray:
+    options = {"fastdct": fast, "fastupsample": fast, "strict": strict}
     if reduction > 1 or buffer is not None:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         height, width = -(-height // reduction), -(-width // reduction)
@@ -95,7 +147,7 @@ def _jpeg4py(data: bytes, _reduction: int, _fast: bool, _buffer: FrameBuffer | N
     import jpeg4py
 
     try:
-        return jpeg4py.JPEG(np.frombuffer(data, np.uint8)).decode()
+        return jpeg4py.JPEG(np.frombuffer(_whole(data), np.uint8)).decode()
     except jpeg4py.JPEGRuntimeError as error:
         raise ValueError(str(error)) from error
 
@@ -107,7 +159,7 @@ def _cv2(data: bytes, reduction: int, _fast: bool, _buffer: FrameBuffer | None) 
         4: cv2.IMREAD_REDUCED_COLOR_4,
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }[reduction]
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = cv2.imdecode(np.frombuffer(_whole(data), np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError("OpenCV cannot decode it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
