@@ -1,15 +1,20 @@
 """What check_data and train.py say about data sets."""
 
+import json
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from doubles import PROJECT, REAL_DATA, needs_real_data
 
 from lib.errors import DataError
+from lib.train.data.processing import CropSpec, PairProcessing
+from lib.train.data.sampler import SamplingSpec, TrackingSampler
 from lib.train.dataset.sources import SOURCES, DataAccess, check_dataset
 from lib.train.dataset.storage import lmdb_path, pack
+from lib.utils.image import write_jpeg
 from lib.utils.local_paths import LocalPaths
 from lib.utils.synthetic.writer import write_got10k
 
@@ -97,6 +102,71 @@ def test_training_refuses_what_check_data_refuses(data):
     assert answer.returncode == 1
     assert "absence.label: 22 lines, but groundtruth.txt has 1" in answer.stderr
     assert not (data / "output" / "checkpoints" / "train" / "sdtrack" / "demo").exists()
+
+
+def folder(root, boxes, frames=24):
+    """A sequence of black pictures of 40 x 30 pixels with the same box in each."""
+    (root / "img").mkdir(parents=True)
+    for number in range(frames):
+        write_jpeg(root / "img" / f"{number:04d}.jpg", np.zeros((30, 40, 3), np.uint8))
+    (root / "groundtruth.txt").write_text("\n".join([boxes] * frames))
+
+
+def test_sequences_from_which_nothing_can_be_drawn_are_told_and_alone_are_not_usable(tmp_path):
+    folder(tmp_path / "d" / "zero", "5,5,0,0")
+    folder(tmp_path / "d" / "off", "400,5,8,8")
+    folder(tmp_path / "d" / "short", "5,5,8,8", 19)
+    report = check_dataset(f"folder:{tmp_path / 'd'}", access(tmp_path))
+    assert (report.usable, report.checked, len(report.undrawable)) == (False, 3, 3)
+    for reason in (
+        "d/off: no target: all boxes lie outside its pictures of 40 x 30 pixels",
+        "d/short: too few frames (19; at least 20 are needed)",
+        "d/zero: too few visible frames (0 of 24; at least 5 are needed)",
+    ):
+        assert any(line.endswith(reason) for line in report.undrawable)
+    answer = check("--dataset_name", f"folder:{tmp_path / 'd'}")
+    assert answer.returncode == 1 and "BROKEN" in answer.stdout
+    assert "0 of 3 sequences have a target that can be drawn" in answer.stdout
+    folder(tmp_path / "d" / "good", "5,5,8,8")
+    answer = check("--dataset_name", f"folder:{tmp_path / 'd'}")
+    assert answer.returncode == 0
+    assert "1 of 4 sequences have a target that can be drawn" in answer.stdout
+
+
+@pytest.mark.parametrize("box", ["5,5,0,0", "400,5,8,8", "5,5,8,8"])
+@pytest.mark.parametrize("frames", [19, 24])
+def test_the_check_and_the_sampler_agree(tmp_path, box, frames):
+    folder(tmp_path / "d" / "s", box, frames)
+    dataset = access(tmp_path).open(f"folder:{tmp_path / 'd'}")
+    processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0))
+    sampler = TrackingSampler(datasets=[dataset], ratios=[1], spec=SamplingSpec(), processing=processing, seed=0)
+    assert isinstance(sampler[0], DataError) == bool(dataset.undrawable(0))
+
+
+def test_a_still_image_without_an_area_is_no_target(tmp_path):
+    write_jpeg_at = tmp_path / "coco" / "images" / "train2017"
+    write_jpeg_at.mkdir(parents=True)
+    write_jpeg(write_jpeg_at / "1.jpg", np.zeros((30, 40, 3), np.uint8))
+    (tmp_path / "coco" / "annotations").mkdir()
+    file = tmp_path / "coco" / "annotations" / "instances_train2017.json"
+    for box, usable in (([5, 5, 8, 0], False), ([50, 5, 8, 8], False), ([5, 5, 8, 8], True)):
+        content = {
+            "images": [{"id": 1, "file_name": "1.jpg", "width": 40, "height": 30}],
+            "annotations": [{"image_id": 1, "bbox": box, "iscrowd": 0}],
+        }
+        file.write_text(json.dumps(content))
+        assert check_dataset("COCO17", access(tmp_path)).usable == usable
+
+
+def test_a_data_set_that_is_there_and_cannot_be_opened_is_broken(data):
+    root = data / "got10k"
+    pack(root, [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()], lmdb_path(root))
+    file = lmdb_path(root) / "data.mdb"
+    with file.open("r+b") as content:
+        content.truncate(file.stat().st_size * 7 // 10)
+    answer = check("--dataset_name", "GOT10K_train_full", "--data_dir", data)
+    assert answer.returncode == 1 and "BROKEN  GOT10K_train_full" in answer.stdout
+    assert "data.mdb" in answer.stdout and "its header asks for" in answer.stdout
 
 
 @needs_real_data

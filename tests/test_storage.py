@@ -100,6 +100,21 @@ def test_an_unfinished_or_broken_lmdb_is_refused(got10k, tmp_path):
         LmdbStorage(tmp_path / "broken.lmdb")
 
 
+@pytest.mark.parametrize("share", [0.1, 0.7, 0.999])
+def test_an_lmdb_that_was_cut_off_is_an_error_and_not_the_end_of_the_process(got10k, tmp_path, share):
+    pack(got10k, names_below(got10k), tmp_path / "cut.lmdb")
+    file = tmp_path / "cut.lmdb" / "data.mdb"
+    whole = file.stat().st_size
+    with file.open("r+b") as content:
+        content.truncate(int(share * whole))
+    code = f"from lib.train.dataset.storage import LmdbStorage; LmdbStorage({str(file.parent)!r})"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert answer.returncode == 1
+    assert f"data.mdb: {int(share * whole)} bytes, but its header asks for {whole}: it was cut off" in answer.stderr
+    with pytest.raises(DataError, match=r"cut off.*make_lmdb\.py"):
+        pack(got10k, names_below(got10k), tmp_path / "cut.lmdb")
+
+
 def test_a_second_packing_takes_in_what_has_changed_and_is_not_complete_before_its_end(tmp_path):
     root, to = tmp_path / "d", tmp_path / "d.lmdb"
     (root / "a").mkdir(parents=True)

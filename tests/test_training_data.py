@@ -141,7 +141,7 @@ def test_an_endless_search_ends_with_the_first_cause():
     answer = source[0]
     assert isinstance(answer, DataError)
     assert "50 draws" in str(answer)
-    assert "numbered-0: too few visible frames (2 of 30)" in str(answer)
+    assert "numbered-0: too few visible frames (2 of 30; at least 5 are needed)" in str(answer)
     assert isinstance(next(iter(loader(source, 4, 4, 1))), DataError)
 
 

@@ -26,12 +26,14 @@ def main() -> int:
     add_path_arguments(parser)
     args = parser.parse_args()
     names, access = args.dataset_name or list(SOURCES), DataAccess(local_paths(args.data_dir, args.save_dir))
+    numbers = ()
     if args.config:
         cfg = load_config(args.script, args.config, args.overrides)
         names, access = dataset_names(cfg), data_access(cfg, access.paths)
+        numbers = cfg.DATA.TEMPLATE.NUMBER, cfg.DATA.SEARCH.NUMBER
     reports = []
     for name in names:
-        reports.append(check_dataset(name, access, args.sequences))
+        reports.append(check_dataset(name, access, args.sequences, *numbers))
         print(as_text(reports[-1]), flush=True)
     unusable = [report.name for report in reports if not report.usable]
     if args.config or args.dataset_name:
@@ -42,8 +44,9 @@ def main() -> int:
 
 def as_text(report: DatasetReport) -> str:
     """A report: state, place and contents, what is wrong first, what is expected there."""
-    state = "ok" if report.usable else "MISSING" if report.missing else "BROKEN"
-    return "\n".join([f"{state:<8}{report}", *(f"        {error}" for error in report.broken[1:5])])
+    state = "ok" if report.usable else "MISSING" if report.missing and not report.there else "BROKEN"
+    further = [*report.broken[1:5], *report.undrawable[1:3]]
+    return "\n".join([f"{state:<8}{report}", *(f"        {line}" for line in further)])
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ def dataset_names(cfg) -> list[str]:
 
 def check_datasets(cfg, paths: LocalPaths) -> list[DatasetReport]:
     """A report on each data set of the config; of large ones CHECKED_BEFORE_TRAINING sequences are looked at."""
-    return [check_dataset(name, data_access(cfg, paths), CHECKED_BEFORE_TRAINING) for name in dataset_names(cfg)]
+    numbers = cfg.DATA.TEMPLATE.NUMBER, cfg.DATA.SEARCH.NUMBER
+    access = data_access(cfg, paths)
+    return [check_dataset(name, access, CHECKED_BEFORE_TRAINING, *numbers) for name in dataset_names(cfg)]
 
 
 def build_loaders(cfg, paths: LocalPaths, rank: int = 0, world_size: int = 1) -> tuple[DataLoader, DataLoader | None]:

@@ -13,6 +13,7 @@ from lib.utils.jpeg import Decoder, FrameBuffer, TruncatedJpeg, find_decoder
 
 MOST_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
 JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # how the files begin
+JPEG_SCAN = b"\xff\xda"  # after the header of a JPEG
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -69,6 +70,8 @@ def image_size(data: bytes, source: str) -> tuple[int, int]:
     neither JPEG, PNG nor BMP."""
     try:
         if data[:2] == JPEG:
+            if JPEG_SCAN not in data:
+                raise DataError(f"{source}: a truncated JPEG (it ends within its header)")
             height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         elif data[:8] == PNG:
             width, height = struct.unpack_from(">II", data, 16)

@@ -4,22 +4,20 @@ import numpy as np
 
 from lib.train.dataset.base import SequenceInfo
 
-MIN_LENGTH = 20
-
 
 def choose_frames(
     rng: np.random.Generator, info: SequenceInfo, *, mode: str, max_gap: int, templates: int, searches: int
 ) -> tuple[list[int], list[int]] | None:
-    """Template and search frames, or None where the sequence has too few that are visible.
+    """Template and search frames, or None where the sequence has too few of them (SequenceInfo.too_short).
 
     causal: a visible base frame and templates up to max_gap before it, searches up to max_gap after it, in steps of 5
     more where there is none (OSTrack's range ends one frame earlier). trident, trident_pro, stark: template and
     search anywhere; every further template within max_gap of the search frame, on the side of the template, among the
     visible, all, or the valid frames.
     """
-    visible = np.flatnonzero(info.visible)
-    if len(info.visible) < MIN_LENGTH or len(visible) <= 2 * (templates + searches):
+    if info.too_short(templates, searches):
         return None
+    visible = np.flatnonzero(info.visible)
     if mode == "causal":
         return _causal(rng, visible, max_gap, templates, searches)
     further = {"trident": info.visible, "trident_pro": np.ones_like(info.visible), "stark": info.valid}[mode]

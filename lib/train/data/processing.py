@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from lib.errors import DataError, TrackingError
+from lib.train.dataset.base import meets_picture
 from lib.utils.crop import CropWindow, crop_image, crop_window
 
 
@@ -89,14 +90,16 @@ def assemble(
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, reduced so much.
 
-    Raises DataError for a window outside the frame.
+    Raises DataError for a target or a window outside the frame.
     """
     plan = replace(plan, window=plan.window.aligned(reduction))
     window = plan.window
     height, width = (side * reduction for side in image.shape[:2])
-    outside = window.left >= width or window.top >= height
+    outside = window.left >= width or window.top >= height or not meets_picture(plan.box, width, height)
     if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
-        raise DataError(f"the crop around {plan.box.tolist()} lies outside its frame of {width} x {height} pixels")
+        raise DataError(
+            f"the target {plan.box.tolist()}, or the crop around it, lies outside its frame of {width} x {height} pixels"
+        )
     crop = crop_image(image, window, reduction)
     if plan.gray:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -109,10 +109,10 @@ class TrackingSampler(Dataset):
         else:
             frames = ([0] * spec.templates, [0] * spec.searches) if info.valid[0] else None
         if frames is None:
-            raise DataError(
-                f"{dataset.sequence_name(sequence)}: too few visible frames ({int(info.visible.sum())} of "
-                f"{len(info.visible)})"
-            )
+            reason = info.too_short(spec.templates, spec.searches) or "no further template near a search frame"
+            if not dataset.is_video:
+                reason = f"no target: its box is {info.boxes[0].tolist()}"
+            raise DataError(f"{dataset.sequence_name(sequence)}: {reason}")
         plans = self.processing.plan(rng, *([info.boxes[frame] for frame in kind] for kind in frames))
         wanted = [*zip(frames[0], plans[0]), *zip(frames[1], plans[1])]
         most_reduced = _most_reduced(wanted)

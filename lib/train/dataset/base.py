@@ -10,10 +10,11 @@ from lib.errors import DataError
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
 from lib.utils.frame_files import in_frame_order, is_numbered
-from lib.utils.image import decode_image
+from lib.utils.image import decode_image, image_size
 from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
 KEPT_INFOS = 256
+MIN_LENGTH = 20  # frames of a video, as OSTrack has it
 
 
 @dataclass
@@ -23,6 +24,15 @@ class SequenceInfo:
     boxes: np.ndarray  # (T, 4) float xywh in image pixels
     valid: np.ndarray  # (T,) bool: the box has an area
     visible: np.ndarray  # (T,) bool: valid, and enough of the target is seen to learn from
+
+    def too_short(self, templates: int = 1, searches: int = 1) -> str:
+        """Why no frames of a video can be drawn for a sample of so many crops, in words, or ""."""
+        frames, visible, least = len(self.visible), int(self.visible.sum()), 2 * (templates + searches) + 1
+        if frames < MIN_LENGTH:
+            return f"too few frames ({frames}; at least {MIN_LENGTH} are needed)"
+        if visible < least:
+            return f"too few visible frames ({visible} of {frames}; at least {least} are needed)"
+        return ""
 
 
 class BaseVideoDataset(ABC):
@@ -101,6 +111,24 @@ class StoredDataset(BaseVideoDataset):
                 raise DataError(f"{self.storage.place(file)}: the frame is missing, one of {boxes} with a box")
         return boxes
 
+    def picture_size(self, index: int) -> tuple[int, int]:
+        """Width and height of the first frame of a sequence in pixels."""
+        file = self.frame_file(index, 0)
+        return image_size(self.storage.read(file), self.storage.place(file))
+
+    def undrawable(self, index: int, templates: int = 1, searches: int = 1) -> str:
+        """Why no sample can be drawn from a sequence, with its name, or ""."""
+        info = self.sequence_info(index)
+        if self.is_video:
+            reason = info.too_short(templates, searches)
+        else:
+            reason = "" if info.valid[0] else f"no target: its box is {info.boxes[0].tolist()}"
+        if not reason:
+            boxes, (width, height) = info.boxes[info.visible], self.picture_size(index)
+            if not meets_picture(boxes, width, height).any():
+                reason = f"no target: all boxes lie outside its pictures of {width} x {height} pixels"
+        return f"{self.sequence_name(index)}: {reason}" if reason else ""
+
     def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
         """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless
         absent_is_nan, for NaN: zero width or height is how an absent target is written."""
@@ -121,6 +149,12 @@ class StoredDataset(BaseVideoDataset):
 def has_area(boxes: np.ndarray) -> np.ndarray:
     """boxes (T, 4) xywh -> (T,) bool: width and height are positive numbers."""
     return (boxes[:, 2:] > 0).all(1)
+
+
+def meets_picture(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """boxes (..., 4) xywh -> (...,) bool: a part of it is in a picture of so many pixels."""
+    x, y, w, h = np.moveaxis(boxes, -1, 0)
+    return (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
 
 
 class ListedFrames(StoredDataset):

@@ -28,6 +28,7 @@ class CocoSeq(StoredDataset):
             instances = [item for item in content["annotations"] if not item["iscrowd"]]
             # Arrays, not a million small objects: worker processes share their memory
             self.files = np.array([image["file_name"] for image in content["images"]])
+            self.sizes = np.array([(image.get("width", 0), image.get("height", 0)) for image in content["images"]])
             self.image = np.array([rows[item["image_id"]] for item in instances], np.int32)
             self.boxes = np.array([item["bbox"] for item in instances], float).reshape(-1, 4)
         except (ValueError, KeyError, TypeError) as error:
@@ -45,6 +46,10 @@ class CocoSeq(StoredDataset):
 
     def frame_file(self, index: int, frame: int) -> str:
         return f"{IMAGES}/{self.files[self.image[index]]}"
+
+    def picture_size(self, index: int) -> tuple[int, int]:
+        width, height = self.sizes[self.image[index]].tolist()
+        return (width, height) if width and height else super().picture_size(index)
 
     def check(self, index: int) -> int:
         if not self.storage.has(self.frame_file(index, 0)):

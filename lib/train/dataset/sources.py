@@ -133,12 +133,15 @@ class DatasetReport:
     frames: int = 0  # in those
     note: str = ""
     missing: str = ""
+    there: bool = False  # what is missing is not all of it
     broken: Sequence[str] = ()  # an error for each sequence that cannot be used
+    undrawable: Sequence[str] = ()  # of each sequence that is whole, but from which no sample can be drawn, the reason
 
     @property
     def usable(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return not self.missing and not self.broken
+        """Whether nothing is wrong with it, and a sample can be drawn."""
+        nothing_left = self.checked > 0 and len(self.undrawable) == self.checked
+        return not self.missing and not self.broken and not nothing_left
 
     def __str__(self) -> str:
         if self.missing:
@@ -150,32 +153,43 @@ class DatasetReport:
         of = f" in {self.checked:,} of {self.sequences:,} sequences" if self.checked < self.sequences else ""
         text = f"{self.name}: {self.root}: {self.sequences:,} sequences, {self.frames:,} frames{of}"
         text += f" ({self.note})" if self.note else ""
+        if self.undrawable:
+            drawable = self.checked - len(self.broken) - len(self.undrawable)
+            text += f"; {drawable:,} of {self.checked:,} sequences have a target that can be drawn; one that has none: "
+            text += self.undrawable[0]
         if self.broken:
             text += f"; {len(self.broken)} cannot be used, the first: {self.broken[0]}"
         return text
 
 
-def check_dataset(name: str, access: DataAccess, most: int | None = None) -> DatasetReport:
-    """Open a data set and compare the annotation of its sequences with their frames.
+def check_dataset(
+    name: str, access: DataAccess, most: int | None = None, templates: int = 1, searches: int = 1
+) -> DatasetReport:
+    """Open a data set, compare the annotation of its sequences with their frames, and count those that a sampler can
+    draw from.
 
-    most: look at this many, spread evenly, instead of all.
+    most: look at this many, spread evenly, instead of all. templates, searches: crops of a sample.
     """
     root = access.root(name)
     try:
         dataset = access.open(name)
     except DataError as error:
-        return DatasetReport(name, root, missing=str(error))
+        there = root is not None and (root.exists() or lmdb_path(root).exists())
+        return DatasetReport(name, root, missing=str(error), there=there)
     if not isinstance(dataset, StoredDataset):
         return DatasetReport(name, root, sequences=len(dataset))
     count = len(dataset)
     chosen = np.unique(np.linspace(0, count - 1, min(count, most or count)).round().astype(int))
-    frames, broken = 0, []
+    frames, broken, undrawable = 0, [], []
     for index in tqdm(chosen, desc=name, unit="sequence", leave=False, disable=None):
         try:
             frames += dataset.check(int(index))
+            undrawable += filter(None, [dataset.undrawable(int(index), templates, searches)])
         except DataError as error:
             broken.append(str(error))
-    return DatasetReport(name, dataset.storage.root, count, len(chosen), frames, dataset.note, broken=broken)
+    return DatasetReport(
+        name, dataset.storage.root, count, len(chosen), frames, dataset.note, broken=broken, undrawable=undrawable
+    )
 
 
 def find_source(name: str) -> Source:

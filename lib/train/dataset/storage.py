@@ -111,10 +111,27 @@ _OPEN: dict[str, lmdb.Environment] = {}
 
 
 def _environment(root: str) -> lmdb.Environment:
-    """An LMDB, opened once in a process for all who read it."""
+    """An LMDB, opened once in a process for all who read it. Raises DataError for one that was cut off."""
     if root not in _OPEN:
-        _OPEN[root] = lmdb.open(root, readonly=True, lock=False, readahead=False, create=False)
+        environment = lmdb.open(root, readonly=True, lock=False, readahead=False, create=False)
+        _check_size(environment, root)
+        _OPEN[root] = environment
     return _OPEN[root]
+
+
+def _check_size(environment: lmdb.Environment, root: str | Path) -> None:
+    """Raise DataError, and close the LMDB, where its file is shorter than its header says: it is mapped into memory,
+    and touching a page that is not there would end the process without a word."""
+    file = Path(root) / "data.mdb"
+    file = file if file.is_file() else Path(root)
+    there = file.stat().st_size
+    wanted = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if there < wanted:
+        environment.close()
+        raise DataError(
+            f"{file}: {there} bytes, but its header asks for {wanted}: it was cut off. Copy it again, or remove it and "
+            "pack the data set again with tracking/make_lmdb.py"
+        )
 
 
 def _close_environments() -> None:
@@ -151,6 +168,7 @@ def pack(root: Path, names: Iterable[str], to: Path) -> None:
     _close_environments()
     try:
         with lmdb.open(str(to), map_size=2**43, writemap=False, meminit=False) as env:
+            _check_size(env, to)
             transaction, waiting = env.begin(write=True), 0
             transaction.delete(COMPLETE)
             for name in names:
