@@ -98,7 +98,7 @@ def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np
     outside = window.left >= width or window.top >= height or not meets_picture(plan.box, width, height)
     if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
         raise DataError(
-            f"the target {plan.box.tolist()}, or the crop around it, lies outside its frame of {width} x {height} pixels"
+            f"the target {plan.box.tolist()} or its crop lies outside its frame of {width} x {height} pixels"
         )
     crop = crop_image(image, window, reduction)
     if plan.gray:
