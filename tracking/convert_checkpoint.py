@@ -13,7 +13,9 @@ python tracking/convert_checkpoint.py OSTrack_ep0300.pth.tar --script ostrack --
 import _init_paths  # noqa: F401
 
 import argparse
+import json
 from pathlib import Path
+from shlex import quote
 
 import torch
 
@@ -64,8 +66,9 @@ def main() -> None:
     if args.to:
         to = Path(args.to).absolute()
         save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})
-        use = f"train from it with --set MODEL.PRETRAIN_FILE={to} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
-        print(f"{to} written; {f'track with --checkpoint {to}' if kind == 'whole' else use}")
+        value = quote(f"MODEL.PRETRAIN_FILE={json.dumps(str(to), ensure_ascii=False)}")  # as YAML reads it
+        use = f"train from it with --set {value} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
+        print(f"{to} written; {f'track with --checkpoint {quote(str(to))}' if kind == 'whole' else use}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ python tracking/create_vot_workspace.py --workspace W --script sdtrack --config 
 import _init_paths  # noqa: F401
 
 import argparse
+import shlex
 from pathlib import Path
 
 from tqdm import tqdm
@@ -50,7 +51,7 @@ def main() -> None:
             check_tracker(workspace, name, log, bar.update)
     print(f"workspace: {workspace}; tracker: {name}. Next:")
     for command in ("evaluate", "analysis --format json", "report"):
-        print(f"    vot {command} --workspace {workspace} {name}")
+        print(f"    vot {command} --workspace {shlex.quote(str(workspace))} {name}")
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from lib.test.evaluation.results import claim_folder
 from lib.test.evaluation.runner import tracker_with
 from lib.test.evaluation.running import run_sequences
 from lib.test.tracker.backends import SAME_BOXES
-from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
+from lib.utils.cli import add_depth_argument, add_tracker_arguments, run_command, tracker_options
 from lib.utils.files import hold_folder
 from lib.utils.local_paths import local_paths
 from lib.vis.tracked_video import write_video
@@ -37,6 +37,8 @@ def main() -> int:
     if args.runid is not None and args.runid < 0:
         raise TrackingError(f"--runid {args.runid}: runs are numbered from 0")
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
+    for sequence in sequences:
+        sequence.full_range = args.depth == "full"
     env = env_settings(args.save_dir)
     run = args.tracker_param if args.runid is None else f"{args.tracker_param}_{args.runid:03d}"
     folder = env.results_path / args.tracker_name / run / dataset_folder(args.dataset_name)
@@ -78,6 +80,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--dataset_name", default="otb", help=NAMES)
     parser.add_argument("--sequence", help="only the sequence of this name, or of this number in the list, from 0")
     parser.add_argument("--debug", type=int, default=0, choices=(0, 1), help="1: a video a sequence with its boxes")
+    add_depth_argument(parser)
     parser.add_argument("--runid", type=int, metavar="N", help="results go to <config>_<N>: one of several runs")
     parser.add_argument("--overwrite", action="store_true", help="track finished sequences again")
     parser.add_argument(
@@ -107,6 +110,7 @@ def run_origin(params, args: argparse.Namespace, sequences: list[Sequence]) -> d
         "data_dir": str(dataset_root(args.dataset_name, local_paths(args.data_dir)).resolve()),
         "sequences": identities(sequences),
         **({"int_boxes": True} if args.int_boxes else {}),
+        **({"depth": "full"} if args.depth == "full" else {}),
         **({"backend": args.backend} if args.backend not in SAME_BOXES else {}),
     }
 

@@ -21,7 +21,7 @@ from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import claim_outputs, output_files, result_file, write_result
 from lib.test.evaluation.runner import make_tracker
 from lib.test.utils.checkpointed import shipped_weights
-from lib.utils.cli import add_weight_arguments, run_command, tracker_options
+from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
 from lib.utils.synthetic.writer import write_clip
 from lib.utils.video import FrameSource, check_video_name
@@ -51,7 +51,7 @@ def main() -> None:
         raise DataError(f"--save_results {video} is the video itself; name another file")
     if video:
         check_video_name(video)
-    source = FrameSource(clip)
+    source = FrameSource(clip, args.depth == "full")
     if box is None and args.optional_box is None and has_display():
         box = ask_for_box(source.first())
     box = box or parse_box(args.optional_box)
@@ -112,6 +112,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
     parser.add_argument("--overwrite", action="store_true", help="replace results of another video of this name")
+    add_depth_argument(parser)
     add_weight_arguments(parser)
     return parser
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from external.alpharefine.networks import ARnetSegMask, SEcmnet
 
+WRAPPER = "module."  # before every key of a file that DataParallel has written
 DEPTHS = {8: 18, 16: 34}  # blocks of two convolutions -> SEcmnet's backbone
 
 
@@ -66,7 +67,8 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     state = content.get("net", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a dictionary of tensors, or one with it under 'net'")
-    return dict(state)
+    wrapped = bool(state) and all(key.startswith(WRAPPER) for key in state)
+    return {key.removeprefix(WRAPPER): value for key, value in state.items()} if wrapped else dict(state)
 
 
 def _network_of(path: str | Path, state: dict[str, torch.Tensor]) -> nn.Module:

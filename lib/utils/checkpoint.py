@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lib.errors import CheckpointError
-from lib.utils.files import write_atomically
+from lib.utils.files import looks_like, write_atomically
 from lib.utils.parsing import parse_json
 
 # What PyTorch's reader stumbles with over bytes that are no checkpoint of its
@@ -32,6 +32,9 @@ def read_checkpoint(path: str | Path) -> dict:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file of weights")
+    other = looks_like(path)
+    if other:
+        raise CheckpointError(f"{path}: no file of weights; {other}")
     if path.suffix == ".safetensors":
         return _read_weights(path)
     try:

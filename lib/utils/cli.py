@@ -95,6 +95,16 @@ def add_backend_argument(parser: argparse.ArgumentParser, default: str | None = 
     )
 
 
+def add_depth_argument(parser: argparse.ArgumentParser) -> None:
+    """--depth first|full"""
+    parser.add_argument(
+        "--depth",
+        default="first",
+        choices=["first", "full"],
+        help="frames of 16 bits: the range of the first frame (.5 and 99.5 percentile) becomes 0 to 255, or the type's",
+    )
+
+
 def add_override_argument(parser: argparse.ArgumentParser) -> None:
     """--set KEY=VALUE ..."""
     parser.add_argument(

@@ -59,6 +59,20 @@ def read_bytes(path: str | Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def looks_like(content: bytes | Path) -> str:
+    """What a file that is no image, no weights, no data really is, in words that end with a remedy, or ""; content: a
+    file, or its bytes."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            content = file.read(512)
+    start = content[:512].lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, not the file itself: run git lfs pull"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page, not the file itself: the download failed; open its link in a browser"
+    return ""
+
+
 def make_folder(path: str | Path) -> Path:
     """The folder, made with its parents where it is missing. Raises SDTrackError where that cannot be."""
     path = Path(path)

@@ -3,14 +3,40 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import DataError
-from lib.utils.image import is_image
+from lib.utils.files import read_bytes
+from lib.utils.image import FULL_RANGE, Levels, is_image, levels_of, read_image
+
+
+class FrameFiles:
+    """Frames that are image files, in this order: RGB uint8 (H, W, 3), read when they are asked for.
+
+    Frames of 16 bits are brought to 8 by the levels of the first one (lib.utils.image.find_levels); with full_range, by
+    those of the type.
+    """
+
+    def __init__(self, paths: Sequence[Path], full_range: bool = False):
+        self.paths, self.full_range = paths, full_range
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return read_image(self.paths[index], self.levels)
+
+    def levels(self) -> Levels:
+        """The values that become 0 and 255."""
+        return FULL_RANGE if self.full_range else self._levels
+
+    @cached_property
+    def _levels(self) -> Levels:
+        return levels_of(read_bytes(self.paths[0]), str(self.paths[0]))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -80,7 +106,9 @@ def _names(folder: Path) -> list[str]:
     try:
         return [path.name for path in folder.iterdir()]
     except OSError as error:
-        raise DataError(f"{folder}: no folder of frames that can be read ({error.strerror})") from error
+        packed = folder.with_name(f"{folder.name}.zip")
+        reason = f"{packed.name} lies there: unpack it" if packed.is_file() else error.strerror
+        raise DataError(f"{folder}: no folder of frames that can be read ({reason})") from error
 
 
 @cache

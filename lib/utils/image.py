@@ -1,6 +1,8 @@
 """Images: reading and writing. Orientation tags are ignored, as by the benchmarks' own readers."""
 
 import struct
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -8,12 +10,15 @@ import numpy as np
 import simplejpeg
 
 from lib.errors import DataError, SDTrackError
-from lib.utils.files import read_bytes
+from lib.utils.files import looks_like, read_bytes
 from lib.utils.jpeg import Decoder, FrameBuffer, TruncatedJpeg, find_decoder
 
 MOST_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
 JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # how the files begin
 JPEG_SCAN = b"\xff\xda"  # after the header of a JPEG
+PERCENTILES = (0.5, 99.5)
+Levels = tuple[float, float]
+FULL_RANGE = (0.0, 65535.0)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -23,9 +28,10 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """The image of a file: (H, W, 3) uint8 RGB. Raises DataError that names a missing or broken file."""
-    return decode_image(read_bytes(path), str(path), find_decoder(), fast=False)[0]
+def read_image(path: str | Path, levels: Callable[[], Levels] | None = None) -> np.ndarray:
+    """The image of a file: (H, W, 3) uint8 RGB. levels: as in decode_image. Raises DataError that names a missing or
+    broken file."""
+    return decode_image(read_bytes(path), str(path), find_decoder(), fast=False, levels=levels)[0]
 
 
 def decode_image(
@@ -36,12 +42,14 @@ def decode_image(
     most_reduced: int = 1,
     fast: bool = True,
     buffer: FrameBuffer | None = None,
+    levels: Callable[[], Levels] | None = None,
 ) -> tuple[np.ndarray, int]:
     """The image in the bytes of a file, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its
     pixels.
 
     most_reduced: how small it may be; only a JPEG is decoded smaller. fast, buffer: as in lib.utils.jpeg. source: named
-    in errors. Raises DataError for a broken or truncated image.
+    in errors. levels: asked for the values that become 0 and 255 where the image has 16 bits; None: FULL_RANGE.
+    Raises DataError for a broken or truncated image.
     """
     check_size(*image_size(data, source), source)
     if data[:2] == JPEG:
@@ -52,12 +60,43 @@ def decode_image(
             raise DataError(f"{source}: {error}") from error
         except ValueError as error:
             raise DataError(f"{source}: not a readable JPEG ({error})") from error
-    return _by_opencv(data, source), 1
+    if has_16_bits(data):
+        deep = _by_opencv(data, source, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        return to_8_bits(deep, levels() if levels else FULL_RANGE), 1
+    return _by_opencv(data, source, cv2.IMREAD_COLOR), 1
 
 
-def _by_opencv(data: bytes, source: str) -> np.ndarray:
+def has_16_bits(data: bytes) -> bool:
+    """Whether the bytes of an image file are a PNG of 16 bits a channel."""
+    return data[:8] == PNG and data[24:25] == b"\x10"
+
+
+def levels_of(data: bytes, source: str) -> Levels:
+    """find_levels of the bytes of an image file of 16 bits."""
+    return find_levels(_by_opencv(data, source, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), source)
+
+
+def find_levels(image: np.ndarray, source: str) -> Levels:
+    """The values that become 0 and 255 in a sequence that begins with this image of 16 bits: its PERCENTILES, which is
+    said on stderr. Thermal cameras use a small part of the type's range."""
+    low, high = np.percentile(image, PERCENTILES)
+    print(
+        f"note: {source}: 16 bits; {low:g} becomes 0 and {high:g} becomes 255, the {PERCENTILES[0]} and "
+        f"{PERCENTILES[1]} percentiles of this first frame, in all frames (--depth full: 0 and 65535)",
+        file=sys.stderr,
+    )
+    return float(low), float(max(high, low + 1))
+
+
+def to_8_bits(image: np.ndarray, levels: Levels) -> np.ndarray:
+    """An image of 16 bits as uint8, linear between the levels."""
+    low, high = levels
+    return ((image.astype(np.float32) - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
+
+
+def _by_opencv(data: bytes, source: str, flags: int) -> np.ndarray:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise DataError(f"{source}: not a readable image ({error.err})") from error
     if image is None:
@@ -78,7 +117,8 @@ def image_size(data: bytes, source: str) -> tuple[int, int]:
         elif data[:2] == BMP:
             width, height = (abs(side) for side in struct.unpack_from("<ii", data, 18))
         else:
-            raise DataError(f"{source}: not a JPEG, PNG or BMP image")
+            other = looks_like(data)
+            raise DataError(f"{source}: not a JPEG, PNG or BMP image{other and f'; {other}'}")
     except (ValueError, KeyError, struct.error) as error:  # KeyError: simplejpeg, of colours that it does not know
         raise DataError(f"{source}: not a readable image ({error})") from error
     return width, height

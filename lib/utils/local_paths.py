@@ -5,6 +5,7 @@ local.yaml in the project's root (tracking/create_default_local_file.py writes i
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from lib.utils.parsing import parse_yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOCAL_FILE = PROJECT / "local.yaml"
+FOLDERS = (  # of data sets, below data_dir
+    "coco", "got10k", "images", "lasot", "lasot_ext", "nfs", "otb", "tnl2k", "trackingnet", "uav", "vid", "vot2020",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,4 +64,11 @@ def read_local_file(path: Path) -> dict:
     for key, value in [*((key, value) for key, value in values.items() if key != "datasets"), *datasets.items()]:
         if not isinstance(value, str):
             raise ConfigError(f"{path}: {key} takes a folder, not {value!r}")
+    for name in datasets:
+        if name.partition("/")[0] not in FOLDERS:
+            print(
+                f"note: {path}: datasets: {name} is no data set's folder ({', '.join(FOLDERS)}); it is used only where "
+                "DATA.STILLS.IMAGES_DIR names it",
+                file=sys.stderr,
+            )
     return {**values, "datasets": datasets}

@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from lib.utils.files import looks_like
+
 
 def parse_json(data: bytes | str) -> Any:
     """The value that a JSON text stands for."""
@@ -12,6 +14,9 @@ def parse_json(data: bytes | str) -> Any:
         return json.loads(data)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except ValueError as error:
+        other = looks_like(data if isinstance(data, bytes) else data.encode())
+        raise ValueError(other or str(error)) from error
 
 
 def parse_yaml(data: bytes) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.utils.files import make_folder
-from lib.utils.frame_files import image_files
-from lib.utils.image import IMAGE_SUFFIXES, check_size, read_image
+from lib.utils.frame_files import FrameFiles, image_files
+from lib.utils.image import IMAGE_SUFFIXES, check_size
 from lib.utils.video_file import VideoFile
 
 WRITTEN = (".mp4", ".mov", ".mkv", ".avi")
@@ -20,7 +20,8 @@ class FrameSource:
     """The frames of a video file, of a stream (its URL), of a camera (its number), or of a folder of images, as RGB
     uint8 (H, W, 3). fps: mean frames a second; length: their number, None where it is not known."""
 
-    def __init__(self, source: str):
+    def __init__(self, source: str, full_range: bool = False):
+        """full_range: as in lib.utils.frame_files.FrameFiles."""
         path = Path(source)
         self.fps = 25.0
         self.length: int | None = None
@@ -33,9 +34,10 @@ class FrameSource:
             if not files:
                 raise DataError(f"{path}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
             self.length = len(files)
-            self._frames = (read_image(file) for file in files)
+            frames = FrameFiles(files, full_range)
+            self._frames = (frames[index] for index in range(len(frames)))
         elif path.is_file() or "://" in source:
-            video = VideoFile(source)
+            video = VideoFile(source, full_range)
             self.endless = "://" in source and video.length is None
             self.fps, self.length, self._frames = video.fps, video.length, iter(video)
         else:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -15,7 +16,8 @@ from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from lib.errors import DataError
-from lib.utils.image import check_size
+from lib.utils.files import looks_like
+from lib.utils.image import check_size, find_levels, to_8_bits
 
 TIMEOUT = 15.0  # seconds that a network stream may be silent
 NO_VIDEO = ("tty",)  # a text is a terminal's recording to FFmpeg
@@ -29,8 +31,9 @@ class VideoFile:
     codec and a remedy where it cannot be decoded.
     """
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, full_range: bool = False):
+        """full_range: as in lib.utils.frame_files.FrameFiles."""
+        self.name, self._full_range = name, full_range
         self._is_file = "://" not in name
         try:
             if self._is_file:  # "file:", because a colon in a name would be the end of a protocol's
@@ -38,9 +41,9 @@ class VideoFile:
             else:
                 self._container = av.open(name, timeout=TIMEOUT)
         except (av.FFmpegError, ValueError) as error:
-            raise DataError(
-                f"{name}: cannot be opened as a video ({_reason(error)}); is it one, and whole? A player tells"
-            ) from error
+            other = looks_like(Path(name)) if self._is_file and Path(name).is_file() else ""
+            other = other or "is it one, and whole? A player tells"
+            raise DataError(f"{name}: cannot be opened as a video ({_reason(error)}); {other}") from error
         self._stream = self._container.streams.best("video")
         if self._stream is None or self._container.format.name in NO_VIDEO:
             raise DataError(f"{name}: cannot be opened as a video (there is none in it)")
@@ -53,15 +56,12 @@ class VideoFile:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Every frame in its order. Raises DataError at the end where frames are missing, or nothing could be read."""
-        to_rgb, count = VideoReformatter(), 0
+        to_rgb, count = _ToRgb(self.name, self._full_range), 0
         decoding = _Decoding(self._container, self._stream)
         try:
             for frame in _progressive(decoding):
                 check_size(frame.width, frame.height, self.name)
-                rgb = to_rgb.reformat(
-                    frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
-                ).to_ndarray()
-                count += 1
+                rgb, count = to_rgb(frame), count + 1
                 turns = round(frame.rotation / 90) % 4  # as the display matrix has it, counterclockwise
                 yield np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
         except (av.FFmpegError, ValueError) as error:
@@ -82,6 +82,25 @@ class VideoFile:
         codec = context.name if context is not None else "unknown"
         name = shlex.quote(self.name) if self._is_file else "IN"
         return f"its codec is {codec}: try ffmpeg -i {name} -c:v libx264 OUT.mp4, or a folder of images"
+
+
+class _ToRgb:
+    """Decoded frames as RGB uint8 (H, W, 3); grey ones of more than 8 bits by the levels of the first."""
+
+    def __init__(self, name: str, full_range: bool):
+        self._name, self._full_range = name, full_range
+        self._reformatter, self._levels = VideoReformatter(), None
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        deep = frame.format.name.startswith("gray1") and not self._full_range
+        form = "gray16le" if deep else "rgb24"
+        pixels = self._reformatter.reformat(frame, format=form, interpolation=Interpolation.BICUBIC, threads=1)
+        pixels = pixels.to_ndarray()
+        if not deep:
+            return pixels
+        if self._levels is None:
+            self._levels = find_levels(pixels, self._name)
+        return np.repeat(to_8_bits(pixels, self._levels)[..., None], 3, axis=-1)
 
 
 class _Decoding:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from lib.errors import CheckpointError
 from lib.utils.checkpoint import pretrained_file, read_checkpoint
 
+WRAPPERS = ("module.", "_orig_mod.")  # before every key of a file from DataParallel, or from torch.compile
 MAY_BE_NEW = ("template_embed", "cls_token", "pos_embed")  # of ours alone, or carried along unused
 
 
 def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load a state dict strictly. Raises CheckpointError that names the keys or shapes that do not fit."""
-    own = network.state_dict()
+    """Load a state dict strictly, its keys without their WRAPPERS. Raises CheckpointError that names the keys or shapes
+    that do not fit."""
+    state, own = unwrapped(state, source), network.state_dict()
     problems = [f"{key} is missing" for key in own if key not in state]
     problems += [f"{key} is unknown" for key in state if key not in own]
     problems += [
@@ -68,12 +70,21 @@ def network_state(content: dict) -> dict[str, Tensor]:
     return state
 
 
+def unwrapped(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """A state dict without the WRAPPERS that stand before every one of its keys, which is said."""
+    for wrapper in WRAPPERS * 2:
+        if state and all(key.startswith(wrapper) for key in state):
+            print(f"{source}: {wrapper} taken off the {len(state)} keys")
+            state = {key.removeprefix(wrapper): value for key, value in state.items()}
+    return state
+
+
 def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, source: str) -> dict[str, Tensor]:
     """convert_backbone, checked strictly: all keys and shapes of the backbone and none besides, MAY_BE_NEW aside.
 
     Raises CheckpointError that names what does not fit.
     """
-    converted, own = convert_backbone(state, kind, backbone), backbone.state_dict()
+    converted, own = convert_backbone(unwrapped(state, source), kind, backbone), backbone.state_dict()
     wrong = [key for key in converted if key in own and own[key].shape != converted[key].shape]
     if wrong:
         raise CheckpointError(

@@ -1,6 +1,7 @@
 """Expected average overlap of trackers, from what the VOT toolkit or somebody wrote down."""
 
 from pathlib import Path
+from shlex import quote
 
 from lib.errors import ResultError
 from lib.utils.parsing import parse_json
@@ -38,7 +39,9 @@ def _is_share(value: object) -> bool:
 def _newest_analysis(workspace: Path) -> Path:
     files = sorted((workspace / "analysis").rglob("*.json"), key=lambda path: path.stat().st_mtime)
     if not files:
-        raise ResultError(f"{workspace}: no analysis/*.json; run: vot analysis --workspace {workspace} --format json")
+        raise ResultError(
+            f"{workspace}: no analysis/*.json; run: vot analysis --workspace {quote(str(workspace))} --format json"
+        )
     return files[-1]
 
 

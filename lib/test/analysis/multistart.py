@@ -7,6 +7,7 @@ from there on it counts as zero. Its frames before are the first frames of those
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from tqdm import tqdm
@@ -114,7 +115,7 @@ def _runs(workspace: Path, tracker: str, experiment: str, name: str, truth: list
         stem = results / f"{name}_{anchor:08d}"
         file = next((file for form in (".bin", ".txt") if (file := stem.with_name(stem.name + form)).is_file()), None)
         if file is None:
-            raise ResultError(f"{stem}.bin is missing: run vot evaluate --workspace {workspace} {tracker}")
+            raise ResultError(f"{stem}.bin is missing: run vot evaluate --workspace {quote(str(workspace))} {tracker}")
         answers = read_regions(file)
         if len(answers) != len(expected):
             raise ResultError(f"{file}: {len(answers)} regions for {len(expected)} frames")

@@ -105,7 +105,16 @@ def render(table: Table, form: str, decimals: int = 2) -> str:
     cells = table.frame.astype(object).where(table.frame.notna(), None)
     rows = [[name, *values] for name, values in zip(cells.index, cells.to_numpy().tolist())]
     headers = [table.frame.index.name, *table.frame.columns]
+    if form == "markdown":  # where | ends a cell
+        rows, headers = (
+            [[_in_markdown(cell) for cell in row] for row in rows],
+            [_in_markdown(cell) for cell in headers],
+        )
     return tabulate(rows, headers, TEXT_FORMATS[form], floatfmt=f".{decimals}f", missingval="-", disable_numparse=[0])
+
+
+def _in_markdown(cell: object) -> object:
+    return cell.replace("|", "\\|") if isinstance(cell, str) else cell
 
 
 def document(tables: Collection[Table], form: str, dataset: str, convention: Convention | None) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.errors import DataError
-from lib.utils.image import read_image
+from lib.utils.frame_files import FrameFiles
 
 LISTS = Path(__file__).parent / "lists"
 
@@ -23,19 +23,6 @@ class Frames(Protocol):
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Frame number `index` from 0: (H, W, 3) uint8 RGB."""
-
-
-@dataclass(frozen=True)
-class FrameFiles:
-    """Frames that are image files, in this order."""
-
-    paths: Collection[Path]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return read_image(self.paths[index])
 
 
 class Masks(Protocol):
@@ -72,12 +59,16 @@ class Sequence:
         if Path(name).name != name:
             raise DataError(f"{dataset}: '{name}' cannot be the name of a sequence: result files are named after it")
         self.name, self.dataset, self.attributes = name, dataset, tuple(attributes)
+        self.full_range = False  # of frames of 16 bits: FrameFiles
         self._open_video = open_video
 
     @cached_property
     def video(self) -> Video:
         """Frames and truth. Raises DataError where they are missing or broken."""
-        return self._open_video()
+        video = self._open_video()
+        if isinstance(video.frames, FrameFiles):
+            video.frames.full_range = self.full_range
+        return video
 
     def __len__(self) -> int:
         return len(self.video.frames)

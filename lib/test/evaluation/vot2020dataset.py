@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import DataError
-from lib.test.evaluation.data import FrameFiles, Sequence, Video
+from lib.test.evaluation.data import Sequence, Video
 from lib.test.evaluation.presence import say_part
 from lib.utils.annotations import read_names, read_text
-from lib.utils.frame_files import numbered_files
+from lib.utils.frame_files import FrameFiles, numbered_files
 from lib.utils.masks import Crop, full_size, parse_region
 
 OFFICIAL = 60

@@ -11,7 +11,7 @@ from lib.test.evaluation.runner import make_tracker
 from lib.test.vot.session import VotSession, serve
 from lib.test.vot.settings import VotSettings
 from lib.utils.device import choose_device
-from lib.utils.files import make_folder
+from lib.utils.files import looks_like, make_folder
 from lib.utils.image import read_image
 
 
@@ -21,6 +21,9 @@ def make_session(settings: VotSettings) -> VotSession:
     if settings.mask == "alpha_refine":
         if not settings.alpha_refine:
             raise TrackingError("masks need AlphaRefine's weights (--alpha_refine FILE), or by name --mask box")
+        file = Path(settings.alpha_refine)
+        if file.is_file() and (other := looks_like(file)):
+            raise TrackingError(f"{file}: no file of weights; {other}")
         try:
             refiner = AlphaRefine(load_alpharefine(settings.alpha_refine), choose_device(settings.device))
         except WeightsError as error:

@@ -10,7 +10,7 @@ from lib.errors import DataError
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
 from lib.utils.frame_files import in_frame_order, is_numbered
-from lib.utils.image import decode_image, image_size
+from lib.utils.image import Levels, decode_image, image_size, levels_of
 from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
 
 KEPT_INFOS = 256
@@ -83,6 +83,7 @@ class StoredDataset(BaseVideoDataset):
         super().__init__()
         self.storage = storage
         self.decoder = decoder or find_decoder()
+        self._levels: dict[int, Levels] = {}
 
     @abstractmethod
     def frame_file(self, index: int, frame: int) -> str:
@@ -97,12 +98,27 @@ class StoredDataset(BaseVideoDataset):
         self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
     ) -> tuple[np.ndarray, int]:
         file = self.frame_file(index, frame)
-        place = self.storage.place(file)
-        return decode_image(self.storage.read(file), place, self.decoder, most_reduced=most_reduced, buffer=buffer)
+        return decode_image(
+            self.storage.read(file),
+            self.storage.place(file),
+            self.decoder,
+            most_reduced=most_reduced,
+            buffer=buffer,
+            levels=lambda: self._levels_of(index),
+        )
+
+    def _levels_of(self, index: int) -> Levels:
+        """Of a sequence whose frames have 16 bits: its first frame's, as in tracking."""
+        if index not in self._levels:
+            file = self.frame_file(index, 0)
+            self._levels[index] = levels_of(self.storage.read(file), self.storage.place(file))
+        return self._levels[index]
 
     def check(self, index: int) -> int:
         """The number of frames of a sequence whose annotation and frames fit. Raises DataError where they do not."""
         boxes, there = len(self.sequence_info(index).boxes), set(self.frame_names(index))
+        if not there and self.storage.has(packed := f"{self.frame_file(index, 0).rpartition('/')[0]}.zip"):
+            raise DataError(f"{self.storage.place(packed)}: the frames are still packed: unpack it")
         if boxes != len(there):
             raise DataError(f"{self.sequence_name(index)}: {boxes} boxes for {len(there)} frames")
         for frame in range(boxes):

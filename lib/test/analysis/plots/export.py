@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from matplotlib.axis import Tick
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -29,8 +30,12 @@ FIGURE_FORMATS = ("png", "pdf", "tex")
 
 def save_figure(figure: Figure, stem: Path, formats: Collection[str] = ("png",)) -> list[Path]:
     """Write stem.png, stem.pdf or stem.tex, as `formats` says, and return the files. A .tex holds a tikzpicture, to be
-    input by a document with \\usepackage{pgfplots}. Raises ResultError for tex where no exporter is installed."""
+    input by a document with \\usepackage{pgfplots}. A $ in a name is a $. Raises ResultError for tex where no exporter
+    is installed."""
     make_folder(stem.parent)
+    ticks = {text for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
+    for text in set(figure.findobj(Text)) - ticks:  # a logarithmic axis writes its numbers as formulas
+        text.set_parse_math(False)
     files = [stem.with_name(f"{stem.name}.{form}") for form in formats]
     for file, form in zip(files, formats):
         if form == "tex":
