@@ -52,6 +52,19 @@ def tiny_config(*overrides: str) -> Config:
     return load_config("sdtrack", "demo", [*TINY, *overrides])
 
 
+TINY_OSTRACK = (
+    "MODEL.BACKBONE.DIM=32", "MODEL.BACKBONE.DEPTH=4", "MODEL.BACKBONE.NUM_HEADS=2", "MODEL.HEAD.NUM_CHANNELS=16",
+    "DATA.TEMPLATE.SIZE=32", "DATA.SEARCH.SIZE=64", "TEST.TEMPLATE_SIZE=32", "TEST.SEARCH_SIZE=64",
+    "TRAIN.BATCH_SIZE=4", "TRAIN.NUM_WORKER=0", "TRAIN.EPOCH=1", "TRAIN.WARMUP_STEPS=0",
+    "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=4",
+)  # fmt: skip
+
+
+def tiny_ostrack(*overrides: str) -> Config:
+    """The config of a small OSTrack."""
+    return load_config("ostrack", "demo", [*TINY_OSTRACK, *overrides])
+
+
 def telling_weights(network: torch.nn.Module) -> torch.nn.Module:
     """The network, its heads with weights so large that no two candidates score alike."""
     for name, weight in network.named_parameters():

@@ -123,7 +123,7 @@ def test_a_session_refines_a_trackers_box_in_the_image():
     image[20:30, 40:60] = 255
     refiner = AlphaRefine(Copies())
     refiner.initialize(image, [40, 20, 20, 10])
-    assert refiner.network.boxes[0].tolist() == [16, 16, 48, 48], "the middle half of the crop"
+    assert refiner.network.boxes[0].tolist() == [15.5, 15.5, 47.5, 47.5], "the middle half, as the authors have it"
     mask = refiner.refine(image, [41, 20, 20, 10])
     assert mask.shape == (60, 80)
     assert mask.dtype == np.float32

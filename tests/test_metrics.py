@@ -49,7 +49,7 @@ PREDICTED = np.array(
     ], float,
 )  # fmt: skip
 VISIBLE = np.array([1, 1, 1, 1, 0, 1, 1], bool)
-EXCLUDED = {"exclude_invalid_frames": True}
+EXCLUDED = {"exclude_invalid_frames": "ours"}
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_scores_leave_their_input_alone():
 
 def test_a_sequence_without_a_counted_frame_has_no_weight():
     truth = np.full((3, 4), np.nan)
-    convention = get_convention("ostrack", "made", exclude_invalid_frames=True)
+    convention = get_convention("ostrack", "made", exclude_invalid_frames="ours")
     nothing = score_sequence("a", np.ones((3, 4)), truth, convention)
     perfect = score_sequence("b", np.ones((3, 4)), np.ones((3, 4)), convention)
     assert (nothing.name, nothing.overlap, nothing.weight) == ("a", 0, 0)
@@ -358,7 +358,7 @@ def test_real_results_of_real_trackers_have_their_reference_scores(capsys):
         assert len(sequences) == expected["sequences"]
         figures = {}
         for bins in (21, 101):
-            convention = get_convention("ostrack", "truth", exclude_invalid_frames=True, bins=bins)
+            convention = get_convention("ostrack", "truth", exclude_invalid_frames="ours", bins=bins)
             scores = score_trackers([Results("t", (folder,))], sequences, convention, "cut")["t"]
             figures[bins] = summarize(scores, convention)
         ours = {

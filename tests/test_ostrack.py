@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from doubles import REFERENCE, RolledFrames, needs_reference, sequence
+from doubles import REFERENCE, TINY_OSTRACK, RolledFrames, needs_reference, sequence, tiny_ostrack
 
 from lib.config.loader import load_config
 from lib.errors import ConfigError
@@ -20,16 +20,6 @@ from lib.test.tracker.ostrack import hann_window
 from lib.train.run_training import run_training
 
 PLAIN, ELIMINATING = "vitb_256_mae_32x4_ep300", "vitb_256_mae_ce_32x4_ep300"
-TINY = (
-    "MODEL.BACKBONE.DIM=32", "MODEL.BACKBONE.DEPTH=4", "MODEL.BACKBONE.NUM_HEADS=2", "MODEL.HEAD.NUM_CHANNELS=16",
-    "DATA.TEMPLATE.SIZE=32", "DATA.SEARCH.SIZE=64", "TEST.TEMPLATE_SIZE=32", "TEST.SEARCH_SIZE=64",
-    "TRAIN.BATCH_SIZE=4", "TRAIN.NUM_WORKER=0", "TRAIN.EPOCH=1", "TRAIN.WARMUP_STEPS=0",
-    "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=4",
-)  # fmt: skip
-
-
-def tiny(*overrides):
-    return load_config("ostrack", "demo", [*TINY, *overrides])
 
 
 @needs_reference
@@ -52,7 +42,7 @@ def test_arithmetic_of_the_plain_variant():
 
 
 def test_attention_in_its_plain_form_is_timms():
-    block = build_ostrack(tiny(), training=False).eval().backbone.blocks[0]
+    block = build_ostrack(tiny_ostrack(), training=False).eval().backbone.blocks[0]
     tokens = torch.randn(2, 10, 32)
     out, weights = attend(block.attn, tokens)
     torch.testing.assert_close(out, block.attn(tokens))
@@ -61,7 +51,7 @@ def test_attention_in_its_plain_form_is_timms():
 
 @torch.inference_mode()
 def test_a_block_that_eliminates_nothing_is_the_block():
-    block = build_ostrack(tiny(), training=False).eval().backbone.blocks[0]
+    block = build_ostrack(tiny_ostrack(), training=False).eval().backbone.blocks[0]
     tokens, places = torch.randn(2, 10, 32), torch.arange(6).expand(2, -1)
     out, kept = eliminating_block(block, tokens, places, 4, 1, 1.0)
     torch.testing.assert_close(out, block(tokens))
@@ -72,7 +62,7 @@ def test_a_block_that_eliminates_nothing_is_the_block():
 def test_elimination_equals_masking_out_and_keeps_the_order_of_the_cells():
     """Against a plain form: no token leaves, but keys that are out get no attention, and come out as zeros."""
     torch.manual_seed(1)
-    cfg = tiny("MODEL.BACKBONE.CE_LOC=[1,2]", "MODEL.BACKBONE.CE_KEEP_RATIO=0.6")
+    cfg = tiny_ostrack("MODEL.BACKBONE.CE_LOC=[1,2]", "MODEL.BACKBONE.CE_KEEP_RATIO=0.6")
     backbone = build_ostrack(cfg, training=False).eval().backbone
     for block in backbone.blocks:  # weights that attend to something
         torch.nn.init.normal_(block.attn.qkv.weight, std=0.3)
@@ -132,7 +122,7 @@ def test_the_focal_loss_by_hand():
 
 
 def test_a_step_has_a_gradient_for_every_weight_but_the_two_that_nothing_uses():
-    cfg = tiny("MODEL.BACKBONE.CE_LOC=[1]")
+    cfg = tiny_ostrack("MODEL.BACKBONE.CE_LOC=[1]")
     network = build_ostrack(cfg, training=False)
     actor = find_part("ostrack", "actor")(network, None, cfg)
     data = {
@@ -150,7 +140,7 @@ def test_a_step_has_a_gradient_for_every_weight_but_the_two_that_nothing_uses():
 
 def test_it_trains_and_tracks_through_the_toolkit(tmp_path, capsys):
     """The same trainer, checkpoints and runner; no file of theirs knows it."""
-    trainer = run_training("ostrack", "demo", tiny(), save_dir=str(tmp_path))
+    trainer = run_training("ostrack", "demo", tiny_ostrack(), save_dir=str(tmp_path))
     assert trainer.exit_code == 0
     tracker = make_tracker("ostrack", "demo", save_dir=tmp_path)
     track = track_sequence(tracker, sequence(frames=8))
@@ -160,7 +150,7 @@ def test_it_trains_and_tracks_through_the_toolkit(tmp_path, capsys):
     np.testing.assert_array_equal(track.boxes, again.boxes)
     bare = tmp_path / "bare.pth.tar"
     torch.save({"net": tracker.network.state_dict()}, bare)
-    overrides = [*TINY]
+    overrides = [*TINY_OSTRACK]
     capsys.readouterr()
     other = make_tracker("ostrack", "demo", checkpoint=bare, overrides=overrides)
     assert "carries no config" in capsys.readouterr().out
@@ -186,4 +176,4 @@ def test_the_window_is_pytrackings():
 )
 def test_what_a_config_cannot_be(override, message):
     with pytest.raises(ConfigError, match=message):
-        tiny(override)
+        tiny_ostrack(override)

@@ -79,7 +79,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--dataset_name", default="otb", help=NAMES)
     parser.add_argument("--convention", choices=list(CONVENTIONS), help="default: got10k for GOT-10k, else ostrack")
     parser.add_argument(
-        "--exclude_invalid_frames", action="store_true", help="frames without a truth box leave the denominators"
+        "--exclude_invalid_frames",
+        nargs="?",
+        const="ours",
+        choices=["ours", "pytracking"],
+        help="ours: frames without a truth box do not count; pytracking: as there, they leave the denominators alone",
     )
     parser.add_argument("--bins", type=int, choices=(21, 101), help="overlap thresholds instead of the convention's")
     parser.add_argument(

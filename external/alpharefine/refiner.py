@@ -32,8 +32,10 @@ class Window:
         return cls(round(x + w / 2 - width / 2), round(y + h / 2 - height / 2), width, height)
 
     def cut(self, image: np.ndarray, size: int) -> np.ndarray:
-        """The window of image (H, W, 3) as (size, size, 3); zeros outside the image."""
-        part, inside = np.zeros((self.height, self.width, 3), image.dtype), self._inside(image.shape[:2])
+        """The window of image (H, W, 3) as (size, size, 3); zeros outside the image, and, as in the authors' code, in
+        the image's last column and row where the window reaches them: their weights have seen it so."""
+        height, width = image.shape[:2]
+        part, inside = np.zeros((self.height, self.width, 3), image.dtype), self._inside((height - 1, width - 1))
         if inside:
             own, of_image = inside
             part[own] = image[of_image]
@@ -57,6 +59,16 @@ class Window:
         return own, (slice(top, bottom), slice(left, right))
 
 
+def box_in_crop(box: Sequence[float], size: int) -> list[float]:
+    """The box [x, y, w, h] as [x1, y1, x2, y2] in the pixels of its own window's crop, where the authors' code puts it,
+    whatever the rounding of the window's corner: its centre at (size - 1) / 2, its sides in the window's scale, corners
+    in [0, size]. The kernel is pooled there."""
+    middle = (size - 1) / 2
+    halves = [side * size / math.ceil(FACTOR * side) / 2 for side in box[2:]]
+    low, high = [middle - half for half in halves], [middle + half for half in halves]
+    return [min(max(value, 0.0), float(size)) for value in (*low, *high)]
+
+
 class AlphaRefine:
     """One target at a time; the box always comes from a tracker and is never changed."""
 
@@ -70,10 +82,7 @@ class AlphaRefine:
     def initialize(self, image: np.ndarray, box: Sequence[float]) -> None:
         """image (H, W, 3) uint8 RGB; box [x, y, w, h] in its pixels."""
         window, size = Window.around(box), self.network.crop_size
-        x, y, w, h = box
-        scale = np.array([size / window.width, size / window.height] * 2)
-        corners = (np.array([x, y, x + w, y + h]) - np.array([window.left, window.top] * 2)) * scale
-        boxes = torch.tensor(corners, dtype=torch.float32, device=self.device).unsqueeze(0)
+        boxes = torch.tensor(box_in_crop(box, size), dtype=torch.float32, device=self.device).unsqueeze(0)
         self.kernel = self.network.encode_template(self._crop(image, window), boxes)
 
     @torch.inference_mode()

@@ -9,6 +9,7 @@ from typing import Literal
 
 from lib.errors import ResultError
 
+Exclusion = Literal["ours", "pytracking"]
 MEANS = ("AUC", "OP50", "OP75", "P", "P_norm", "AO", "fps")
 
 
@@ -23,6 +24,7 @@ class Convention:
     # where there are none by w and h
     usable: Literal["area", "positive", "finite", "labelled"] = "area"
     counted: Literal["all", "present", "later"] = "all"  # frames of the denominators; later: present, without the first
+    fewer_in_denominator: bool = False  # shares are of the present frames, whatever counts as a hit
     absent_precision: Literal["miss", "hit"] = "miss"
     absent_normalized: Literal["miss", "hit"] = "miss"
     hidden_miss: bool = False  # frames labelled invisible are misses, even where absent ones are hits
@@ -120,12 +122,14 @@ CONVENTIONS = {
 
 
 def get_convention(
-    name: str | None, dataset: str, *, exclude_invalid_frames: bool = False, bins: int | None = None
+    name: str | None, dataset: str, *, exclude_invalid_frames: Exclusion | None = None, bins: int | None = None
 ) -> Convention:
     """The convention of this name; None: GOT-10k's for its data sets, OSTrack's for all others.
 
-    exclude_invalid_frames: absent frames leave the denominators, too (pytracking's option of that name). bins: 21 or
-    101 overlap thresholds instead of the convention's. Raises ResultError for an unknown name.
+    exclude_invalid_frames: "ours": absent frames do not count at all. "pytracking": as its option of that name has it,
+    they leave the denominators alone, and stay hits where they are, so that a precision may be above 1; for the
+    conventions ostrack and pytracking. bins: 21 or 101 overlap thresholds instead of the convention's. Raises
+    ResultError for an unknown name, and for an exclusion that the convention does not know.
     """
     name = name or ("got10k" if dataset.startswith("got10k") else "ostrack")
     if name not in CONVENTIONS:
@@ -133,7 +137,15 @@ def get_convention(
     convention = CONVENTIONS[name].for_dataset(dataset)
     if dataset.startswith("truth:"):
         convention = convention.without_frames()
-    if exclude_invalid_frames and convention.counted == "all":
+    if exclude_invalid_frames == "pytracking":
+        if convention.name not in ("ostrack", "pytracking"):
+            raise ResultError(
+                f"--exclude_invalid_frames pytracking: the convention {convention.name} does not know it; leave out "
+                "pytracking, or take --convention pytracking or ostrack"
+            )
+        about = f"{convention.about}; frames without truth excluded from the denominators alone, as pytracking does"
+        convention = replace(convention, fewer_in_denominator=True, about=about)
+    if exclude_invalid_frames == "ours" and convention.counted == "all":
         about = f"{convention.about}; frames without truth excluded"
         usable = "area" if convention.usable == "finite" else convention.usable
         convention = replace(convention, counted="present", usable=usable, about=about)

@@ -9,7 +9,7 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import Convention
 
 PRECISION_THRESHOLDS = np.arange(51)  # pixels
-NORMALIZED_THRESHOLDS = np.round(np.arange(51) * 0.01, 2)
+NORMALIZED_THRESHOLDS = np.arange(0, 51) / 100
 
 
 def success_thresholds(bins: int) -> np.ndarray:
@@ -69,24 +69,43 @@ def score_sequence(
     (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, truth.T
     x, y = px - tx + (pw - tw) / 2, py - ty + (ph - th) / 2
     with np.errstate(divide="ignore", invalid="ignore"):  # a truth of no size, where a convention lets it pass
-        relative = np.hypot(x / np.maximum(tw, convention.least_size), y / np.maximum(th, convention.least_size))
+        relative = _relative_error(predicted, truth, convention.least_size)
     hidden = ~visible if convention.hidden_miss and visible is not None else np.zeros(len(truth), bool)
     absent = {"miss": np.inf, "hit": -1.0}
     at_precision = np.where(hidden, np.inf, absent[convention.absent_precision])
     at_normalized = np.where(hidden, np.inf, absent[convention.absent_normalized])
     counted = _counted(present, convention)
     seen = present & counted
+    in_denominator = seen if convention.fewer_in_denominator else counted
+    share = counted.sum() / max(in_denominator.sum(), 1)
     fps, fps_weight = _speed(times, convention)
     return SequenceScores(
         name=name,
-        success=share_above(np.where(present, overlap, -1.0)[counted], success_thresholds(convention.bins)),
-        precision=share_up_to(np.where(present, np.hypot(x, y), at_precision)[counted], PRECISION_THRESHOLDS),
-        normalized=share_up_to(np.where(present, relative, at_normalized)[counted], NORMALIZED_THRESHOLDS),
+        success=share * share_above(np.where(present, overlap, -1.0)[counted], success_thresholds(convention.bins)),
+        precision=share * share_up_to(np.where(present, np.hypot(x, y), at_precision)[counted], PRECISION_THRESHOLDS),
+        normalized=share * share_up_to(np.where(present, relative, at_normalized)[counted], NORMALIZED_THRESHOLDS),
         overlap=float(overlap[seen].mean()) if seen.any() else 0.0,
-        weight=float(counted.sum() if convention.pooled else counted.any()),
+        weight=float(
+            counted.sum() if convention.pooled else (seen if convention.fewer_in_denominator else counted).any()
+        ),
         fps=fps,
         fps_weight=fps_weight,
     )
+
+
+def _relative_error(predicted: np.ndarray, truth: np.ndarray, least: float) -> np.ndarray:
+    """Distances of the centres (T,) in units of the truth's width and height, which are at least `least`.
+
+    pytracking and LaSOT's toolkit divide each centre and then take the difference; got10k's, which knows a least size,
+    divides the difference: an error that ties with a threshold falls on the same side of it as theirs.
+    """
+    (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, truth.T
+    x1, x2, y1, y2 = (at + 0.5 * (side - 1) for at, side in ((px, pw), (tx, tw), (py, ph), (ty, th)))
+    if least:
+        x, y = (x1 - x2) / np.maximum(tw, least), (y1 - y2) / np.maximum(th, least)
+    else:
+        x, y = x1 / tw - x2 / tw, y1 / th - y2 / th
+    return np.sqrt(x**2 + y**2)
 
 
 def _present(truth: np.ndarray, visible: np.ndarray | None, convention: Convention) -> np.ndarray:

@@ -120,4 +120,4 @@ def _runs(workspace: Path, tracker: str, experiment: str, name: str, truth: list
         if len(answers) != len(expected):
             raise ResultError(f"{file}: {len(answers)} regions for {len(expected)} frames")
         overlaps = np.array([overlap(answer, region, size) for answer, region in zip(answers, expected)])
-        yield make_run(overlaps, np.array([region.empty() for region in expected]))
+        yield make_run(overlaps, np.array([region.empty for region in expected]))

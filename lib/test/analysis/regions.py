@@ -17,19 +17,25 @@ SPECIAL, RECTANGLE, POLYGON, MASK = range(4)  # types in a binary file
 @dataclass(frozen=True)
 class Region:
     """Pixels whose corner is at x, y, and the box that the toolkit takes for theirs: left, top, right, bottom, the last
-    two included. An empty region has the box 0, 0, 0, 0 at its corner."""
+    two included. An empty region has the box 0, 0, 0, 0 at its corner.
+
+    empty: whether the toolkit takes it for empty: a mask of one row or column as well, a rectangle only where a side is
+    not above zero. A frame whose truth is empty is no failure.
+    """
 
     x: int
     y: int
     mask: np.ndarray  # (h, w) bool
     bounds: tuple[int, int, int, int]
+    empty: bool
 
     @classmethod
     def of_mask(cls, x: int, y: int, mask: np.ndarray) -> "Region":
         """A mask at x, y."""
         left, top, width, height = (int(value) for value in box_of_mask(mask))
         right, bottom = max(left + width - 1, 0), max(top + height - 1, 0)
-        return cls(x, y, mask, (x + left, y + top, x + right, y + bottom))
+        empty = right <= left or bottom <= top
+        return cls(x, y, mask, (x + left, y + top, x + right, y + bottom), empty)
 
     @classmethod
     def of_box(cls, box: list[float]) -> "Region":
@@ -38,16 +44,13 @@ class Region:
             raise DataError(f"a box of {box}")
         x, y, w, h = (int(value) for value in np.round(np.array(box)))
         check_region(max(w, 0), max(h, 0), "a box")
-        return cls(x, y, np.ones((max(h, 0), max(w, 0)), bool), (x, y, x + w - 1, y + h - 1))
+        empty = not (box[2] > 0 and box[3] > 0)
+        return cls(x, y, np.ones((max(h, 0), max(w, 0)), bool), (x, y, x + w - 1, y + h - 1), empty)
 
     @classmethod
     def nothing(cls) -> "Region":
         """What stands in a file where there was no answer."""
-        return cls(0, 0, np.zeros((0, 0), bool), (0, 0, 0, 0))
-
-    def empty(self) -> bool:
-        """Whether the toolkit takes it for empty, as it does a mask of one row or column."""
-        return self.bounds[2] <= self.bounds[0] or self.bounds[3] <= self.bounds[1]
+        return cls(0, 0, np.zeros((0, 0), bool), (0, 0, 0, 0), True)
 
 
 def overlap(a: Region, b: Region, size: tuple[int, int]) -> float:

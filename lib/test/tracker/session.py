@@ -16,7 +16,7 @@ from lib.utils.crop import CropWindow, crop_image, crop_window
 from lib.utils.device import choose_device
 from lib.utils.normalize import Normalizer
 
-MIN_SIDE = 10  # pixels of a predicted box, as in OSTrack; less where the first box was smaller
+MIN_SIDE = 10  # pixels of a predicted box
 
 
 class NetworkTracker(BaseTracker):
@@ -41,8 +41,8 @@ class NetworkTracker(BaseTracker):
     def initialize(self, image: np.ndarray, info: dict) -> dict:
         """info["init_bbox"]: [x, y, w, h] in image pixels. Raises TrackingError for a box without a target in it."""
         self.box = check_box(image, info["init_bbox"])
-        self.margin = min(MIN_SIDE, *self.box[2:])
-        window = crop_window(self.box, self.params.template_factor, self.params.template_size)
+        self.margin = self.least_side()
+        window = self.window(self.params.template_factor, self.params.template_size)
         fraction = torch.from_numpy(window.to_crop(self.box).astype(np.float32)).unsqueeze(0)
         self.template = self.encode(self._crop(image, window), fraction.to(self.device))
         return {"target_bbox": self.box}
@@ -51,7 +51,7 @@ class NetworkTracker(BaseTracker):
     def track(self, image: np.ndarray, info: dict | None = None) -> dict:
         """Returns target_bbox [x, y, w, h] in image pixels and best_score; with params.save_all_boxes also all_boxes
         (N x 4, the same form) and all_scores."""
-        window = crop_window(self.box, self.params.search_factor, self.params.search_size)
+        window = self.window(self.params.search_factor, self.params.search_size)
         scores, boxes, ranked = self.candidates(self.find(self.template, self._crop(image, window)))
         columns = [scores.unsqueeze(-1), boxes, ranked.unsqueeze(-1)]
         table = torch.cat(columns, dim=-1).cpu().numpy().astype(np.float64)  # the one wait for the device
@@ -66,6 +66,18 @@ class NetworkTracker(BaseTracker):
             result.update(all_boxes=found.tolist(), all_scores=table[:, 0].tolist())
         return result
 
+    def window(self, factor: float, size: int) -> CropWindow:
+        """The crop around the last box."""
+        return crop_window(self.box, factor, size)
+
+    def least_side(self) -> float:
+        """Pixels of a predicted box's side, at least, for a target that begins with the present box."""
+        return min(MIN_SIDE, *self.box[2:])
+
+    def cut(self, image: np.ndarray, window: CropWindow) -> np.ndarray:
+        """The pixels of a window: (S, S, 3) uint8."""
+        return crop_image(image, window)
+
     @abstractmethod
     def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
         """The network's answer to one image -> scores (N,), boxes (N, 4) cxcywh, fractions of the crop, and what they
@@ -77,7 +89,7 @@ class NetworkTracker(BaseTracker):
 
     def _crop(self, image: np.ndarray, window: CropWindow) -> Tensor:
         """(1, 3, S, S) on the device, normalised there: the way to it takes a quarter of float32's bytes."""
-        crop = torch.from_numpy(crop_image(image, window))
+        crop = torch.from_numpy(self.cut(image, window))
         if self.device.type == "cuda":
             crop = crop.pin_memory().to(self.device, non_blocking=True)
         return self.normalize(crop).unsqueeze(0)
