@@ -4,10 +4,12 @@ A host has what HOST names; everything else that SDTrack's parts import, directl
 """
 
 import ast
+import difflib
 import hashlib
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from lib.errors import SDTrackError
@@ -35,11 +37,17 @@ CONFIG = PurePosixPath("lib/config/sdtrack/config.py")
 HOST_CONFIG = b"""
 
 # What an OSTrack host reads of a config; written by SDTrack's tracking/export_plugin.py
-from lib.config.host import HostConfig  # noqa: E402
+from lib.config.host import host_config  # noqa: E402
 
-cfg = HostConfig("sdtrack", DEFAULTS)
-update_config_from_file = cfg.update_from_file
+cfg, update_config_from_file = host_config("sdtrack", DEFAULTS)
 """
+MODERNISED = (  # of a host as old as OSTrack: what stands there, and what does the same today
+    (r"^from torch\._six import string_classes, *int_classes", "string_classes, int_classes = (str, bytes), int"),
+    (r"^(\s*)from torch\._six import string_classes", r"\1string_classes = (str, bytes)"),
+    (r"^(\s*)from torch\._six import int_classes", r"\1int_classes = int"),
+    (r"\bcollections\.(Mapping|Sequence)\b", r"collections.abc.\1"),
+    (r"^import collections$", "import collections.abc"),
+)
 MANIFEST = "sdtrack_plugin.json"  # in the host's root: what was written there
 TRAIN_SCRIPT = "lib/train/train_script.py"
 
@@ -85,13 +93,15 @@ def requirements() -> list[str]:
     return sorted(names - sys.stdlib_module_names - {"lib"})
 
 
-def export_plugin(host: Path) -> list[PurePosixPath]:
+def export_plugin(host: Path, modernise: bool = False) -> list[PurePosixPath]:
     """Copy the plugin into an OSTrack-style checkout. Returns the files that were written.
 
-    Raises SDTrackError, before anything is written, where it is none or where a file would be overwritten.
+    modernise: change the host's outdated_lines as well; remove_plugin changes them back. Raises SDTrackError, before
+    anything is written, where it is no such checkout or where a file would be overwritten.
     """
     check_host(host)
     files = plugin_files()
+    changes = modernised(host) if modernise else {}
     for package in sorted({parent for path in files for parent in path.parents if parent.parts[:1] == ("lib",)}):
         if not (host / package / "__init__.py").exists():
             files.setdefault(package / "__init__.py", b"")
@@ -104,16 +114,60 @@ def export_plugin(host: Path) -> list[PurePosixPath]:
         )
     sums = {str(path): hashlib.sha256(content).hexdigest() for path, content in files.items()}
     folders = {str(parent) for path in files for parent in path.parents if not (host / parent).exists()}
-    manifest = json.dumps({"files": sums, "folders": sorted(folders)}, indent=1)
+    changed = {str(path): {"before": old, "after": new} for path, (old, new) in changes.items()}
+    manifest = json.dumps({"files": sums, "folders": sorted(folders), "changed": changed}, indent=1)
     write_atomically(host / MANIFEST, lambda file: file.write_text(manifest, encoding="utf-8"))
     for path, content in files.items():
         make_folder((host / path).parent)
         write_atomically(host / path, lambda file, content=content: file.write_bytes(content))
+    for path, (_, new) in changes.items():
+        _write_text(host / path, new)
     return sorted(files)
 
 
+def outdated_lines(host: Path) -> list[str]:
+    """Lines of a host that PyTorch 2 or Python 3.10 cannot import, as "file:number: line"."""
+    return [
+        f"{path}:{number}: {line.strip()}"
+        for path, text in _sources(host)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if any(re.search(old, line) for old, _ in MODERNISED[:-1])
+    ]
+
+
+def modernised(host: Path) -> dict[PurePosixPath, tuple[str, str]]:
+    """The files of a host with outdated_lines: their text, and the text with these lines in today's words."""
+    changes = {}
+    for path, text in _sources(host):
+        if any(re.search(old, text, re.MULTILINE) for old, _ in MODERNISED[:-1]):
+            new = text
+            for old, now in MODERNISED:
+                new = re.sub(old, now, new, flags=re.MULTILINE)
+            changes[path] = text, new
+    return changes
+
+
+def as_diff(changes: Mapping[PurePosixPath, tuple[str, str]]) -> str:
+    """Changes of files as a unified diff."""
+    parts = []
+    for path, (old, new) in changes.items():
+        parts += difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}", n=0)
+    return "".join(parts)
+
+
+def _sources(host: Path) -> Iterable[tuple[PurePosixPath, str]]:
+    for file in sorted((host / "lib").rglob("*.py")):
+        with file.open(encoding="utf-8", newline="", errors="surrogateescape") as stream:
+            yield PurePosixPath(file.relative_to(host).as_posix()), stream.read()
+
+
+def _write_text(path: Path, text: str) -> None:
+    data = text.encode(errors="surrogateescape")
+    write_atomically(path, lambda file: file.write_bytes(data))
+
+
 def remove_plugin(host: Path) -> int:
-    """Take away what export_plugin wrote. Returns how many files that were.
+    """Take away what export_plugin wrote, and change back what it changed. Returns how many files were removed.
 
     Raises SDTrackError, before anything is removed, where one of them was changed since.
     """
@@ -122,17 +176,26 @@ def remove_plugin(host: Path) -> int:
     try:
         manifest = parse_json(read_bytes(host / MANIFEST))
         files, folders = dict(manifest["files"]), list(manifest["folders"])
+        restored = {host / path: (item["before"], item["after"]) for path, item in manifest["changed"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise SDTrackError(
             f"{host / MANIFEST}: not as export_plugin writes it ({error!r}); restore the file"
         ) from error
     present = {host / path: digest for path, digest in files.items() if (host / path).is_file()}
     changed = [path for path, digest in present.items() if hashlib.sha256(read_bytes(path)).hexdigest() != digest]
+    changed += [
+        path
+        for path, (_, after) in restored.items()
+        if path.is_file() and read_bytes(path) != after.encode(errors="surrogateescape")
+    ]
     if changed:
         raise SDTrackError(
             f"nothing was removed, since {len(changed)} files were changed after the export: "
             f"{', '.join(map(str, changed[:5]))}. Move your changes elsewhere, delete these files, and run it again"
         )
+    for path, (before, _) in restored.items():
+        if path.is_file():
+            _write_text(path, before)
     for path in present:
         path.unlink()
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
@@ -172,6 +235,8 @@ def _imports(path: Path) -> Iterable[list[str]]:
 
 def _imports_among(nodes: Iterable[ast.AST]) -> Iterable[list[str]]:
     for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            continue
         if isinstance(node, ast.Import):
             yield from ([alias.name] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

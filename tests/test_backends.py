@@ -114,7 +114,7 @@ def test_a_graph_that_cannot_be_recorded_warns_once_and_computes_all_the_same(mo
     find = CudaGraph(lambda a: {"twice": 2 * a}, "cuda-graph")
     assert [find(torch.tensor([value]))["twice"].item() for value in (1, 2, 3)] == [2, 4, 6]
     [warning] = recwarn
-    assert "--backend cuda-graph: no CUDA graph (Cannot copy between CPU and CUDA" in str(warning.message)
+    assert "backend cuda-graph: no CUDA graph (Cannot copy between CPU and CUDA" in str(warning.message)
 
 
 def test_auto_is_a_cuda_graph_on_a_gpu_and_torch_on_a_cpu_and_says_so_once(capsys):
@@ -195,11 +195,11 @@ def test_a_network_that_is_no_graph_is_named(tmp_path):
 
 def test_a_backend_that_is_not_there_is_named():
     network = find_part("sdtrack", "build")(tiny_config(), training=False)
-    with pytest.raises(ConfigError, match=f"--backend tensorrt: unknown; there are {', '.join(BACKENDS)}"):
+    with pytest.raises(ConfigError, match=f"backend tensorrt: unknown; there are {', '.join(BACKENDS)}"):
         make_find("tensorrt", network, CPU, SIZES)
-    with pytest.raises(ConfigError, match="computes on the CPU, not on cuda:0: add --device cpu"):
+    with pytest.raises(ConfigError, match="computes on the CPU, not on cuda:0: choose the device cpu"):
         make_find("openvino", network, torch.device("cuda:0"), SIZES)
-    with pytest.raises(ConfigError, match="--backend cuda-graph needs a GPU, not cpu"):
+    with pytest.raises(ConfigError, match="backend cuda-graph needs a GPU, not cpu"):
         make_find("cuda-graph", network, CPU, SIZES)
 
 

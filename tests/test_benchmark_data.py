@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import lib.utils.annotations
 from lib.errors import DataError
-from lib.test.evaluation.data import LISTS, Sequence, read_attributes, read_table
+from lib.test.evaluation.data import LISTS, Sequence, Video, read_attributes, read_table
 from lib.test.evaluation.datasets import DATASETS, dataset_folder, get_dataset
 from lib.test.evaluation.folderdataset import folder_sequences, truth_sequences
 from lib.test.evaluation.got10kdataset import got10k_sequences
@@ -310,8 +310,9 @@ def test_any_labels_and_boxes_fit_the_frames_or_are_an_error(tmp_path_factory, t
 
 def test_a_sequence_is_opened_once():
     calls = []
-    item = Sequence("a", "made", lambda: calls.append(1) or "video")
-    assert (item.video, item.video, calls) == ("video", "video", [1])
+    video = Video("a", [np.zeros((4, 4, 3), np.uint8)], np.ones((1, 4)))
+    item = Sequence("a", "made", lambda: calls.append(1) or video)
+    assert (item.video, item.video, calls) == (video, video, [1])
 
 
 @needs_real_data

@@ -7,7 +7,7 @@ import yaml
 from doubles import PROJECT
 
 from lib.config import loader
-from lib.config.host import HostConfig
+from lib.config.host import host_config
 from lib.config.loader import Config, config_from_dict, differences, experiment_names, load_config
 from lib.config.sdtrack.config import DEFAULTS
 from lib.errors import ConfigError
@@ -77,10 +77,23 @@ def test_configs_are_frozen_fresh_and_survive_a_checkpoint():
 
 
 def test_a_host_gets_amp_as_a_truth_value():
-    cfg = HostConfig("sdtrack", DEFAULTS)
+    cfg, update_from_file = host_config("sdtrack", DEFAULTS)
     assert cfg.TRAIN.AMP is False, "what is left to the device is off in a host"
-    cfg.update_from_file(PROJECT / "experiments" / "sdtrack" / "demo.yaml")
+    update_from_file(PROJECT / "experiments" / "sdtrack" / "demo.yaml")
     assert cfg.TRAIN.AMP is True and cfg.MODEL.HIDDEN_DIM == 128
+
+
+def test_a_hosts_config_is_of_lists_and_may_be_changed():
+    cfg, update_from_file = host_config("sdtrack", DEFAULTS)
+    assert isinstance(cfg.DATA.TRAIN.DATASETS_NAME, list) and cfg["DATA"]["MEAN"] is cfg.DATA.MEAN
+    cfg.TRAIN.LR, cfg.NEW = 0.5, {"PART": (1, 2)}
+    assert cfg["TRAIN"]["LR"] == 0.5 and cfg.NEW.PART == [1, 2]
+    other = type(cfg)(cfg)
+    update_from_file(str(PROJECT / "experiments" / "sdtrack" / "vitb_300.yaml"), base_cfg=other)
+    assert other.TRAIN.LR != 0.5 == cfg.TRAIN.LR, "another object, as OSTrack's own function fills it"
+    with pytest.raises(AttributeError, match="no LRR here, only"):
+        _ = cfg.TRAIN.LRR
+    assert not hasattr(cfg.TRAIN, "TRAIN_CLS")
 
 
 @pytest.mark.parametrize(

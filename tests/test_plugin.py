@@ -1,8 +1,11 @@
 """SDTrack in an OSTrack-style host (tests/stub_host.py): exported, trained, saved, tracked with, taken away again."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,35 +16,57 @@ from stub_host import write_host
 
 from lib.errors import ConfigError, SDTrackError
 from lib.models.sdtrack import build_sdtrack
-from lib.plugin import ACTOR_LINES, HOST, MANIFEST, NETWORK_LINES, export_plugin, plugin_modules, remove_plugin
+from lib.plugin import (
+    ACTOR_LINES,
+    HOST,
+    MANIFEST,
+    NETWORK_LINES,
+    as_diff,
+    export_plugin,
+    modernised,
+    outdated_lines,
+    plugin_modules,
+    remove_plugin,
+)
+from lib.test.analysis.conventions import get_convention
+from lib.test.analysis.evaluation import score_results
+from lib.test.analysis.metrics import iou
+from lib.test.evaluation.data import Sequence, Video
 from lib.test.evaluation.runner import make_tracker
 from lib.train.actors.sdtrack import build_actor
 
-# One session of the host: config, network, one step, checkpoint, two tracked frames
+# One session of the host: two epochs with validation, resumed for a third, tracked with
 SESSION = """
 import json, sys
 import numpy as np, torch
 from lib.train.admin.settings import Settings
 from lib.train import train_script as host
+from lib.test.evaluation.tracker import Tracker
 
-settings = Settings(script_name="sdtrack", config_name="tiny", cfg_file="experiments/sdtrack/tiny.yaml",
-                    save_dir="output", local_rank=-1, device=torch.device("cpu"), batchsize=2)
+def settings():
+    return Settings(script_name="sdtrack", config_name="tiny", cfg_file="experiments/sdtrack/tiny.yaml",
+                    project_path="train/sdtrack/tiny", save_dir="output", local_rank=-1)
+
+def check_plain(value):
+    if isinstance(value, dict):
+        return all(getattr(value, key) is value[key] and check_plain(item) for key, item in value.items())
+    if type(value) is list:
+        return all(map(check_plain, value))
+    return value is None or type(value) in (int, float, bool, str)
+
 torch.manual_seed(0)
-cfg, net, actor, optimizer = host.build(settings)
-stats = host.step(settings, cfg, actor, optimizer, dict(torch.load("batch.pt")))
-host.save(settings, net, actor, optimizer, 7)
-
-from lib.test.parameter.sdtrack import parameters
-from lib.test.tracker.sdtrack import get_tracker_class
-params = parameters("tiny")
-params.debug = 0
-tracker = get_tracker_class()(params, "otb")
+cfg, first = host.run(settings())
+assert check_plain(cfg), "types that a host does not know"
+cfg.TRAIN.LR = 2 * cfg.TRAIN.LR
+_, second = host.run(settings(), epochs=3)
 frames = np.load("frames.npy")
-first = tracker.initialize(frames[0], {"init_bbox": [40, 30, 20, 25]})
-answers = [tracker.track(frame, {"previous_output": first})["target_bbox"] for frame in frames[1:]]
+truth = np.tile([40.0, 30.0, 20.0, 25.0], (len(frames), 1))
+answers, file = Tracker("sdtrack", "tiny", "otb").run_sequence("one", frames, truth)
 ours = [module.__file__ for name, module in sys.modules.items() if name.startswith("lib.") and module.__file__]
-rates = [group["lr"] for group in optimizer.param_groups]
-print(json.dumps({"stats": stats, "boxes": answers, "files": ours, "rates": rates, "size": cfg.DATA.SEARCH.SIZE}))
+print(json.dumps({
+    "first": first.settings.first_stats, "epochs": [first.epoch, second.epoch], "kinds": sorted(first.stats),
+    "boxes": answers, "file": file, "files": ours, "rates": [group["lr"] for group in first.optimizer.param_groups],
+    "size": cfg.DATA.SEARCH.SIZE}))
 """
 
 
@@ -54,26 +79,34 @@ def host(tmp_path):
     return write_host(tmp_path / "host")
 
 
-def batch():
+def samples():
     torch.manual_seed(3)
-    box = torch.tensor([[[0.3, 0.3, 0.4, 0.4]]]).expand(1, 2, 4).contiguous()
-    return {
-        "template_images": torch.randn(1, 2, 3, 32, 32),
-        "search_images": torch.randn(1, 2, 3, 64, 64),
-        "template_anno": box,
-        "search_anno": box,
-    }
+    box = torch.tensor([[0.3, 0.3, 0.4, 0.4]])
+    return [
+        {
+            "template_images": torch.randn(1, 3, 32, 32),
+            "search_images": torch.randn(1, 3, 64, 64),
+            "template_anno": box,
+            "search_anno": box,
+        }
+        for _ in range(4)
+    ]
 
 
-def test_it_trains_and_tracks_there_as_it_does_here(host, monkeypatch):
+def test_it_trains_resumes_tracks_and_scores_there_as_it_does_here(host):
+    before = snapshot(host)
     export_plugin(host)
     script = host / "lib" / "train" / "train_script.py"
     text = script.read_text().replace("    #NETWORK\n", NETWORK_LINES).replace("    #ACTOR\n", ACTOR_LINES)
     script.write_text(text)
-    cfg = tiny_config("TEST.EPOCH=0")
+    data = ["LASOT", "GOT10K_vottrain", "COCO17"]
+    cfg = tiny_config(
+        "TEST.EPOCH=0", "TRAIN.EPOCH=2", "TRAIN.BATCH_SIZE=2", "TRAIN.SCHEDULER.TYPE=Mstep",
+        "TRAIN.VAL_EPOCH_INTERVAL=1", f"DATA.TRAIN.DATASETS_NAME={data}", "DATA.TRAIN.DATASETS_RATIO=[1, 1, 1]",
+        "DATA.TRAIN.SAMPLE_PER_EPOCH=4", "DATA.VAL.DATASETS_NAME=[GOT10K_votval]", "DATA.VAL.SAMPLE_PER_EPOCH=2",
+    )  # fmt: skip
     (host / "experiments" / "sdtrack" / "tiny.yaml").write_text(yaml.safe_dump(cfg.to_dict()))
-    (host / "output" / "checkpoints" / "train" / "sdtrack" / "tiny").mkdir(parents=True)
-    torch.save(batch(), host / "batch.pt")
+    torch.save(samples(), host / "samples.pt")
     rolled = RolledFrames(3)
     frames = np.stack([rolled[index] for index in range(3)])
     np.save(host / "frames.npy", frames)
@@ -83,18 +116,31 @@ def test_it_trains_and_tracks_there_as_it_does_here(host, monkeypatch):
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout.splitlines()[-1])
     assert all(file.startswith(str(host)) for file in found["files"])
-    assert found["size"] == 64
+    assert (found["size"], found["epochs"], found["kinds"]) == (64, [2, 3], ["train", "val"])
     assert found["rates"] == pytest.approx([cfg.TRAIN.LR, cfg.TRAIN.LR * cfg.TRAIN.BACKBONE_MULTIPLIER])
 
     torch.manual_seed(0)
     actor = build_actor(build_sdtrack(cfg), None, cfg)
     actor.train()
-    stats = {name: value.item() for name, value in actor(batch())[1].items()}
-    assert found["stats"] == pytest.approx(stats, rel=1e-4)
-    checkpoint = host / "output" / "checkpoints" / "train" / "sdtrack" / "tiny" / "SDTrack_ep0007.pth.tar"
-    tracker = make_tracker("sdtrack", "demo", checkpoint=checkpoint, overrides=overrides_of(cfg))
+    pairs = [torch.stack(kind, dim=1) for kind in zip(*(sample.values() for sample in samples()[:2]))]
+    stats = {name: value.item() for name, value in actor(dict(zip(samples()[0], pairs)))[1].items()}
+    assert found["first"] == pytest.approx(stats, rel=1e-4)
+    folder = host / "output" / "checkpoints" / "train" / "sdtrack" / "tiny"
+    assert sorted(path.name for path in folder.iterdir()) == [f"SDTrack_ep000{epoch}.pth.tar" for epoch in (1, 2, 3)]
+    tracker = make_tracker("sdtrack", "demo", checkpoint=folder / "SDTrack_ep0003.pth.tar", overrides=overrides_of(cfg))
     tracker.initialize(frames[0], {"init_bbox": [40, 30, 20, 25]})
-    assert found["boxes"] == [pytest.approx(tracker.track(frame)["target_bbox"], abs=0.01) for frame in frames[1:]]
+    assert found["boxes"][1:] == [pytest.approx(tracker.track(frame)["target_bbox"], abs=0.01) for frame in frames[1:]]
+    item = Sequence("one", "made", lambda: Video("one", rolled, np.tile([40.0, 30, 20, 25], (3, 1))))
+    (scores,) = score_results(Path(found["file"]).parent, [item], get_convention("ostrack", "made"))
+    whole = np.trunc(found["boxes"])
+    assert scores.overlap == pytest.approx(iou(whole, item.video.truth).mean()), "in whole pixels, as the host writes"
+
+    script.write_text(text.replace(NETWORK_LINES, "    #NETWORK\n").replace(ACTOR_LINES, "    #ACTOR\n"))
+    shutil.rmtree(host / "output")
+    for name in ("experiments/sdtrack/tiny.yaml", "samples.pt", "frames.npy"):
+        (host / name).unlink()
+    remove_plugin(host)
+    assert {path: content for path, content in snapshot(host).items() if path.suffix != ".pyc"} == before
 
 
 def overrides_of(cfg):
@@ -144,6 +190,59 @@ def test_nothing_is_overwritten(host, name):
     with pytest.raises(SDTrackError, match=f"nothing was written.*{name}"):
         export_plugin(host)
     assert snapshot(host) == before
+
+
+OUTDATED = """import collections
+from torch._six import string_classes
+if True:
+    from torch._six import int_classes
+print(collections.Mapping, collections.Sequence, collections.OrderedDict, string_classes, int_classes)
+"""
+
+
+def test_lines_of_an_old_host_are_named_changed_and_changed_back(host):
+    loader = host / "lib" / "train" / "data" / "loader.py"
+    loader.write_text(OUTDATED)
+    before = snapshot(host)
+    lines = outdated_lines(host)
+    assert [line.partition(": ")[0] for line in lines] == [f"lib/train/data/loader.py:{n}" for n in (2, 4, 5)]
+    diff = as_diff(modernised(host))
+    assert diff.count("\n-") == diff.count("\n+") - 1 == 4
+    assert "-    from torch._six import int_classes\n" in diff and "+    int_classes = int\n" in diff
+    export_plugin(host)
+    assert loader.read_text() == OUTDATED, "unless it is asked for"
+    remove_plugin(host)
+    export_plugin(host, modernise=True)
+    assert not outdated_lines(host)
+    answer = subprocess.run([sys.executable, str(loader)], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0 and "collections.abc.Mapping" in answer.stdout, answer.stderr
+    text = loader.read_text()
+    loader.write_text(text + "# mine\n")
+    with pytest.raises(SDTrackError, match=r"nothing was removed.*loader\.py"):
+        remove_plugin(host)
+    loader.write_text(text)
+    remove_plugin(host)
+    assert {path: content for path, content in snapshot(host).items() if path.suffix != ".pyc"} == before
+
+
+def test_the_plugin_is_written_in_python_3_9():
+    files = [str(path) for path in plugin_modules().values()]
+    rules = ["--isolated", "--target-version", "py39", "--select", "E9,F,FA"]
+    answer = subprocess.run(["ruff", "check", *rules, *files], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+    newer = re.compile(
+        r"itertools import.*pairwise|typing import.*Self|isinstance\([^)]*\|[^)]*\)|strict=True|except\*"
+    )
+    assert [path.name for path in plugin_modules().values() if newer.search(path.read_text())] == []
+
+
+def test_what_is_said_in_a_host_names_no_option_that_it_lacks():
+    """Reference: tracking/train.py and tracking/test.py of OSTrack."""
+    known = {"--script", "--config", "--save_dir", "--mode", "--dataset_name", "--sequence", "--debug", "--threads"}
+    overridden = {"lib.config.loader": {"--set"}}  # where somebody gave --set, which is here alone
+    for name, path in plugin_modules().items():
+        words = set(re.findall(r"(?<![\w-])--[a-z_]+", path.read_text()))
+        assert words <= known | overridden.get(name, set()), name
 
 
 def test_what_was_changed_since_is_not_removed(host):

@@ -7,6 +7,8 @@ A yaml holds only what differs from the defaults (lib/config/<script>/config.py)
 Types are those of the defaults: an int passes for a float, a string never for a number.
 """
 
+from __future__ import annotations
+
 import difflib
 import importlib
 import re
@@ -189,8 +191,8 @@ def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: st
 
 def _typed(key: str, value: Any, default: Any, source: str) -> Any:
     """value in the type of the default, or ConfigError."""
-    if isinstance(default, list | tuple):
-        if not isinstance(value, list | tuple):
+    if isinstance(default, (list, tuple)):
+        if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{source}: {key} takes a list like {list(default)}, not {value!r}")
         return [_typed(key, item, default[0], source) for item in value] if default else list(value)
     if isinstance(value, str) and isinstance(default, float):

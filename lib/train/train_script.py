@@ -123,7 +123,7 @@ def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume:
     from, or None."""
     for line in check_inputs(cfg, paths, weights=latest_checkpoint(settings.checkpoint_dir) is None):
         print(line)
-    hold.enter_context(hold_folder(settings.checkpoint_dir))
+    hold.enter_context(hold_folder(settings.checkpoint_dir, "wait for its end, or choose another --save_dir"))
     newest = latest_checkpoint(settings.checkpoint_dir)
     if newest is not None and resume == "never":
         raise SDTrackError(

@@ -1,10 +1,14 @@
 """Files of weights: where pretrained ones are looked for, and reading any without running code from it."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import pickle
 import re
 import struct
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,10 +28,11 @@ BROKEN = (
 ABOUT = "sdtrack"  # what a .safetensors file of ours says about itself: JSON under this key of its metadata
 
 
-def read_checkpoint(path: str | Path) -> dict:
+def read_checkpoint(path: str | Path, placeholders: Mapping[str, type] | None = None) -> dict:
     """The contents of a checkpoint: tensors and plain values only. A file that needs code to be opened is refused.
 
-    Of a .safetensors file the weights lie under net, beside the values that write_weights has put there.
+    placeholders: classes that stand for those of these names in the file. Of a .safetensors file the weights lie under
+    net, beside the values that write_weights has put there.
     """
     path = Path(path)
     if not path.is_file():
@@ -38,20 +43,53 @@ def read_checkpoint(path: str | Path) -> dict:
     if path.suffix == ".safetensors":
         return _read_weights(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # CAE and MAE keep their arguments as one
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _load(path, {"argparse.Namespace": argparse.Namespace, **(placeholders or {})})
     except pickle.UnpicklingError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         reason = next((line for line in lines if "nsupported" in line), lines[0])
         raise CheckpointError(
             f"{path}: refused, it holds more than tensors and plain values, or is no checkpoint ({reason[:200]}). "
-            "tracking/convert_checkpoint.py can copy the tensors of such a file without running what is in it"
+            "SDTrack's tracking/convert_checkpoint.py can copy the tensors of such a file without running what is in it"
         ) from error
     except BROKEN as error:
         raise CheckpointError(f"{path}: truncated or not a checkpoint ({error})") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, found a {type(content).__name__}")
     return content
+
+
+def _load(path: Path, allowed: Mapping[str, type]) -> object:
+    """torch.load of tensors, plain values, and classes that are allowed besides, by their names in the file: CAE and
+    MAE keep their arguments as a Namespace. What else is in the file is not imported."""
+    if hasattr(torch.serialization, "safe_globals"):
+        with torch.serialization.safe_globals([(kind, name) for name, kind in allowed.items()]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", pickle_module=_Restricted(allowed))  # before PyTorch 2.5
+
+
+class _Restricted:
+    """A pickle module for an older torch.load, whose reader builds nothing but tensors, plain values and `classes`."""
+
+    def __init__(self, classes: Mapping[str, type]):
+        allowed = {**classes, "collections.OrderedDict": OrderedDict}
+        for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"):
+            allowed[f"torch._utils.{name}"] = getattr(torch._utils, name)
+        for name, item in vars(torch).items():
+            if name.endswith("Storage") or name in ("device", "Size") or isinstance(item, torch.dtype):
+                allowed[f"torch.{name}"] = item
+
+        class Unpickler(pickle.Unpickler):
+            def find_class(self, module: str, name: str) -> object:
+                full = f"{module}.{name}"
+                if full not in allowed:
+                    raise pickle.UnpicklingError(f"Unsupported global: GLOBAL {full} is not allowed")
+                return allowed[full]
+
+        self.Unpickler = Unpickler
+
+    def load(self, file, **options) -> object:
+        """What pickle.load does."""
+        return self.Unpickler(file, **options).load()
 
 
 def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None:
@@ -83,8 +121,7 @@ def read_foreign_checkpoint(path: str | Path) -> tuple[dict, list[str]]:
     placeholders: dict[str, type] = {}
     while True:
         try:
-            with torch.serialization.safe_globals([(kind, name) for name, kind in placeholders.items()]):
-                return read_checkpoint(path), sorted(placeholders)
+            return read_checkpoint(path, placeholders), sorted(placeholders)
         except CheckpointError as error:
             unknown = re.search(r"Unsupported global: GLOBAL (\S+)", str(error.__cause__))
             if unknown is None or unknown[1] in placeholders:

@@ -39,6 +39,9 @@ def run_command(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 128 + signal.SIGINT
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _terminate:  # what is left to do at the end may be cut short
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(code or 0)
 
 

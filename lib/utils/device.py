@@ -1,5 +1,7 @@
 """Which device a command computes on, and how."""
 
+from __future__ import annotations
+
 import torch
 
 from lib.errors import ConfigError
@@ -13,7 +15,7 @@ def choose_device(name: str | None = None) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from error
+        raise ConfigError(f"device {name}: not usable here ({str(error).splitlines()[0]})") from error
     return device
 
 

@@ -1,5 +1,7 @@
 """Reading files, and writing them so that a reader never sees half of one."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -35,7 +37,7 @@ def append_text(path: str | Path, text: str) -> None:
 
 
 @contextmanager
-def hold_folder(folder: str | Path, remedy: str = "wait for its end, or choose another --save_dir") -> Iterator[None]:
+def hold_folder(folder: str | Path, remedy: str) -> Iterator[None]:
     """While it is active, no other process gets hold of the folder. Raises SDTrackError where one has it.
 
     The hold ends with the process, however that ends. Where the storage knows no locks this is said, and the folder is

@@ -1,5 +1,7 @@
 """JSON and YAML from bytes that may be anything: values, or a ValueError with the reason."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

@@ -1,13 +1,14 @@
 """Multi-head attention with an optional additive bias on its logits (Eq. 6)."""
 
+from __future__ import annotations
+
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lib.models.layers.mlp import drop
+from lib.models.layers.older_torch import attention, plain_kernel
 
 
 def attention_kernel(device: torch.device) -> AbstractContextManager:
@@ -17,7 +18,7 @@ def attention_kernel(device: torch.device) -> AbstractContextManager:
     there gradients go through the plain form; everywhere else PyTorch chooses.
     """
     if device.type == "cpu" and torch.is_grad_enabled():
-        return sdpa_kernel(SDPBackend.MATH)
+        return plain_kernel()
     return nullcontext()
 
 
@@ -40,7 +41,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         """query (B, Q, dim); key, value (B, K, dim); bias (B, heads, Q, K) or None -> (B, Q, dim)."""
         q, k, v = self.project(query, key, value)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.dropout_now())
+        out = attention(q, k, v, attn_mask=bias, dropout_p=self.dropout_now())
         return self.merge(out)
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:

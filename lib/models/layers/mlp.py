@@ -1,7 +1,5 @@
 """Multi-layer perceptron."""
 
-from itertools import pairwise
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,7 +9,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, *widths: int, last_bias: bool = True):
         layers: list[nn.Module] = []
-        for index, (dim_in, dim_out) in enumerate(pairwise(widths)):
+        for index, (dim_in, dim_out) in enumerate(zip(widths, widths[1:])):
             last = index == len(widths) - 2
             layers.append(nn.Linear(dim_in, dim_out, bias=last_bias if last else True))
             if not last:

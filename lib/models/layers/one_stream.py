@@ -1,5 +1,7 @@
 """What one-stream networks (one ViT on template and search together, as OSTrack's) have in common."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from typing import Any
 

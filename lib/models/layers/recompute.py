@@ -1,5 +1,7 @@
 """Activation checkpointing: less memory for a second forward pass."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
 
 import torch

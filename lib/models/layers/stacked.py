@@ -4,12 +4,15 @@ On a GPU a small network's time is the number of its kernels, not their arithmet
 under their own names; stacking is part of the forward pass, so that gradients reach them, or is done once by a session.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from lib.models.layers.older_torch import is_exporting
 
 
 class Stacked:
@@ -19,10 +22,10 @@ class Stacked:
         self.tensors = tensors
 
     @staticmethod
-    def of(modules: Sequence[nn.Module]) -> "Stacked | Separate":
+    def of(modules: Sequence[nn.Module]) -> Stacked | Separate:
         """Stack the parameters of modules of the same shape. Gradients flow back to each."""
         parameters = [dict(module.named_parameters()) for module in modules]
-        if torch.compiler.is_exporting():
+        if is_exporting():
             return Separate(parameters)
         return Stacked({name: torch.stack([each[name] for each in parameters]) for name in parameters[0]})
 
@@ -30,7 +33,7 @@ class Stacked:
         """The stacked parameter (G, *shape)."""
         return self.tensors[name]
 
-    def part(self, start: int, stop: int) -> Self:
+    def part(self, start: int, stop: int) -> Stacked:
         """The modules start to stop - 1, as views."""
         return type(self)({name: tensor[start:stop] for name, tensor in self.tensors.items()})
 
@@ -61,10 +64,10 @@ class Separate(Stacked):
     def __getitem__(self, name: str) -> Tensor:
         return torch.stack([each[name] for each in self.parameters])
 
-    def part(self, start: int, stop: int) -> Self:
+    def part(self, start: int, stop: int) -> Separate:
         return type(self)(self.parameters[start:stop])
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         inputs = [x[0]] * len(self.parameters) if len(x) == 1 else x.unbind()
         layers = ((each[f"{name}.weight"], each[f"{name}.bias"]) for each in self.parameters)
-        return torch.stack([F.linear(own, *layer) for own, layer in zip(inputs, layers, strict=True)])
+        return torch.stack([F.linear(own, *layer) for own, layer in zip(inputs, layers)])

@@ -1,5 +1,7 @@
 """SDTrack's network. `build_sdtrack` is what a host calls."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from lib.models.sdtrack.checkpoint import start_from_pretrained

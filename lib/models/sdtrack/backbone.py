@@ -1,8 +1,9 @@
 """The encoder of Sec. III-A: a plain ViT on the tokens of template and search image together."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
-from itertools import pairwise
 
 import torch
 from timm.layers import LayerNorm2d
@@ -20,7 +21,7 @@ class ConvStem(nn.Sequential):
         halvings = int(math.log2(patch_size))
         widths = [3] + [max(16, dim >> (halvings - step)) for step in range(1, halvings + 1)]
         layers: list[nn.Module] = []
-        for dim_in, dim_out in pairwise(widths):
+        for dim_in, dim_out in zip(widths, widths[1:]):
             layers += [nn.Conv2d(dim_in, dim_out, 3, 2, 1), LayerNorm2d(dim_out), nn.GELU()]
         super().__init__(*layers, nn.Conv2d(widths[-1], dim, 1))
 

@@ -1,5 +1,7 @@
 """Box-to-pixel relative position bias (Sec. III-D), of all streams of queries at once."""
 
+from __future__ import annotations
+
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 
@@ -9,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from lib.models.layers.attention import MultiHeadAttention
 from lib.models.layers.mlp import MLP
+from lib.models.layers.older_torch import has_autocast
 from lib.models.layers.precision import at_least_float32
 from lib.models.layers.stacked import Stacked
 
@@ -60,7 +63,7 @@ class BiasWeights:
     subtracted: Tensor  # (G, 2, heads, C): last of cells
 
     @classmethod
-    def of(cls, stacked: Stacked, name: str, centres: Tensor, crop_size: int) -> "BiasWeights":
+    def of(cls, stacked: Stacked, name: str, centres: Tensor, crop_size: int) -> BiasWeights:
         """From the BoxRPB modules `name` of stacked modules. centres (2, C): of the cells, in pixels, an axis each."""
         with full_precision(centres.device):
             first, bias, last = (
@@ -73,7 +76,7 @@ class BiasWeights:
             subtracted = last @ cells.mT
             return cls(crop_size * (low + high), half * (high - low), bias.unsqueeze(2), cells, last, subtracted)
 
-    def part(self, start: int, stop: int) -> "BiasWeights":
+    def part(self, start: int, stop: int) -> BiasWeights:
         """The modules start to stop - 1, as views."""
         return BiasWeights(*(getattr(self, field.name)[start:stop] for field in fields(self)))
 
@@ -132,7 +135,7 @@ class PairProduct(torch.autograd.Function):
 
 def full_precision(device: torch.device) -> AbstractContextManager:
     """Autocast switched off."""
-    if not torch.amp.is_autocast_available(device.type):
+    if not has_autocast(device):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
 

@@ -1,5 +1,7 @@
 """Weights from files: foreign backbones are converted by key, then everything is loaded strictly."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
 
@@ -47,8 +49,8 @@ def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Pa
     path = pretrained_file(file, pretrained_dir)
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: the pretrained {kind} weights are missing. Put the file there, or train from scratch with "
-            "--set MODEL.PRETRAIN_FILE=none"
+            f"{path}: the pretrained {kind} weights are missing. Put the file there, or train from scratch: "
+            "MODEL.PRETRAIN_FILE=none"
         )
     content = read_checkpoint(path)
     if kind == "sdtrack":

@@ -10,6 +10,8 @@ streams and how many self-attention blocks a layer has:
 The streams are one tensor (S, B, N, dim), and the branches of a layer are computed together: lib.models.layers.stacked.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from lib.models.layers.attention import SelfAttention
 from lib.models.layers.mlp import FeedForward, drop
+from lib.models.layers.older_torch import attention
 from lib.models.layers.position import SinePosition, cell_centres
 from lib.models.layers.precision import at_least_float32
 from lib.models.layers.recompute import call
@@ -47,7 +50,7 @@ class BranchWeights:
     stacked: Stacked
     bias: BiasWeights | None
 
-    def part(self, start: int, stop: int) -> "BranchWeights":
+    def part(self, start: int, stop: int) -> BranchWeights:
         """The branches start to stop - 1, as views."""
         bias = None if self.bias is None else self.bias.part(start, stop)
         return BranchWeights(self.stacked.part(start, stop), bias)
@@ -109,15 +112,15 @@ class DecoderLayer(nn.Module):
         query = self._queries(streams, positions, branches)
         dropout = self.dropout if self.training else 0.0
         if weights.bias is None:
-            attended = F.scaled_dot_product_attention(query, keys, values, dropout_p=dropout)
+            attended = attention(query, keys, values, dropout_p=dropout)
         else:
             terms = self._terms(boxes, weights.bias, query.dtype)
             if form == "mask":
                 mask = dense_bias(*terms)
-                attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
+                attended = attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
             else:
                 query = torch.cat([query * query.shape[-1] ** -0.5, *terms], dim=-1)
-                attended = F.scaled_dot_product_attention(query, keys, values, dropout_p=dropout, scale=1.0)
+                attended = attention(query, keys, values, dropout_p=dropout, scale=1.0)
                 attended = attended[..., : streams.shape[-1] // self.num_heads]
         rows = (len(streams), -1, streams.shape[-1])
         attended = branches.linear("cross_attention.out_proj", attended.transpose(1, 2).reshape(rows))

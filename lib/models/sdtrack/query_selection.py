@@ -1,5 +1,7 @@
 """Query selection (Sec. III-C): anchor boxes from a mini-detector, task-aware queries from their salient points."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

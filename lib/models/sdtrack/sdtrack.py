@@ -1,5 +1,7 @@
 """The whole network (Fig. 3), and how a config builds it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -43,16 +43,16 @@ def resolve_backend(backend: str, device: torch.device) -> str:
     Raises ConfigError for a backend that is unknown, or that this device or processor has not.
     """
     if backend not in BACKENDS:
-        raise ConfigError(f"--backend {backend}: unknown; there are {', '.join(BACKENDS)}")
+        raise ConfigError(f"backend {backend}: unknown; there are {', '.join(BACKENDS)}")
     if backend == AUTO:
         backend = "cuda-graph" if device.type == "cuda" else "torch"
         _say_choice(backend, device.type)
     if backend in GRAPH and device.type != "cpu":
-        raise ConfigError(f"--backend {backend} computes on the CPU, not on {device}: add --device cpu")
+        raise ConfigError(f"backend {backend} computes on the CPU, not on {device}: choose the device cpu")
     if backend in CUDA and device.type != "cuda":
-        raise ConfigError(f"--backend {backend} needs a GPU, not {device}: take torch, or another of the CPU's")
+        raise ConfigError(f"backend {backend} needs a GPU, not {device}: take torch, or another of the CPU's")
     if backend in TORCH + CUDA and "bf16" in backend and fast_half_precision(device) != torch.bfloat16:
-        raise ConfigError(f"--backend {backend}: {device} does not compute in bfloat16; leave -bf16 out")
+        raise ConfigError(f"backend {backend}: {device} does not compute in bfloat16; leave -bf16 out")
     return backend
 
 
@@ -110,7 +110,7 @@ def _round_weights(module: nn.Module) -> None:
 @torch.inference_mode()
 def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
     """By TorchInductor, on a GPU as CUDA graphs. Compiles at once, so that no frame waits for it."""
-    print(f"--backend {backend}: compiling, about a minute")
+    print(f"backend {backend}: compiling, about a minute")
     compiled = torch.compile(find, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else "default")
     template, box, search = (value.to(device) for value in example(sizes))
     tokens = network.encode_template(template, box)
@@ -119,7 +119,7 @@ def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device
             compiled(tokens, search)
     except torch._dynamo.exc.BackendCompilerFailed as error:
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"--backend {backend}: PyTorch cannot compile here ({reason}); take torch") from error
+        raise ConfigError(f"backend {backend}: PyTorch cannot compile here ({reason}); take torch") from error
     return compiled
 
 

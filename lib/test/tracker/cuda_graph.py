@@ -45,7 +45,7 @@ class CudaGraph:
         except RuntimeError as error:
             self.failed = True
             reason = str(error).strip().splitlines()[0]
-            warnings.warn(f"--backend {self.name}: no CUDA graph ({reason}); computing without one", stacklevel=3)
+            warnings.warn(f"backend {self.name}: no CUDA graph ({reason}); computing without one", stacklevel=3)
 
 
 def record(function: Callable[[], Answer], device: torch.device) -> tuple[Callable[[], object], Answer]:

@@ -84,7 +84,7 @@ def _export(module: nn.Module, inputs: tuple, names: list[str], outputs: list[st
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise TrackingError(
             f"{type(module.network).__name__} cannot be written as a graph ({reason}); "
-            "use it with PyTorch (--backend torch)"
+            "use it with PyTorch (backend torch)"
         ) from error
     program.save(str(file))
 
@@ -133,7 +133,7 @@ def load_openvino(graph: Path, *, half: bool = False) -> Callable[..., list[np.n
 
     core = openvino.Core()
     if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ConfigError("--backend openvino-bf16: this processor does not compute in bfloat16; take openvino")
+        raise ConfigError("backend openvino-bf16: this processor does not compute in bfloat16; take openvino")
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",

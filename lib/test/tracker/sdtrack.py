@@ -1,5 +1,7 @@
 """An SDTrack tracking session."""
 
+from __future__ import annotations
+
 import numpy as np
 from torch import Tensor
 

@@ -1,5 +1,7 @@
 """What the sessions of our networks share: crops around the last box, template tokens, the way back to the image."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 
 import numpy as np

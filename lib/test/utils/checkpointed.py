@@ -1,5 +1,7 @@
 """Parameters of a tracker with a network: which checkpoint, and the config that it carries."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,13 +67,13 @@ def find_weights(folder: Path, epoch: int, network: str) -> Path:
     if not found:
         raise CheckpointError(
             f"{folder}: no checkpoint there. Train one (python tracking/train.py --script {folder.parent.name} "
-            f"--config {folder.name}), name a file with --checkpoint, or say with --save_dir where it is"
+            f"--config {folder.name}), name a file (checkpoint), or the folder that it is below (save_dir)"
         )
     wanted = epoch or max(found)
     if wanted not in found:
         raise CheckpointError(
             f"{folder}: no checkpoint of epoch {wanted} (TEST.EPOCH); there are epochs "
-            f"{', '.join(map(str, sorted(found)))}: choose one with --set TEST.EPOCH={max(found)}"
+            f"{', '.join(map(str, sorted(found)))}: choose one: TEST.EPOCH={max(found)}"
         )
     return found[wanted]
 
