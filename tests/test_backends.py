@@ -189,7 +189,7 @@ def test_a_network_that_is_no_graph_is_named(tmp_path):
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     track = network.track
     network.track = lambda tokens, images: track(tokens, images if images.mean() > 0 else -images)
-    with pytest.raises(TrackingError, match=r"SDTrack cannot be written as a graph \(.*--backend torch\)"):
+    with pytest.raises(TrackingError, match=r"SDTrack cannot be written as a graph \(.*backend torch\)"):
         write_search(network, SIZES, tmp_path / "search.onnx")
 
 

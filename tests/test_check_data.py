@@ -112,25 +112,36 @@ def folder(root, boxes, frames=24):
     (root / "groundtruth.txt").write_text("\n".join([boxes] * frames))
 
 
-def test_sequences_from_which_nothing_can_be_drawn_are_told_and_alone_are_not_usable(tmp_path):
+def test_sequences_without_a_target_are_told_and_alone_are_not_usable(tmp_path):
     folder(tmp_path / "d" / "zero", "5,5,0,0")
     folder(tmp_path / "d" / "off", "400,5,8,8")
-    folder(tmp_path / "d" / "short", "5,5,8,8", 19)
     report = check_dataset(f"folder:{tmp_path / 'd'}", access(tmp_path))
-    assert (report.usable, report.checked, len(report.undrawable)) == (False, 3, 3)
+    assert (report.usable, report.trainable, report.checked, len(report.targetless)) == (False, False, 2, 2)
     for reason in (
         "d/off: no target: all boxes lie outside its pictures of 40 x 30 pixels",
-        "d/short: too few frames (19; at least 20 are needed)",
-        "d/zero: too few visible frames (0 of 24; at least 5 are needed)",
+        "d/zero: no target in 24 frames that is visible and has an area",
     ):
-        assert any(line.endswith(reason) for line in report.undrawable)
+        assert any(line.endswith(reason) for line in report.targetless)
     answer = check("--dataset_name", f"folder:{tmp_path / 'd'}")
     assert answer.returncode == 1 and "BROKEN" in answer.stdout
-    assert "0 of 3 sequences have a target that can be drawn" in answer.stdout
+    assert "0 of 2 sequences have a target that training can draw" in answer.stdout
     folder(tmp_path / "d" / "good", "5,5,8,8")
     answer = check("--dataset_name", f"folder:{tmp_path / 'd'}")
     assert answer.returncode == 0
-    assert "1 of 4 sequences have a target that can be drawn" in answer.stdout
+    assert "1 of 3 sequences have a target that training can draw" in answer.stdout
+
+
+def test_short_sequences_are_whole_but_nothing_to_train_on(tmp_path):
+    folder(tmp_path / "d" / "short", "5,5,8,8", 19)
+    name = f"folder:{tmp_path / 'd'}"
+    report = check_dataset(name, access(tmp_path))
+    assert (report.usable, report.trainable) == (True, False)
+    answer = check("--dataset_name", name)
+    assert answer.returncode == 0 and f"too short to train on: {name}" in answer.stdout
+    assert "d/short: too few frames (19; at least 20 are needed)" in answer.stdout
+    options = [f"DATA.TRAIN.DATASETS_NAME=[{name}]", "DATA.TRAIN.DATASETS_RATIO=[1]", "DATA.VAL.DATASETS_NAME=[]"]
+    answer = check("--config", "demo", "--set", *options, "DATA.VAL.DATASETS_RATIO=[]")
+    assert answer.returncode == 1 and f"not usable: {name}" in answer.stdout
 
 
 @pytest.mark.parametrize("box", ["5,5,0,0", "400,5,8,8", "5,5,8,8"])
@@ -140,7 +151,8 @@ def test_the_check_and_the_sampler_agree(tmp_path, box, frames):
     dataset = access(tmp_path).open(f"folder:{tmp_path / 'd'}")
     processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0))
     sampler = TrackingSampler(datasets=[dataset], ratios=[1], spec=SamplingSpec(), processing=processing, seed=0)
-    assert isinstance(sampler[0], DataError) == bool(dataset.undrawable(0))
+    report = check_dataset(f"folder:{tmp_path / 'd'}", access(tmp_path))
+    assert isinstance(sampler[0], DataError) == (not report.trainable)
 
 
 def test_a_still_image_without_an_area_is_no_target(tmp_path):

@@ -1,7 +1,8 @@
 """Which training data sets are there, how much is in them, and what is wrong: python tracking/check_data.py [--config
 NAME]
 
-With --config or --dataset_name the exit code is 1 if one of the data sets that are meant is not usable.
+With --config or --dataset_name the exit code is 1 if one of the data sets that are meant is missing, broken, or without
+a target; with --config, also if training can draw nothing from it.
 """
 
 import _init_paths  # noqa: F401
@@ -35,9 +36,12 @@ def main() -> int:
     for name in names:
         reports.append(check_dataset(name, access, args.sequences, *numbers))
         print(as_text(reports[-1]), flush=True)
-    unusable = [report.name for report in reports if not report.usable]
+    unusable = [report.name for report in reports if not (report.trainable if args.config else report.usable)]
+    too_short = [report.name for report in reports if report.usable and not report.trainable]
     if args.config or args.dataset_name:
         print(f"not usable: {', '.join(unusable)}" if unusable else "all usable")
+        if too_short and not args.config:
+            print(f"whole, but too short to train on: {', '.join(too_short)}")
         return 1 if unusable else 0
     return 0
 
@@ -45,7 +49,7 @@ def main() -> int:
 def as_text(report: DatasetReport) -> str:
     """A report: state, place and contents, what is wrong first, what is expected there."""
     state = "ok" if report.usable else "MISSING" if report.missing and not report.there else "BROKEN"
-    further = [*report.broken[1:5], *report.undrawable[1:3]]
+    further = [*report.broken[1:5], *[*report.targetless, *report.short][1:3]]
     return "\n".join([f"{state:<8}{report}", *(f"        {line}" for line in further)])
 
 

@@ -99,7 +99,7 @@ def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[s
     """A line on each data set of the config. Raises one DataError that lists every data set and, if weights, pretrained
     file that the config needs and that is missing or broken."""
     reports = check_datasets(cfg, paths)
-    lines = [str(report) for report in reports if not report.usable]
+    lines = [str(report) for report in reports if not report.trainable]
     if weights and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
         file = pretrained_file(cfg.MODEL.PRETRAIN_FILE, paths.pretrained_dir)
         if not file.is_file():

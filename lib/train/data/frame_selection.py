@@ -8,14 +8,14 @@ from lib.train.dataset.base import SequenceInfo
 def choose_frames(
     rng: np.random.Generator, info: SequenceInfo, *, mode: str, max_gap: int, templates: int, searches: int
 ) -> tuple[list[int], list[int]] | None:
-    """Template and search frames, or None where the sequence has too few of them (SequenceInfo.too_short).
+    """Template and search frames, or None where the sequence has too few of them (SequenceInfo.too_few).
 
     causal: a visible base frame and templates up to max_gap before it, searches up to max_gap after it, in steps of 5
     more where there is none (OSTrack's range ends one frame earlier). trident, trident_pro, stark: template and
     search anywhere; every further template within max_gap of the search frame, on the side of the template, among the
     visible, all, or the valid frames.
     """
-    if info.too_short(templates, searches):
+    if info.too_few(templates, searches):
         return None
     visible = np.flatnonzero(info.visible)
     if mode == "causal":

@@ -109,7 +109,7 @@ class TrackingSampler(Dataset):
         else:
             frames = ([0] * spec.templates, [0] * spec.searches) if info.valid[0] else None
         if frames is None:
-            reason = info.too_short(spec.templates, spec.searches) or "no further template near a search frame"
+            reason = info.too_few(spec.templates, spec.searches) or "no further template near a search frame"
             if not dataset.is_video:
                 reason = f"no target: its box is {info.boxes[0].tolist()}"
             raise DataError(f"{dataset.sequence_name(sequence)}: {reason}")

@@ -25,7 +25,7 @@ class SequenceInfo:
     valid: np.ndarray  # (T,) bool: the box has an area
     visible: np.ndarray  # (T,) bool: valid, and enough of the target is seen to learn from
 
-    def too_short(self, templates: int = 1, searches: int = 1) -> str:
+    def too_few(self, templates: int = 1, searches: int = 1) -> str:
         """Why no frames of a video can be drawn for a sample of so many crops, in words, or ""."""
         frames, visible, least = len(self.visible), int(self.visible.sum()), 2 * (templates + searches) + 1
         if frames < MIN_LENGTH:
@@ -132,18 +132,16 @@ class StoredDataset(BaseVideoDataset):
         file = self.frame_file(index, 0)
         return image_size(self.storage.read(file), self.storage.place(file))
 
-    def undrawable(self, index: int, templates: int = 1, searches: int = 1) -> str:
-        """Why no sample can be drawn from a sequence, with its name, or ""."""
+    def without_target(self, index: int) -> str:
+        """Why no frame of a sequence shows a target, in words, or ""."""
         info = self.sequence_info(index)
-        if self.is_video:
-            reason = info.too_short(templates, searches)
-        else:
-            reason = "" if info.valid[0] else f"no target: its box is {info.boxes[0].tolist()}"
-        if not reason:
-            boxes, (width, height) = info.boxes[info.visible], self.picture_size(index)
-            if not meets_picture(boxes, width, height).any():
-                reason = f"no target: all boxes lie outside its pictures of {width} x {height} pixels"
-        return f"{self.sequence_name(index)}: {reason}" if reason else ""
+        if not info.visible.any():
+            one = f": its box is {info.boxes[0].tolist()}" if len(info.boxes) == 1 else ""
+            return f"no target in {len(info.boxes)} frames that is visible and has an area{one}"
+        width, height = self.picture_size(index)
+        if not meets_picture(info.boxes[info.visible], width, height).any():
+            return f"no target: all boxes lie outside its pictures of {width} x {height} pixels"
+        return ""
 
     def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
         """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless

@@ -135,13 +135,19 @@ class DatasetReport:
     missing: str = ""
     there: bool = False  # what is missing is not all of it
     broken: Sequence[str] = ()  # an error for each sequence that cannot be used
-    undrawable: Sequence[str] = ()  # of each sequence that is whole, but from which no sample can be drawn, the reason
+    targetless: Sequence[str] = ()  # of each sequence that is whole, but shows no target, the reason
+    short: Sequence[str] = ()  # the same of those that have too few frames for a sample
 
     @property
     def usable(self) -> bool:
-        """Whether nothing is wrong with it, and a sample can be drawn."""
-        nothing_left = self.checked > 0 and len(self.undrawable) == self.checked
-        return not self.missing and not self.broken and not nothing_left
+        """Whether nothing is wrong with it, and there is a target."""
+        nothing_there = self.checked > 0 and len(self.targetless) == self.checked
+        return not self.missing and not self.broken and not nothing_there
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is usable, and a sample can be drawn."""
+        return self.usable and not 0 < self.checked == len(self.targetless) + len(self.short)
 
     def __str__(self) -> str:
         if self.missing:
@@ -153,10 +159,10 @@ class DatasetReport:
         of = f" in {self.checked:,} of {self.sequences:,} sequences" if self.checked < self.sequences else ""
         text = f"{self.name}: {self.root}: {self.sequences:,} sequences, {self.frames:,} frames{of}"
         text += f" ({self.note})" if self.note else ""
-        if self.undrawable:
-            drawable = self.checked - len(self.broken) - len(self.undrawable)
-            text += f"; {drawable:,} of {self.checked:,} sequences have a target that can be drawn; one that has none: "
-            text += self.undrawable[0]
+        if undrawable := [*self.targetless, *self.short]:
+            drawable = self.checked - len(self.broken) - len(undrawable)
+            text += f"; {drawable:,} of {self.checked:,} sequences have a target that training can draw, not: "
+            text += undrawable[0]
         if self.broken:
             text += f"; {len(self.broken)} cannot be used, the first: {self.broken[0]}"
         return text
@@ -180,16 +186,19 @@ def check_dataset(
         return DatasetReport(name, root, sequences=len(dataset))
     count = len(dataset)
     chosen = np.unique(np.linspace(0, count - 1, min(count, most or count)).round().astype(int))
-    frames, broken, undrawable = 0, [], []
+    frames, broken, targetless, short = 0, [], [], []
     for index in tqdm(chosen, desc=name, unit="sequence", leave=False, disable=None):
         try:
             frames += dataset.check(int(index))
-            undrawable += filter(None, [dataset.undrawable(int(index), templates, searches)])
+            called, info = dataset.sequence_name(int(index)), dataset.sequence_info(int(index))
+            if reason := dataset.without_target(int(index)):
+                targetless.append(f"{called}: {reason}")
+            elif dataset.is_video and (reason := info.too_few(templates, searches)):
+                short.append(f"{called}: {reason}")
         except DataError as error:
             broken.append(str(error))
-    return DatasetReport(
-        name, dataset.storage.root, count, len(chosen), frames, dataset.note, broken=broken, undrawable=undrawable
-    )
+    found = {"broken": broken, "targetless": targetless, "short": short}
+    return DatasetReport(name, dataset.storage.root, count, len(chosen), frames, dataset.note, **found)
 
 
 def find_source(name: str) -> Source:
