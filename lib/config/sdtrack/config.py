@@ -184,7 +184,7 @@ def check(cfg) -> None:
     patch, model = cfg.MODEL.BACKBONE.PATCH_SIZE, cfg.MODEL
     check_heads("MODEL.NUM_HEADS", model.HIDDEN_DIM, model.NUM_HEADS)
     check_heads("MODEL.BACKBONE.NUM_HEADS", model.BACKBONE.DIM, model.BACKBONE.NUM_HEADS)
-    if model.BACKBONE.STEM == "conv" and patch.bit_count() != 1:
+    if model.BACKBONE.STEM == "conv" and (patch < 1 or patch & (patch - 1)):
         raise ConfigError(
             f"MODEL.BACKBONE.PATCH_SIZE: {patch} is no power of two, which MODEL.BACKBONE.STEM conv needs"
         )

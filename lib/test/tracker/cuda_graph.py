@@ -3,12 +3,13 @@ waiting for Python between them."""
 
 import warnings
 from collections.abc import Callable
+from typing import Union
 
 import torch
 from torch import Tensor
 
 WARM_UP = 3  # calls before the recording, in which libraries choose their kernels and allocate their workspaces
-Answer = Tensor | dict[str, Tensor]
+Answer = Union[Tensor, dict[str, Tensor]]  # noqa: UP007 - Python 3.9 evaluates it
 
 
 class CudaGraph:

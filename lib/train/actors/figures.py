@@ -1,9 +1,11 @@
 """The figures that an actor hands to its trainer."""
 
+from typing import Union
+
 import torch
 from torch import Tensor
 
-Figures = dict[str, Tensor] | dict[str, float]
+Figures = dict[str, Union[Tensor, float]]  # noqa: UP007 - Python 3.9 evaluates it
 
 
 def figures_of(status: dict[str, Tensor], wait: bool) -> Figures:
