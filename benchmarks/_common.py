@@ -66,7 +66,7 @@ def video_fps(tracker, folder: Path, length: int) -> float:
     """A tracker on a 720p video that is made for it, from its opening to its last box."""
     box = write_clip(folder / "clip.mp4", length=length, size=(720, 1280))
     started = time.perf_counter()
-    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).track.boxes
+    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).whole().boxes
     return len(boxes) / (time.perf_counter() - started)
 
 

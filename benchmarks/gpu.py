@@ -7,7 +7,7 @@ DIR/gpu.md and DIR/gpu.log as they come; a part that fails or runs out of time i
 --only PART ...; --resume: leave out the parts that DIR/gpu.json has whole; --device cpu --quick: every part in small,
 which shows only that it runs. Needs no package registry: beside PyTorch, torchvision and timm the usual numpy, scipy,
 pandas, OpenCV, safetensors, PyYAML, tqdm and matplotlib, and simplejpeg and lmdb, for a machine without a registry as
-wheels in the ignored folder wheels/ (pip install --no-index --find-links wheels simplejpeg lmdb).
+wheels in the ignored folder wheels/ (pip install --no-index --find-links wheels simplejpeg lmdb av).
 """
 
 from _common import PROJECT

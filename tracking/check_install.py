@@ -67,17 +67,29 @@ def check_jpeg4py() -> str:
 
 
 def check_opencv() -> str:
-    import cv2
+    with tempfile.TemporaryDirectory() as folder:
+        _write_video(Path(folder) / "check.mp4")
+    return "writes mp4"
+
+
+def check_av() -> str:
+    import av
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "check.mp4"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 64))
-        writer.write(np.zeros((64, 64, 3), np.uint8))
-        writer.release()
-        there, _ = cv2.VideoCapture(str(path)).read()
-    if not there:
-        raise RuntimeError("cannot write and read an mp4 file")
-    return "writes and reads mp4"
+        _write_video(Path(folder) / "check.mp4")
+        with av.open(f"file:{folder}/check.mp4") as container:
+            next(container.decode(video=0))
+    return "reads mp4"
+
+
+def _write_video(path: Path) -> None:
+    import cv2
+
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 64))
+    writer.write(np.zeros((64, 64, 3), np.uint8))
+    writer.release()
+    if not path.is_file():
+        raise RuntimeError("cannot write an mp4 file")
 
 
 def check_lmdb() -> str:
@@ -150,6 +162,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "jpeg4py": check_jpeg4py,
     "lmdb": check_lmdb,
     "opencv-python": check_opencv,
+    "av": check_av,
     "matplotlib": check_matplotlib,
     "matplot2tikz": check_matplot2tikz,
     "plotly": check_plotly,

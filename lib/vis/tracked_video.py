@@ -20,6 +20,12 @@ class VideoTrack(NamedTuple):
     track: Track
     ended_by: BaseException | None
 
+    def whole(self) -> Track:
+        """The track. Raises what ended it early."""
+        if self.ended_by is not None:
+            raise self.ended_by
+        return self.track
+
 
 def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> VideoTrack:
     """Track to the end of the source; where a video is named, box, score and mean speed so far are drawn into it.

@@ -4,8 +4,11 @@ import random
 import signal
 import time
 
+import pytest
 from command import TRAIN, evaluation, kill_evaluation, kill_training, results, run, start, trained, wait_until
 from doubles import same
+
+from lib.utils.synthetic.writer import write_clip
 
 MOMENTS = 3
 
@@ -27,6 +30,23 @@ def test_an_evaluation_that_is_killed_again_and_again_has_the_same_results(tmp_p
     kill_evaluation(tiny_checkpoint, tmp_path / "killed", [generator.uniform(0, 1) for _ in range(MOMENTS)], 60)
     assert results(tmp_path / "whole") == results(tmp_path / "killed") != {}
     assert not list((tmp_path / "killed").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_video_that_is_told_to_stop_keeps_its_boxes(tmp_path, tiny_checkpoint, number):
+    write_clip(tmp_path / "clip.mp4", length=1500, size=(120, 160))
+    process = start(
+        "tracking/video_demo.py", "sdtrack", "demo", tmp_path / "clip.mp4", "--checkpoint", tiny_checkpoint,
+        "--optional_box", 40, 40, 30, 30, "--save_dir", tmp_path, "--save_results", tmp_path / "tracked.mp4",
+    )  # fmt: skip
+    tracked = tmp_path / "tracked.mp4"
+    wait_until(lambda: tracked.is_file() and tracked.stat().st_size > 1000, process)
+    process.send_signal(number)
+    text = process.communicate(timeout=60)[0]
+    assert (process.returncode, "Traceback" in text) == (128 + number, False), text
+    boxes = (tmp_path / "results" / "sdtrack" / "demo" / "video" / "clip.txt").read_text().splitlines()
+    assert 0 < len(boxes) < 1500 and f"boxes of {len(boxes)} frames" in text
+    assert f"stopped at frame {len(boxes)} of 1500" in text
 
 
 def test_an_evaluation_that_is_told_to_stop_keeps_what_is_done(tmp_path, tiny_checkpoint):

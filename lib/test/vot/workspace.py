@@ -67,7 +67,7 @@ def _add_tracker(file: Path, name: str, settings: VotSettings, settings_file: Pa
     trackers = configparser.ConfigParser(interpolation=None)
     trackers.optionxform = str
     try:
-        trackers.read(file, encoding="utf-8")
+        trackers.read(file, encoding="utf-8-sig")
     except (configparser.Error, UnicodeDecodeError) as error:
         raise TrackingError(f"{file}: not readable ({error}); remove it, and make its trackers anew") from error
     entry = {
