@@ -161,10 +161,9 @@ class _Decoding:
             announced = int((1 - EARLY_SHARE) * stream.frames)
         if self._packets < announced:
             return f"{self._packets} of {stream.frames} frames are in the file"
-        first = (stream.start_time or 0) * stream.time_base if stream.time_base else 0
-        seconds, there = self._announced_seconds(), self._end - float(first)
-        if self._packets and seconds and there < seconds - max(EARLY_SECONDS, EARLY_SHARE * seconds):
-            return f"{there:.1f} of {seconds:.1f} seconds are in the file"
+        seconds = self._announced_seconds()
+        if self._packets and self._end < seconds - max(EARLY_SECONDS, EARLY_SHARE * seconds):
+            return f"{self._end:.1f} of {seconds:.1f} seconds are in the file"
         return ""
 
     def _announced_seconds(self) -> float:
