@@ -176,26 +176,26 @@ def remove_plugin(host: Path) -> int:
     try:
         manifest = parse_json(read_bytes(host / MANIFEST))
         files, folders = dict(manifest["files"]), list(manifest["folders"])
-        restored = {host / path: (item["before"], item["after"]) for path, item in manifest["changed"].items()}
+        restored = {host / path: (item["before"], item["after"]) for path, item in manifest.get("changed", {}).items()}
     except (ValueError, KeyError, TypeError) as error:
         raise SDTrackError(
             f"{host / MANIFEST}: not as export_plugin writes it ({error!r}); restore the file"
         ) from error
     present = {host / path: digest for path, digest in files.items() if (host / path).is_file()}
     changed = [path for path, digest in present.items() if hashlib.sha256(read_bytes(path)).hexdigest() != digest]
-    changed += [
-        path
-        for path, (_, after) in restored.items()
-        if path.is_file() and read_bytes(path) != after.encode(errors="surrogateescape")
-    ]
+    for path, texts in restored.items():
+        if path.is_file() and read_bytes(path) not in [text.encode(errors="surrogateescape") for text in texts]:
+            raise SDTrackError(
+                f"{path}: nothing was removed, since this file of the host was changed after --modernise: take your "
+                "changes out, or bring the file back as the host has it (git checkout), and run it again"
+            )
     if changed:
         raise SDTrackError(
             f"nothing was removed, since {len(changed)} files were changed after the export: "
             f"{', '.join(map(str, changed[:5]))}. Move your changes elsewhere, delete these files, and run it again"
         )
     for path, (before, _) in restored.items():
-        if path.is_file():
-            _write_text(path, before)
+        _write_text(path, before)
     for path in present:
         path.unlink()
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):

@@ -72,7 +72,7 @@ def test_uav_cuts_several_sequences_from_one_video_and_keeps_absent_frames(tmp_p
     assert np.isnan(bird.video.truth[702]).all()
     (tmp_path / "data_seq" / "UAV123" / "bird1" / "000900.jpg").unlink()
     with pytest.raises(DataError, match=r"000900\.jpg is missing; 1 of the list's 703 frames"):
-        len(listed_sequences(tmp_path, "uav")[1])
+        _ = listed_sequences(tmp_path, "uav")[1].video.frames[0]
     with pytest.raises(DataError, match=r"bird1_1\.txt: cannot be read"):
         len(found["uav_bird1_1"])
 

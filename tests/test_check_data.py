@@ -146,8 +146,11 @@ def test_short_sequences_are_whole_but_nothing_to_train_on(tmp_path):
 
 @pytest.mark.parametrize("box", ["5,5,0,0", "400,5,8,8", "5,5,8,8"])
 @pytest.mark.parametrize("frames", [19, 24])
-def test_the_check_and_the_sampler_agree(tmp_path, box, frames):
+@pytest.mark.parametrize("inside", [0, 1])
+def test_the_check_and_the_sampler_agree(tmp_path, box, frames, inside):
     folder(tmp_path / "d" / "s", box, frames)
+    boxes = ["5,5,8,8"] * inside + [box] * (frames - inside)
+    (tmp_path / "d" / "s" / "groundtruth.txt").write_text("\n".join(boxes))
     dataset = access(tmp_path).open(f"folder:{tmp_path / 'd'}")
     processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0))
     sampler = TrackingSampler(datasets=[dataset], ratios=[1], spec=SamplingSpec(), processing=processing, seed=0)

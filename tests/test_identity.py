@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -72,6 +73,30 @@ def test_a_note_of_the_origin_names_the_sequences_and_grows(tmp_path):
         claim_folder(tmp_path, {"dataset": "otb", "sequences": {"a": sequence("a", 5).identity()}}, False)
 
 
+def test_overwriting_one_changed_sequence_keeps_the_others(tmp_path):
+    origin = {"dataset": "otb", "sequences": {"a": "3 frames from 1, 2, 3, 4", "b": "4 frames from 1, 2, 3, 4"}}
+    claim_folder(tmp_path, origin, False)
+    for name in ("a", "b"):
+        write_result(tmp_path, name, np.ones((3, 4)), np.ones(3))
+    claim_folder(tmp_path, {"dataset": "otb", "sequences": {"a": "5 frames from 1, 2, 3, 4"}}, True)
+    assert [path.name for path in sorted(tmp_path.glob("*.txt"))] == ["b.txt", "b_time.txt"]
+    note = json.loads((tmp_path / "origin.json").read_text())
+    assert note["sequences"] == {"a": "5 frames from 1, 2, 3, 4", "b": "4 frames from 1, 2, 3, 4"}
+
+
+def test_notes_of_older_versions_are_still_understood(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "clips")
+    now = {"dataset": f"folder:{tmp_path}/clips", "sequences": {"a": "3 frames from 1, 2, 3, 4"}}
+    for before in ("folder:clips", f"folder:{tmp_path}/link", f"folder:{tmp_path}/clips"):
+        (tmp_path / "origin.json").write_text(json.dumps({"dataset": before}))
+        claim_folder(tmp_path, now, False)
+    for before in ("folder:other", f"folder:{tmp_path}/other", "otb"):
+        (tmp_path / "origin.json").write_text(json.dumps({"dataset": before}))
+        with pytest.raises(ResultError, match="another run"):
+            claim_folder(tmp_path, now, False)
+
+
 def test_looking_at_the_identity_keeps_nothing_open():
     item = sequence("a", 3)
     item.identity()
@@ -92,8 +117,8 @@ def test_results_that_cannot_be_the_sequences_own_are_not_taken_up(tmp_path):
     ):
         write_result(tmp_path, "a", boxes, np.ones(len(boxes)))
         before = result_file(tmp_path, "a").read_bytes()
-        with pytest.raises(ResultError, match=f"{reason}.*--overwrite"):
-            run_sequences(drifting, [item], tmp_path)
+        summary = run_sequences(drifting, [item, sequence("b", 3)], tmp_path, overwrite=False)
+        assert re.search(f"{reason}.*--overwrite", summary.failed["a"]) and "b" in summary.done + summary.skipped
         assert result_file(tmp_path, "a").read_bytes() == before
     assert run_sequences(drifting, [item], tmp_path, overwrite=True).done == ["a"]
 
@@ -156,13 +181,20 @@ def test_a_folder_of_such_sequences_is_refused(tmp_path):
 
 def test_outputs_are_replaced_by_those_of_the_same_input_alone(tmp_path):
     file, other = tmp_path / "clip.txt", tmp_path / "img.txt"
-    claim_outputs(tmp_path, [file], "/a/clip.mp4", False)
+    claim_outputs(tmp_path, [[file]], "/a/clip.mp4", False)
+    with pytest.raises(ResultError, match=r"clip\.txt belongs to /a/clip\.mp4"):  # which is still being tracked
+        claim_outputs(tmp_path, [[file]], "/b/clip.avi", False)
     file.write_text("a")
-    claim_outputs(tmp_path, [file, other], "/a/clip.mp4", False)
-    with pytest.raises(ResultError, match=r"clip\.txt was made from /a/clip\.mp4 and would be .*: --overwrite"):
-        claim_outputs(tmp_path, [file], "/b/clip.avi", False)
-    claim_outputs(tmp_path, [file], "/b/clip.avi", True)
-    claim_outputs(tmp_path, [file], "/b/clip.avi", False)
+    claim_outputs(tmp_path, [[file, other]], "/a/clip.mp4", False)
+    with pytest.raises(ResultError, match=r"clip\.txt belongs to /a/clip\.mp4 and would be .*: --overwrite"):
+        claim_outputs(tmp_path, [[file]], "/b/clip.avi", False)
+    choices = [[file], [tmp_path / "clip.avi.txt"], [tmp_path / "b_clip.avi.txt"]]
+    assert claim_outputs(tmp_path, choices, "/b/clip.avi", False) == 1
+    assert claim_outputs(tmp_path, choices, "/b/clip.avi", True) == 1, "its own, whatever may be overwritten"
+    assert claim_outputs(tmp_path, choices, "/c/clip.avi", False) == 2
+    with pytest.raises(ResultError, match=r"b_clip\.avi\.txt belongs to /c/clip\.avi"):
+        claim_outputs(tmp_path, choices, "/d/clip.avi", False)
+    assert claim_outputs(tmp_path, choices, "/d/clip.avi", True) == 2
     (tmp_path / "old.txt").write_text("of an older version")
     with pytest.raises(ResultError, match=r"old\.txt is there already"):
-        claim_outputs(tmp_path, [tmp_path / "old.txt"], "/c/old.mp4", False)
+        claim_outputs(tmp_path, [[tmp_path / "old.txt"]], "/c/old.mp4", False)

@@ -144,14 +144,13 @@ def test_the_missing_rows_are_counted():
     with pytest.raises(DataError, match=r"truncated JPEG \((\d+) of its 240 rows are missing") as caught:
         decode_image(data[: len(data) // 2], "frame", find_decoder())
     assert 80 < int(str(caught.value).split("(")[1].split()[0]) < 160
-    with pytest.raises(DataError, match="the end of its last rows is missing"):
+    with pytest.raises(DataError, match="the end of its data is missing"):
         decode_image(data[:-60], "frame", find_decoder())
 
 
-def test_damage_in_the_middle_is_refused():
+def test_a_picture_with_all_of_its_rows_is_read_whatever_else_is_said_of_it():
     data = variants()[2]
-    with pytest.raises(DataError, match=r"frame: a damaged JPEG \(Corrupt JPEG data: .*marker 0xd"):
-        decode_image(data[:5000] + data[6000:], "frame", find_decoder())
+    assert decode_image(data[:5000] + data[6000:], "frame", find_decoder())[0].shape == (240, 320, 3)
 
 
 @pytest.mark.parametrize("width", [60, 150, 300, 500])

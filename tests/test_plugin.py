@@ -218,9 +218,17 @@ def test_lines_of_an_old_host_are_named_changed_and_changed_back(host):
     assert answer.returncode == 0 and "collections.abc.Mapping" in answer.stdout, answer.stderr
     text = loader.read_text()
     loader.write_text(text + "# mine\n")
-    with pytest.raises(SDTrackError, match=r"nothing was removed.*loader\.py"):
+    with pytest.raises(SDTrackError, match=r"loader\.py: nothing was removed.*git checkout"):
         remove_plugin(host)
-    loader.write_text(text)
+    loader.write_text(OUTDATED)  # as an export that was cut off leaves it
+    remove_plugin(host)
+    assert {path: content for path, content in snapshot(host).items() if path.suffix != ".pyc"} == before
+    export_plugin(host, modernise=True)
+    manifest = json.loads((host / MANIFEST).read_text())
+    remove_plugin(host)
+    export_plugin(host)
+    older = {key: value for key, value in manifest.items() if key != "changed"}
+    (host / MANIFEST).write_text(json.dumps(older))
     remove_plugin(host)
     assert {path: content for path, content in snapshot(host).items() if path.suffix != ".pyc"} == before
 

@@ -2,20 +2,22 @@
 
 import argparse
 import json
+import os
+import pickle
 import subprocess
 import sys
 from collections import OrderedDict
 
 import pytest
 import torch
-from doubles import PROJECT, REFERENCE, TINY, needs_reference, tiny_config
+from doubles import PROJECT, REFERENCE, TINY, needs_reference, same, tiny_config
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 
 from lib.config.loader import load_config
 from lib.errors import CheckpointError
 from lib.models.sdtrack import build_sdtrack
 from lib.models.sdtrack.checkpoint import convert_backbone, load_pretrained, resample_position
-from lib.utils.checkpoint import read_foreign_checkpoint
+from lib.utils.checkpoint import _load_restricted, read_foreign_checkpoint
 
 SMALL = (
     "MODEL.BACKBONE.STEM=patch",
@@ -176,3 +178,32 @@ def test_code_in_a_foreign_file_is_never_run(tmp_path):
     with pytest.raises(CheckpointError, match="expected a dictionary"):
         read_foreign_checkpoint(tmp_path / "bomb.pth")
     assert not (tmp_path / "harm").exists()
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_reader_for_older_pytorch_reads_the_same_and_runs_nothing(tmp_path, zipped):
+    layers = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    content = {"net": layers.state_dict(), "epoch": 3, "weight": layers[0].weight, "kind": torch.float16}
+    file, form = tmp_path / "w.pth", {"_use_new_zipfile_serialization": zipped}
+    torch.save(content, file, **form)
+    found = _load_restricted(file, {})
+    assert found["epoch"] == 3 and found["kind"] is torch.float16
+    assert same(dict(found["net"]), dict(layers.state_dict())) and torch.equal(found["weight"], layers[0].weight)
+    torch.save({"args": argparse.Namespace(a=1)}, file, **form)
+    with pytest.raises(pickle.UnpicklingError, match=r"Unsupported global: GLOBAL argparse\.Namespace"):
+        _load_restricted(file, {})
+    assert _load_restricted(file, {"argparse.Namespace": argparse.Namespace})["args"].a == 1
+    torch.save({"net": Evil(str(tmp_path / "made"))}, file, **form)
+    with pytest.raises(pickle.UnpicklingError, match="mkdir"):
+        _load_restricted(file, {})
+    assert not (tmp_path / "made").exists()

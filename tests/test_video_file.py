@@ -1,6 +1,7 @@
 """Videos as cameras, screens and broken copies have them: made here, read back."""
 
 import re
+import runpy
 import struct
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from doubles import DriftingTracker
+from doubles import PROJECT, DriftingTracker
 
 from lib.errors import DataError
 from lib.utils.image import write_jpeg
 from lib.utils.video import FrameSource, VideoWriter
-from lib.utils.video_file import VideoFile
+from lib.utils.video_file import VideoFile, without_secrets
 from lib.vis.tracked_video import track_video
 
 SIZE = (96, 64)  # width, height
@@ -145,6 +146,30 @@ def test_a_piece_that_cannot_be_decoded_is_told_at_the_end(tmp_path):
     assert "1 pieces could not be decoded" in error and "29 frames could be read" in error
 
 
+def test_a_hole_in_a_video_of_even_rate_is_said(tmp_path, capfd):
+    times = [*range(20), *range(40, 50)]
+    encode(tmp_path / "hole.mkv", "libx264", MOVING, times=times)
+    capfd.readouterr()
+    assert read(tmp_path / "hole.mkv")[1] is None
+    assert "1 gaps in time, the first of 0.84 seconds after frame 20" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "codec", "share"), [("a.flv", "flv", 0.4), ("a.mxf", "mpeg2video", 0.5)])
+def test_further_kinds_that_end_early(tmp_path, name, codec, share):
+    data = encode(tmp_path / name, codec, MOVING).read_bytes()
+    (tmp_path / f"cut_{name}").write_bytes(data[: int(share * len(data))])
+    frames, error = read(tmp_path / f"cut_{name}")
+    assert 0 < len(frames) < 30 and "it ended early" in error
+
+
+def test_a_streams_name_and_origin_have_no_password():
+    url = "rtsp://admin:secret@cam:554/live/one?token=secret"
+    assert without_secrets(url) == "rtsp://cam:554/live/one"
+    command = runpy.run_path(str(PROJECT / "tracking" / "video_demo.py"))
+    assert command["result_names"](url) == ["one", "cam_554_live_one"]
+    assert command["result_names"]("http://x/" + "a" * 400) == ["a" * 100] * 2
+
+
 def test_what_is_no_video_is_refused(tmp_path):
     for name, content in (("t.txt", b"5,5,16,12\n" * 40), ("t.mp4", b"<html>no</html>"), ("empty.mp4", b"")):
         (tmp_path / name).write_bytes(content)
@@ -172,7 +197,7 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["out", "folder.mp4", "out.gif"])
 def test_what_no_video_can_be_written_to_is_refused_first(tmp_path, name):
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(DataError, match=r"it has to end in \.mp4"):
+    with pytest.raises(DataError, match=r"it has to end in \.mp4|folder\.mp4: a folder; name a video file"):
         VideoWriter(tmp_path / name, 10)
 
 

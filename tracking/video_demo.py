@@ -11,12 +11,11 @@ import _init_paths  # noqa: F401
 import argparse
 import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from lib.errors import DataError, ResultError, TrackingError
+from lib.errors import DataError, TrackingError
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import claim_outputs, output_files, result_file, write_result
 from lib.test.evaluation.runner import make_tracker
@@ -25,9 +24,11 @@ from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command,
 from lib.utils.files import make_folder
 from lib.utils.synthetic.writer import write_clip
 from lib.utils.video import FrameSource, check_video_name
+from lib.utils.video_file import without_secrets
 from lib.vis.tracked_video import track_video
 from lib.vis.window import ask_for_box, has_display
 
+LONGEST_NAME = 100  # letters of a result's name that are taken of a stream's URL
 DEFAULT_TRACKER = ("sdtrack", "vitt_scratch")  # whose weights come with the project
 
 
@@ -56,10 +57,13 @@ def main() -> None:
         box = ask_for_box(source.first())
     box = box or parse_box(args.optional_box)
     folder = make_folder(env.results_path / name / config / "video")
-    identity = clip if "://" in clip else str(Path(clip).resolve())
+    identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
+    overwrite = args.overwrite or not args.what  # the video of its own is made anew each time
     if video:
-        claim_outputs(folder, [Path(video)], identity, args.overwrite)
-    result = claim_result(folder, result_names(clip), identity, args.overwrite)
+        claim_outputs(folder, [[Path(video)]], identity, overwrite)
+    names = result_names(clip)
+    choices = [output_files(folder, choice) for choice in names]
+    result = names[claim_outputs(folder, choices, identity, overwrite)]
     tracker = make_tracker(name, config, **tracker_options(args, env.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one reads and decodes the video meanwhile
     track, ended_by = track_video(tracker, source, box, video)
@@ -69,27 +73,18 @@ def main() -> None:
     print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
     if video:
         print(f"video: {video}")
-    if ended_by is not None and not (source.endless and isinstance(ended_by, KeyboardInterrupt)):
+    if ended_by is not None and not (source.endless and type(ended_by) is KeyboardInterrupt):  # how one leaves a camera
         print(f"stopped at frame {count} of {source.length or 'an unknown number'}", file=sys.stderr)
         raise ended_by
-
-
-def claim_result(folder: Path, names: list[str], source: str, overwrite: bool) -> str:
-    """The first of the names whose files no other source has made. Raises ResultError where there is none."""
-    for name in names[:-1]:
-        with suppress(ResultError):
-            claim_outputs(folder, output_files(folder, name), source, overwrite)
-            return name
-    claim_outputs(folder, output_files(folder, names[-1]), source, overwrite)
-    return names[-1]
 
 
 def result_names(clip: str) -> list[str]:
     """What the results of a video may be called, plainest first: a file without its suffix, with it, with its folder;
     a folder with all of its name, and with the one that it is in; a stream by the end of its URL, and by all of it."""
     if "://" in clip:
-        words = [word for word in re.sub(r"[^\w./-]+", "_", clip.partition("://")[2]).split("/") if word]
-        return [words[-1] if words else "stream", "_".join(words) or "stream"]
+        plain = without_secrets(clip).partition("://")[2]
+        words = [word for word in re.sub(r"[^\w./-]+", "_", plain).split("/") if word] or ["stream"]
+        return [words[-1][-LONGEST_NAME:], "_".join(words)[-LONGEST_NAME:]]
     path = Path(clip).resolve()
     names = [path.name] if path.is_dir() else [path.stem, path.name]
     return [*names, f"{path.parent.name}_{path.name}"]

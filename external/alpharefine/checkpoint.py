@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import sys
 from pathlib import Path
 
 import torch
@@ -67,8 +68,10 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     state = content.get("net", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a dictionary of tensors, or one with it under 'net'")
-    wrapped = bool(state) and all(key.startswith(WRAPPER) for key in state)
-    return {key.removeprefix(WRAPPER): value for key, value in state.items()} if wrapped else dict(state)
+    if state and all(isinstance(key, str) and key.startswith(WRAPPER) for key in state):
+        print(f"{path}: {WRAPPER} taken off the {len(state)} keys", file=sys.stderr)
+        return {key.removeprefix(WRAPPER): value for key, value in state.items()}
+    return dict(state)
 
 
 def _network_of(path: str | Path, state: dict[str, torch.Tensor]) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import pickle
 import re
@@ -10,6 +11,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,6 +27,7 @@ BROKEN = (
     RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
     struct.error, MemoryError,
 )  # fmt: skip
+VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 ABOUT = "sdtrack"  # what a .safetensors file of ours says about itself: JSON under this key of its metadata
 
 
@@ -61,14 +64,24 @@ def read_checkpoint(path: str | Path, placeholders: Mapping[str, type] | None = 
 def _load(path: Path, allowed: Mapping[str, type]) -> object:
     """torch.load of tensors, plain values, and classes that are allowed besides, by their names in the file: CAE and
     MAE keep their arguments as a Namespace. What else is in the file is not imported."""
-    if hasattr(torch.serialization, "safe_globals"):
-        with torch.serialization.safe_globals([(kind, name) for name, kind in allowed.items()]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    return torch.load(path, map_location="cpu", pickle_module=_Restricted(allowed))  # before PyTorch 2.5
+    if VERSION < (2, 6):  # whose own restricted reader takes no names
+        return _load_restricted(path, allowed)
+    with torch.serialization.safe_globals([(kind, name) for name, kind in allowed.items()]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _load_restricted(path: Path, allowed: Mapping[str, type]) -> object:
+    """_load by a reader of our own. PyTorch 1.13 takes no other pickle module than the one that it has imported."""
+    reader = _Restricted(allowed)
+    with mock.patch.object(torch.serialization, "pickle", reader):
+        return torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)
 
 
 class _Restricted:
     """A pickle module for an older torch.load, whose reader builds nothing but tensors, plain values and `classes`."""
+
+    __name__ = "pickle"
+    UnpicklingError = pickle.UnpicklingError
 
     def __init__(self, classes: Mapping[str, type]):
         allowed = {**classes, "collections.OrderedDict": OrderedDict}
@@ -90,6 +103,10 @@ class _Restricted:
     def load(self, file, **options) -> object:
         """What pickle.load does."""
         return self.Unpickler(file, **options).load()
+
+    def loads(self, data: bytes, **options) -> object:
+        """What pickle.loads does."""
+        return self.load(io.BytesIO(data), **options)
 
 
 def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None:

@@ -37,15 +37,16 @@ def append_text(path: str | Path, text: str) -> None:
 
 
 @contextmanager
-def hold_folder(folder: str | Path, remedy: str) -> Iterator[None]:
-    """While it is active, no other process gets hold of the folder. Raises SDTrackError where one has it.
+def hold_folder(folder: str | Path, remedy: str = "", wait: bool = False) -> Iterator[None]:
+    """While it is active, no other process gets hold of the folder. Raises SDTrackError where one has it, unless it
+    shall wait for its end.
 
     The hold ends with the process, however that ends. Where the storage knows no locks this is said, and the folder is
     not guarded.
     """
     with (make_folder(folder) / ".lock").open("w") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except (BlockingIOError, PermissionError) as error:
             raise SDTrackError(f"{folder}: another run writes there; {remedy}") from error
         except OSError as error:
@@ -65,12 +66,15 @@ def looks_like(content: bytes | Path) -> str:
     """What a file that is no image, no weights, no data really is, in words that end with a remedy, or ""; content: a
     file, or its bytes."""
     if isinstance(content, Path):
-        with content.open("rb") as file:
-            content = file.read(512)
-    start = content[:512].lstrip().lower()
+        try:
+            with content.open("rb") as file:
+                content = file.read(512)
+        except OSError:  # who reads the file says so
+            return ""
+    start = content[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer, not the file itself: run git lfs pull"
-    if start.startswith((b"<!doctype html", b"<html")):
+    if start.startswith((b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml")):
         return "it is a web page, not the file itself: the download failed; open its link in a browser"
     return ""
 

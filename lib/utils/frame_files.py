@@ -3,15 +3,15 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import DataError
 from lib.utils.files import read_bytes
-from lib.utils.image import FULL_RANGE, Levels, is_image, levels_of, read_image
+from lib.utils.image import FULL_RANGE, Levels, is_image, levels_of, read_image, said_levels
 
 
 class FrameFiles:
@@ -21,11 +21,21 @@ class FrameFiles:
     those of the type.
     """
 
-    def __init__(self, paths: Sequence[Path], full_range: bool = False):
-        self.paths, self.full_range = paths, full_range
+    def __init__(self, paths: Sequence[Path] | Callable[[], Sequence[Path]], count: int | None = None):
+        """paths: the files, or what finds them when the first frame is asked for: scoring needs none. count: how many
+        there have to be, where it is known without them."""
+        self._find, self._count, self.full_range = paths, count, False
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.paths) if self._count is None else self._count
+
+    @cached_property
+    def paths(self) -> Sequence[Path]:
+        """The files. Raises DataError where they are not as many as expected."""
+        found = self._find() if callable(self._find) else self._find
+        if self._count not in (None, len(found)):
+            raise DataError(f"{found[0].parent}: {len(found)} frames for {self._count} boxes")
+        return found
 
     def __getitem__(self, index: int) -> np.ndarray:
         return read_image(self.paths[index], self.levels)
@@ -36,7 +46,7 @@ class FrameFiles:
 
     @cached_property
     def _levels(self) -> Levels:
-        return levels_of(read_bytes(self.paths[0]), str(self.paths[0]))
+        return said_levels(levels_of(read_bytes(self.paths[0]), str(self.paths[0])), str(self.paths[0]))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -45,8 +55,9 @@ def image_files(folder: Path) -> list[Path]:
     Where the numbers mostly rise by one, a gap in them is said on stderr. Raises DataError where there is no such
     folder, or where two images differ in their suffix alone.
     """
-    names = in_frame_order(_names(folder), str(folder))
-    _say_gap(str(folder), tuple(names))
+    names = in_frame_order(names_in(folder), str(folder))
+    if str(folder) not in _SAID:
+        _say_gap(str(folder), names)
     return [folder / name for name in names]
 
 
@@ -56,7 +67,7 @@ def numbered_files(folder: Path, first: int) -> list[Path]:
     Images with other names only lie beside them. Raises DataError that names a missing number.
     """
     frames: dict[int, str] = {}
-    for name in in_frame_order(filter(is_numbered, _names(folder)), str(folder)):
+    for name in in_frame_order(filter(is_numbered, names_in(folder)), str(folder)):
         number = int(Path(name).stem)
         if number in frames:
             raise DataError(f"{folder}: {frames[number]} and {name} are the same frame; remove one of them")
@@ -102,7 +113,8 @@ def _numbers_by_value(name: str) -> list[int | str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """All names in a folder. Raises DataError for one that cannot be read."""
     try:
         return [path.name for path in folder.iterdir()]
     except OSError as error:
@@ -111,9 +123,12 @@ def _names(folder: Path) -> list[str]:
         raise DataError(f"{folder}: no folder of frames that can be read ({reason})") from error
 
 
-@cache
-def _say_gap(folder: str, names: tuple[str, ...]) -> None:
-    """Say once where numbers are missing among names that are otherwise numbered one by one."""
+_SAID: set[str] = set()  # folders whose gaps were looked for
+
+
+def _say_gap(folder: str, names: list[str]) -> None:
+    """Say where numbers are missing among names that are otherwise numbered one by one."""
+    _SAID.add(folder)
     parts = [re.split(r"([0-9]+)(?=[^0-9]*$)", name) for name in names]
     if len(names) < 3 or len({(part[0], part[-1]) for part in parts}) > 1 or len(parts[0]) < 3:
         return

@@ -73,19 +73,25 @@ def has_16_bits(data: bytes) -> bool:
 
 def levels_of(data: bytes, source: str) -> Levels:
     """find_levels of the bytes of an image file of 16 bits."""
-    return find_levels(_by_opencv(data, source, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), source)
+    return find_levels(_by_opencv(data, source, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH))
 
 
-def find_levels(image: np.ndarray, source: str) -> Levels:
-    """The values that become 0 and 255 in a sequence that begins with this image of 16 bits: its PERCENTILES, which is
-    said on stderr. Thermal cameras use a small part of the type's range."""
+def find_levels(image: np.ndarray) -> Levels:
+    """The values that become 0 and 255 in a sequence that begins with this image of 16 bits: its PERCENTILES. Thermal
+    cameras use a small part of the type's range."""
     low, high = np.percentile(image, PERCENTILES)
+    return float(low), float(max(high, low + 1))
+
+
+def said_levels(levels: Levels, source: str) -> Levels:
+    """The levels of a sequence that begins with this file, which are said on stderr."""
+    low, high = levels
     print(
         f"note: {source}: 16 bits; {low:g} becomes 0 and {high:g} becomes 255, the {PERCENTILES[0]} and "
-        f"{PERCENTILES[1]} percentiles of this first frame, in all frames (--depth full: 0 and 65535)",
+        f"{PERCENTILES[1]} percentiles of this first frame, in all frames",
         file=sys.stderr,
     )
-    return float(low), float(max(high, low + 1))
+    return levels
 
 
 def to_8_bits(image: np.ndarray, levels: Levels) -> np.ndarray:

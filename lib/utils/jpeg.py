@@ -107,11 +107,9 @@ def _whole(data: bytes) -> bytes:
 def _alone(data: bytes, warning: str) -> bytes:
     """The picture with its end marker, without what follows. warning: what libjpeg said of it.
 
-    Raises TruncatedJpeg where the data ends before the last row, or is damaged in between.
+    Raises TruncatedJpeg where the data ends before the last row; other warnings take no row away.
     """
     if "remature end" not in warning and not warning.endswith("extraneous bytes before marker 0xd9"):
-        if warning.startswith("Corrupt JPEG data"):
-            raise TruncatedJpeg(f"a damaged JPEG ({warning})")
         return data
     alone = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
     try:
@@ -120,7 +118,7 @@ def _alone(data: bytes, warning: str) -> bytes:
         if "remature end" in str(error):
             picture = _turbo(alone, 1, False, None, strict=False)
             missing = _flat_rows(picture)
-            known = f"{missing} of its {len(picture)} rows are" if missing else "the end of its last rows is"
+            known = f"{missing} of its {len(picture)} rows are" if missing else "the end of its data is"
             raise TruncatedJpeg(f"a truncated JPEG ({known} missing)") from error
     return alone
 

@@ -20,6 +20,9 @@ FOLDERS = (  # of data sets, below data_dir
 )  # fmt: skip
 
 
+_SAID: set[tuple[Path, str]] = set()  # names that were told to be no data set's
+
+
 @dataclass(frozen=True)
 class LocalPaths:
     """Folders of this machine. Every data set is below data_dir in its official layout, unless `datasets` names one."""
@@ -65,7 +68,8 @@ def read_local_file(path: Path) -> dict:
         if not isinstance(value, str):
             raise ConfigError(f"{path}: {key} takes a folder, not {value!r}")
     for name in datasets:
-        if name.partition("/")[0] not in FOLDERS:
+        if name.partition("/")[0] not in FOLDERS and (path, name) not in _SAID:
+            _SAID.add((path, name))
             print(
                 f"note: {path}: datasets: {name} is no data set's folder ({', '.join(FOLDERS)}); it is used only where "
                 "DATA.STILLS.IMAGES_DIR names it",

@@ -34,7 +34,8 @@ class FrameSource:
             if not files:
                 raise DataError(f"{path}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
             self.length = len(files)
-            frames = FrameFiles(files, full_range)
+            frames = FrameFiles(files)
+            frames.full_range = full_range
             self._frames = (frames[index] for index in range(len(frames)))
         elif path.is_file() or "://" in source:
             video = VideoFile(source, full_range)
@@ -77,7 +78,9 @@ class FrameSource:
 
 def check_video_name(path: str | Path) -> None:
     """Raise DataError for a file that no video can be written to: a folder, or a name without one of WRITTEN."""
-    if Path(path).suffix.lower() not in WRITTEN or Path(path).is_dir():
+    if Path(path).is_dir():
+        raise DataError(f"{path}: a folder; name a video file, such as {path}/tracked.mp4")
+    if Path(path).suffix.lower() not in WRITTEN:
         raise DataError(f"{path}: no name of a video file; it has to end in {', '.join(WRITTEN)}: {path}.mp4")
 
 

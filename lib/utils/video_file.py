@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import av
 import numpy as np
@@ -17,11 +18,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from lib.errors import DataError
 from lib.utils.files import looks_like
-from lib.utils.image import check_size, find_levels, to_8_bits
+from lib.utils.image import check_size, find_levels, said_levels, to_8_bits
 
 TIMEOUT = 15.0  # seconds that a network stream may be silent
 NO_VIDEO = ("tty",)  # a text is a terminal's recording to FFmpeg
 EARLY_SECONDS, EARLY_SHARE = 0.5, 0.02  # by which a stream may end before the announced time
+
+
+HOLE, EVEN_SHARE = 3, 0.9
 
 
 class VideoFile:
@@ -33,8 +37,8 @@ class VideoFile:
 
     def __init__(self, name: str, full_range: bool = False):
         """full_range: as in lib.utils.frame_files.FrameFiles."""
-        self.name, self._full_range = name, full_range
-        self._is_file = "://" not in name
+        self._is_file, self._full_range = "://" not in name, full_range
+        self.name = name if self._is_file else without_secrets(name)
         try:
             if self._is_file:  # "file:", because a colon in a name would be the end of a protocol's
                 self._container = av.open(f"file:{name}", options={"protocol_whitelist": "file,crypto,data"})
@@ -74,6 +78,8 @@ class VideoFile:
             raise DataError(f"{self.name}: not one frame could be read ({decoding.reason}); {self._remedy()}")
         if decoding.damaged:
             print(f"note: {self.name}: {decoding.damaged} of {count} frames came from damaged data", file=sys.stderr)
+        if holes := decoding.holes():
+            print(f"note: {self.name}: {holes}", file=sys.stderr)
         if decoding.problem:
             raise DataError(f"{self.name}: {decoding.problem}; {count} frames could be read")
 
@@ -82,6 +88,12 @@ class VideoFile:
         codec = context.name if context is not None else "unknown"
         name = shlex.quote(self.name) if self._is_file else "IN"
         return f"its codec is {codec}: try ffmpeg -i {name} -c:v libx264 OUT.mp4, or a folder of images"
+
+
+def without_secrets(url: str) -> str:
+    """A URL without its user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class _ToRgb:
@@ -99,7 +111,7 @@ class _ToRgb:
         if not deep:
             return pixels
         if self._levels is None:
-            self._levels = find_levels(pixels, self._name)
+            self._levels = said_levels(find_levels(pixels), self._name)
         return np.repeat(to_8_bits(pixels, self._levels)[..., None], 3, axis=-1)
 
 
@@ -115,6 +127,7 @@ class _Decoding:
         self.problem, self.reason, self.damaged = "", "the file has no frames", 0
         self._packets = self._frames = self._lost = self._first_lost = 0
         self._end = 0.0
+        self._times: list[float] = []
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         try:
@@ -147,12 +160,26 @@ class _Decoding:
         for frame in frames:
             self._frames += 1
             self.damaged += frame.is_corrupt or packet.is_corrupt
+            if frame.time is not None:
+                self._times.append(frame.time)
             yield frame
+
+    def holes(self) -> str:
+        """Where frames seem to be missing in the middle, in words, or "": steps of HOLE and more times the usual one in
+        a video whose other steps are equal. In one of a variable rate nothing can be told."""
+        steps = np.diff(self._times) if len(self._times) == self._frames > 2 else np.zeros(1)
+        usual = float(np.median(steps))
+        if usual <= 0 or (np.abs(steps - usual) < 0.2 * usual).mean() < EVEN_SHARE:
+            return ""
+        at = np.flatnonzero(steps >= HOLE * usual)
+        if not len(at):
+            return ""
+        return f"{len(at)} gaps in time, the first of {steps[at[0]]:.2f} seconds after frame {at[0] + 1}"
 
     def _early(self) -> str:
         """How much less there was than announced, in words, or "".
 
-        MP4 lists its packets; AVI announces a number, which counts repeated frames; Matroska a time.
+        MP4 lists its packets; AVI announces a number, which counts repeated frames; Matroska, FLV and MXF a time.
         """
         stream = self._stream
         if "mp4" in self._container.format.name:
@@ -168,7 +195,9 @@ class _Decoding:
 
     def _announced_seconds(self) -> float:
         """Of the video itself, 0 where that is not said: a file lasts as long as its longest stream."""
-        if "matroska" not in self._container.format.name:
+        if self._container.format.name == "mxf":
+            return float((self._stream.duration or 0) * self._stream.time_base)
+        if not any(name in self._container.format.name for name in ("matroska", "flv")):
             return 0.0
         if len(self._container.streams) == 1:
             return (self._container.duration or 0) / av.time_base

@@ -75,7 +75,7 @@ def network_state(content: dict) -> dict[str, Tensor]:
 def unwrapped(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     """A state dict without the WRAPPERS that stand before every one of its keys, which is said."""
     for wrapper in WRAPPERS * 2:
-        if state and all(key.startswith(wrapper) for key in state):
+        if state and all(isinstance(key, str) and key.startswith(wrapper) for key in state):
             print(f"{source}: {wrapper} taken off the {len(state)} keys")
             state = {key.removeprefix(wrapper): value for key, value in state.items()}
     return state

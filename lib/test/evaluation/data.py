@@ -1,8 +1,9 @@
 """Test sequences."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Collection
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,11 +82,17 @@ class Sequence:
     def identity(self) -> str:
         """Number of frames and first box, in words: what tells it from another sequence of its name. Raises DataError
         where it cannot be opened."""
+        with self.opened() as video:
+            return f"{len(video.frames)} frames from {', '.join(f'{value:g}' for value in video.truth[0])}"
+
+    @contextmanager
+    def opened(self) -> Iterator[Video]:
+        """The video for a short look: it is not kept, since the names of a benchmark's frames would fill the memory."""
         kept = "video" in self.__dict__
         try:
-            return f"{len(self)} frames from {', '.join(f'{value:g}' for value in self.init_bbox)}"
+            yield self.video
         finally:
-            if not kept:  # a benchmark's names of frames would fill the memory
+            if not kept:
                 self.__dict__.pop("video", None)
 
     def __getstate__(self) -> dict:

@@ -4,10 +4,10 @@ from functools import partial
 from pathlib import Path
 
 from lib.errors import DataError
-from lib.test.evaluation.data import LISTS, Sequence, Video, read_attributes, video_of_files
+from lib.test.evaluation.data import LISTS, Sequence, Video, read_attributes
 from lib.test.evaluation.presence import present
 from lib.utils.annotations import read_boxes, read_numbers
-from lib.utils.frame_files import numbered_files
+from lib.utils.frame_files import FrameFiles, numbered_files
 
 LAYOUT = "<class>/<class>-<n>/img/00000001.jpg with groundtruth.txt, full_occlusion.txt and out_of_view.txt"
 
@@ -43,4 +43,4 @@ def _open(folder: Path) -> Video:
         if len(flags) != len(truth):
             raise DataError(f"{file}: {len(flags)} flags for {len(truth)} boxes")
         hidden = hidden | flags
-    return video_of_files(annotation, numbered_files(folder / "img", 1), truth, ~hidden)
+    return Video(str(annotation), FrameFiles(partial(numbered_files, folder / "img", 1), len(truth)), truth, ~hidden)

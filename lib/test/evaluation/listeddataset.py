@@ -1,15 +1,15 @@
 """OTB100, UAV123 and NFS: benchmarks whose lists say which frames of which folder make a sequence."""
 
-import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lib.errors import DataError
-from lib.test.evaluation.data import Sequence, Video, read_attributes, read_table, video_of_files
+from lib.test.evaluation.data import Sequence, Video, read_attributes, read_table
 from lib.test.evaluation.presence import present
 from lib.utils.annotations import read_boxes, read_numbers
+from lib.utils.frame_files import FrameFiles, names_in
 
 NFS_COLUMNS = 10  # track, x1, y1, x2, y2, frame, lost, occluded, generated, label
 LAYOUTS = {
@@ -40,15 +40,19 @@ def _open(root: Path, row: dict[str, str]) -> Video:
     truth = _read_truth(annotation)[omitted:]
     if len(truth) != len(numbers):
         raise DataError(f"{annotation}: {len(truth)} boxes for frames {numbers[0]} to {numbers[-1]} of the list")
-    folder, names = root / row["path"], [file.format(number) for number in numbers]
-    there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    frames = partial(_find_frames, root / row["path"], [file.format(number) for number in numbers])
+    return Video(str(annotation), FrameFiles(frames, len(truth)), truth)
+
+
+def _find_frames(folder: Path, names: list[str]) -> list[Path]:
+    there = set(names_in(folder))
     missing = [name for name in names if name not in there]
     if missing:
         raise DataError(
             f"{folder}: {missing[0]} is missing; {len(missing)} of the list's {len(names)} frames, {names[0]} to "
             f"{names[-1]}, are not there: unpack the data set again"
         )
-    return video_of_files(annotation, [folder / name for name in names], truth)
+    return [folder / name for name in names]
 
 
 def _read_truth(annotation: Path) -> np.ndarray:

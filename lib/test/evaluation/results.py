@@ -15,7 +15,7 @@ from lib.errors import DataError, ResultError
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import dataset_folder, dataset_identity
 from lib.utils.annotations import read_boxes, read_numbers
-from lib.utils.files import write_atomically
+from lib.utils.files import hold_folder, write_atomically
 from lib.utils.parsing import parse_json
 
 SAME_BOX = 1.0  # pixels that the first row may be away from the given box: some tools round
@@ -49,34 +49,49 @@ def claim_folder(
     origin: what decides the boxes; of a value that is a dictionary, such as that of the sequences, only what both have
     is compared, and what is new is added. "data_dir" is noted, not compared: a data set may be moved. Raises
     ResultError where the folder holds results of another origin and overwrite is not set, so that a run never skips
-    sequences that another network has tracked. overwrite: all results of another origin are removed first, so that the
-    folder never mixes two, wherever the run ends.
+    sequences that another network has tracked. overwrite: all results of another origin are removed first, or those of
+    the sequences that are others, so that the folder never mixes two, wherever the run ends.
     """
     note = folder / ORIGIN
     before = _read_origin(note) if note.is_file() else {}
-    changed = _differences(before, origin) if before else []
-    if changed and not overwrite:
+    run, sequences = _differences(before, origin) if before else ([], {})
+    if (run or sequences) and not overwrite:
+        changed = [*run, *sequences.values()]
         more = f"; {len(changed) - 3} more" if len(changed) > 3 else ""
         raise ResultError(f"{folder} holds results of another run ({'; '.join(changed[:3])}{more}): {remedy}")
-    if changed:
+    if run:
         for file in folder.glob("*.txt"):
             file.unlink()
         before = {}
+    for name in sequences:
+        remove_result(folder, name)
     merged = {key: before.get(key, {}) | value if isinstance(value, dict) else value for key, value in origin.items()}
     write_atomically(note, lambda path: path.write_text(json.dumps(merged, indent=2), encoding="utf-8"))
 
 
-def _differences(before: dict, origin: dict) -> list[str]:
-    """What differs between two origins, in words. A folder of an older version does not name its sequences."""
-    found = []
+def _differences(before: dict, origin: dict) -> tuple[list[str], dict[str, str]]:
+    """What differs between two origins, in words: of the run as a whole, and of its sequences by their names."""
+    run, sequences = [], {}
     for key in {**before, **origin}:
         there, now = before.get(key), origin.get(key)
         if isinstance(now, dict) and isinstance(there, dict | None):
             common = [name for name in there or {} if name in now]
-            found += [f"{name}: {there[name]} there, {now[name]} now" for name in common if there[name] != now[name]]
-        elif there != now and key != "data_dir":
-            found.append(f"{key}: {there} there, {now} now")
-    return found
+            for name in common:
+                if there[name] != now[name]:
+                    sequences[name] = f"{name}: {there[name]} there, {now[name]} now"
+        elif there != now and key != "data_dir" and not (key == "dataset" and _may_be(before, now)):
+            run.append(f"{key}: {there} there, {now} now")
+    return run, sequences
+
+
+def _may_be(origin: dict, dataset: str) -> bool:
+    """Whether the results of an origin can be those of this data set. Older versions noted a folder as it was typed:
+    one that is relative may be any of that name, and the results' first boxes tell."""
+    there = str(origin.get("dataset", ""))
+    if "sequences" in origin or not there.startswith("folder:"):
+        return there == dataset
+    path = Path(there.partition(":")[2]).expanduser()
+    return dataset_identity(there) == dataset if path.is_absolute() else path.name in ("", Path(dataset).name)
 
 
 def _read_origin(note: Path) -> dict:
@@ -88,23 +103,33 @@ def _read_origin(note: Path) -> dict:
     return before if isinstance(before, dict) else {ORIGIN: "broken"}
 
 
-def claim_outputs(folder: Path, files: Iterable[Path], source: str, overwrite: bool) -> None:
-    """Note in folder/origin.json that these files are made from this source.
+def claim_outputs(folder: Path, choices: Collection[Collection[Path]], source: str, overwrite: bool) -> int:
+    """Note in folder/origin.json that the files of one of the choices are made from this source; returns which: one
+    that is its own already, else the first that is free.
 
-    Raises ResultError where one of them is there and was made from another source, or from nobody knows what, unless
-    overwrite is set: files of two inputs with one name must not replace each other.
+    Raises ResultError where all of them belong to other sources, or are there from nobody knows what, unless overwrite
+    is set, which takes the last: files of two inputs with one name must not replace each other.
     """
     note = folder / ORIGIN
-    sources = _read_origin(note) if note.is_file() else {}
-    names = {str(file.absolute()): file for file in files}
-    for name, file in names.items():
-        if file.exists() and sources.get(name) != source and not overwrite:
-            made = f"was made from {sources[name]}" if name in sources else "is there already"
+    with hold_folder(folder, wait=True):
+        sources = _read_origin(note) if note.is_file() else {}
+        names = [[str(file.absolute()) for file in files] for files in choices]
+
+        def taken_from(name: str) -> bool:
+            return sources[name] != source if name in sources else Path(name).exists()
+
+        own = [all(sources.get(name) == source for name in some) for some in names]
+        taken = [next(filter(taken_from, some), None) for some in names]
+        number = own.index(True) if any(own) else taken.index(None) if None in taken else len(names) - 1
+        if taken[number] and not overwrite:
+            name = taken[number]
+            made = f"belongs to {sources[name]}" if name in sources else "is there already"
             raise ResultError(
-                f"{file} {made} and would be overwritten: --overwrite, or choose another --save_dir or file name"
+                f"{name} {made} and would be overwritten: --overwrite, or choose another --save_dir or file name"
             )
-    sources |= dict.fromkeys(names, source)
-    write_atomically(note, lambda path: path.write_text(json.dumps(sources, indent=2), encoding="utf-8"))
+        sources |= dict.fromkeys(names[number], source)
+        write_atomically(note, lambda path: path.write_text(json.dumps(sources, indent=2), encoding="utf-8"))
+    return number
 
 
 def output_files(folder: Path, sequence: str) -> list[Path]:
@@ -116,15 +141,16 @@ def check_finished(folder: Path, sequence: Sequence) -> None:
     """Raise ResultError unless the result of a sequence in folder can be its own: as many boxes as frames, the first
     being the given one."""
     remedy = "--overwrite tracks it again; or choose another --save_dir"
-    try:
-        boxes = read_result(folder, sequence.name, len(sequence))
-    except ResultError as error:
-        raise ResultError(f"{error}: not a result of this sequence: {remedy}") from error
-    if not begins_with(boxes, sequence.init_bbox):
-        raise ResultError(
-            f"{result_file(folder, sequence.name)}: begins with {boxes[0].tolist()}, but the first box of "
-            f"{sequence.name} is {sequence.init_bbox}: {remedy}"
-        )
+    with sequence.opened() as video:
+        try:
+            boxes = read_result(folder, sequence.name, len(video.frames))
+        except ResultError as error:
+            raise ResultError(f"{error}: not a result of this sequence: {remedy}") from error
+        if not begins_with(boxes, video.truth[0]):
+            raise ResultError(
+                f"{result_file(folder, sequence.name)}: begins with {boxes[0].tolist()}, but the first box of "
+                f"{sequence.name} is {sequence.init_bbox}: {remedy}"
+            )
 
 
 def begins_with(boxes: np.ndarray, box: Collection[float]) -> bool:
@@ -251,8 +277,9 @@ def tracker_results(text: str, results: Path, dataset: str) -> Results:
         if not path.is_dir():
             raise ResultError(f"{text}: there is no folder {path}; run tracking/test.py first")
     if not equals and (paths[0] / ORIGIN).is_file():
-        tracked = _read_origin(paths[0] / ORIGIN).get("dataset", "")
-        if str(tracked).startswith("folder:") and tracked != dataset_identity(dataset):
+        origin = _read_origin(paths[0] / ORIGIN)
+        tracked = str(origin.get("dataset", ""))
+        if tracked.startswith("folder:") and not _may_be(origin, dataset_identity(dataset)):
             raise ResultError(
                 f"{paths[0]} holds results of {tracked}, not of {dataset_identity(dataset)}; run tracking/test.py with "
                 "another --save_dir, or name the folder of results: LABEL=FOLDER"

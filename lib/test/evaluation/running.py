@@ -16,7 +16,7 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from lib.errors import DataError, SDTrackError, TrackingError
+from lib.errors import DataError, ResultError, SDTrackError, TrackingError
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import check_finished, remove_result, result_file, write_result
 from lib.test.evaluation.runner import track_sequence
@@ -93,8 +93,8 @@ def run_sequences(
     make: builds a tracker for a device, picklable where there are processes, called only if there is something to
     track. processes: 0 tracks in this one, with all its threads; otherwise that many, each with a tracker of its own
     and one thread, so that results do not depend on their number. devices: given to processes in turn. A sequence that
-    fails is reported, its traceback appended to folder/failed.log, and the run goes on. Raises ResultError, before
-    anything is tracked, where a result that is there cannot be the sequence's own. After Ctrl-C
+    fails is reported, its traceback appended to folder/failed.log, and the run goes on; so does one with a result that
+    cannot be its own, which stays. After Ctrl-C
     (KeyboardInterrupt) the folder holds whole files only.
     """
     summary, todo = RunSummary(), []
@@ -105,7 +105,7 @@ def run_sequences(
         try:
             check_finished(folder, sequence)
             summary.skipped.append(sequence.name)
-        except DataError as error:  # what was tracked before the data broke is kept
+        except (DataError, ResultError) as error:  # what is there is kept: nobody knows whose it is
             summary.failed[sequence.name] = str(error)
     if not todo:
         return summary

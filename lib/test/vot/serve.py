@@ -4,6 +4,8 @@ import sys
 import traceback
 from pathlib import Path
 
+import numpy as np
+
 from external.alpharefine.checkpoint import WeightsError, load_alpharefine
 from external.alpharefine.refiner import THRESHOLD, AlphaRefine
 from lib.errors import TrackingError
@@ -11,8 +13,8 @@ from lib.test.evaluation.runner import make_tracker
 from lib.test.vot.session import VotSession, serve
 from lib.test.vot.settings import VotSettings
 from lib.utils.device import choose_device
-from lib.utils.files import looks_like, make_folder
-from lib.utils.image import read_image
+from lib.utils.files import looks_like, make_folder, read_bytes
+from lib.utils.image import Levels, levels_of, read_image
 
 
 def make_session(settings: VotSettings) -> VotSession:
@@ -40,13 +42,28 @@ def make_session(settings: VotSettings) -> VotSession:
     return VotSession(tracker, refiner, THRESHOLD, masks=settings.mask != "none")
 
 
+class Reader:
+    """Frames by their paths; those of 16 bits by the levels of the first."""
+
+    levels: Levels | None = None
+
+    def __call__(self, path: str) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return read_image(path, lambda: self._levels_at(path))
+
+    def _levels_at(self, path: str) -> Levels:
+        if self.levels is None:
+            self.levels = levels_of(read_bytes(path), path)
+        return self.levels
+
+
 def main() -> int:
     """Serve until the toolkit quits; a failure's traceback goes to the log of the settings, and ends the process."""
     settings = VotSettings.read()
     # The toolkit reads stdout, where trax writes by itself: what a tracker prints is not for it
     sys.stdout = sys.stderr
     try:
-        serve(make_session(settings), read_image)
+        serve(make_session(settings), Reader())
     except Exception:  # noqa: BLE001 - whatever it is, it is written down, told and ends the process
         log = Path(settings.log)
         make_folder(log.parent)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -132,16 +132,17 @@ class StoredDataset(BaseVideoDataset):
         file = self.frame_file(index, 0)
         return image_size(self.storage.read(file), self.storage.place(file))
 
-    def without_target(self, index: int) -> str:
-        """Why no frame of a sequence shows a target, in words, or ""."""
+    def undrawable(self, index: int, templates: int = 1, searches: int = 1) -> tuple[str, bool]:
+        """Why no sample of so many crops can be drawn from a sequence, in words, or ""; whether it shows a target."""
         info = self.sequence_info(index)
         if not info.visible.any():
             one = f": its box is {info.boxes[0].tolist()}" if len(info.boxes) == 1 else ""
-            return f"no target in {len(info.boxes)} frames that is visible and has an area{one}"
+            return f"no target in {len(info.boxes)} frames that is visible and has an area{one}", False
         width, height = self.picture_size(index)
-        if not meets_picture(info.boxes[info.visible], width, height).any():
-            return f"no target: all boxes lie outside its pictures of {width} x {height} pixels"
-        return ""
+        inside = replace(info, visible=info.visible & meets_picture(info.boxes, width, height))
+        if not inside.visible.any():
+            return f"no target: all boxes lie outside its pictures of {width} x {height} pixels", False
+        return inside.too_few(templates, searches) if self.is_video else "", True
 
     def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
         """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless

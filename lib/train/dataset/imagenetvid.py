@@ -58,9 +58,11 @@ class ImagenetVid(StoredDataset):
 
     def check(self, index: int) -> int:
         length = int(self.start[index + 1] - self.start[index])
-        last = self.frame_file(index, length - 1)
-        if not self.storage.has(last):
-            raise DataError(f"{self.storage.place(last)}: the last frame of a track is missing")
+        there = set(self.frame_names(index))
+        for frame in range(length):
+            file = self.frame_file(index, frame)
+            if file.rpartition("/")[2] not in there:
+                raise DataError(f"{self.storage.place(file)}: the frame is missing, one of {length} of a track")
         return length
 
     def _build_index(self) -> dict[str, np.ndarray]:

@@ -190,11 +190,9 @@ def check_dataset(
     for index in tqdm(chosen, desc=name, unit="sequence", leave=False, disable=None):
         try:
             frames += dataset.check(int(index))
-            called, info = dataset.sequence_name(int(index)), dataset.sequence_info(int(index))
-            if reason := dataset.without_target(int(index)):
-                targetless.append(f"{called}: {reason}")
-            elif dataset.is_video and (reason := info.too_few(templates, searches)):
-                short.append(f"{called}: {reason}")
+            reason, has_target = dataset.undrawable(int(index), templates, searches)
+            if reason:
+                (short if has_target else targetless).append(f"{dataset.sequence_name(int(index))}: {reason}")
         except DataError as error:
             broken.append(str(error))
     found = {"broken": broken, "targetless": targetless, "short": short}
