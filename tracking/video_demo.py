@@ -9,7 +9,6 @@ python tracking/video_demo.py sdtrack vitb_300 VIDEO --optional_box ...    anoth
 import _init_paths  # noqa: F401
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -23,12 +22,11 @@ from lib.test.utils.checkpointed import shipped_weights
 from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command, tracker_options
 from lib.utils.files import make_folder
 from lib.utils.synthetic.writer import write_clip
-from lib.utils.video import FrameSource, check_video_name
+from lib.utils.video import FrameSource, check_video_name, result_names
 from lib.utils.video_file import without_secrets
 from lib.vis.tracked_video import track_video
 from lib.vis.window import ask_for_box, has_display
 
-LONGEST_NAME = 100  # letters of a result's name that are taken of a stream's URL
 DEFAULT_TRACKER = ("sdtrack", "vitt_scratch")  # whose weights come with the project
 
 
@@ -76,18 +74,6 @@ def main() -> None:
     if ended_by is not None and not (source.endless and type(ended_by) is KeyboardInterrupt):  # how one leaves a camera
         print(f"stopped at frame {count} of {source.length or 'an unknown number'}", file=sys.stderr)
         raise ended_by
-
-
-def result_names(clip: str) -> list[str]:
-    """What the results of a video may be called, plainest first: a file without its suffix, with it, with its folder;
-    a folder with all of its name, and with the one that it is in; a stream by the end of its URL, and by all of it."""
-    if "://" in clip:
-        plain = without_secrets(clip).partition("://")[2]
-        words = [word for word in re.sub(r"[^\w./-]+", "_", plain).split("/") if word] or ["stream"]
-        return [words[-1][-LONGEST_NAME:], "_".join(words)[-LONGEST_NAME:]]
-    path = Path(clip).resolve()
-    names = [path.name] if path.is_dir() else [path.stem, path.name]
-    return [*names, f"{path.parent.name}_{path.name}"]
 
 
 def arguments() -> argparse.ArgumentParser:

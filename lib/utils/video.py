@@ -1,5 +1,6 @@
 """Videos: frames from a file, a stream, a camera or a folder of images, and an mp4 writer."""
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -11,8 +12,9 @@ from lib.errors import DataError
 from lib.utils.files import make_folder
 from lib.utils.frame_files import FrameFiles, image_files
 from lib.utils.image import IMAGE_SUFFIXES, check_size
-from lib.utils.video_file import VideoFile
+from lib.utils.video_file import VideoFile, without_secrets
 
+LONGEST_NAME = 100  # letters of a result's name that are taken of a stream's URL
 WRITTEN = (".mp4", ".mov", ".mkv", ".avi")
 
 
@@ -74,6 +76,18 @@ class FrameSource:
             capture.release()
         if not count:
             raise DataError(f"{name}: not one frame could be read")
+
+
+def result_names(source: str) -> list[str]:
+    """What the results of a video may be called, plainest first: a file without its suffix, with it, with its folder;
+    a folder with all of its name, and with the one that it is in; a stream by the end of its URL, and by all of it."""
+    if "://" in source:
+        plain = without_secrets(source).partition("://")[2]
+        words = [word for word in re.sub(r"[^\w./-]+", "_", plain).split("/") if word] or ["stream"]
+        return [words[-1][-LONGEST_NAME:], "_".join(words)[-LONGEST_NAME:]]
+    path = Path(source).resolve()
+    names = [path.name] if path.is_dir() else [path.stem, path.name]
+    return [*names, f"{path.parent.name}_{path.name}"]
 
 
 def check_video_name(path: str | Path) -> None:
