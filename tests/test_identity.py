@@ -91,6 +91,8 @@ def test_notes_of_older_versions_are_still_understood(tmp_path):
     for before in ("folder:clips", f"folder:{tmp_path}/link", f"folder:{tmp_path}/clips"):
         (tmp_path / "origin.json").write_text(json.dumps({"dataset": before}))
         claim_folder(tmp_path, now, False)
+    (tmp_path / "origin.json").write_text(json.dumps({"dataset": now["dataset"], "sequences": None}))
+    claim_folder(tmp_path, now, False)
     for before in ("folder:other", f"folder:{tmp_path}/other", "otb"):
         (tmp_path / "origin.json").write_text(json.dumps({"dataset": before}))
         with pytest.raises(ResultError, match="another run"):

@@ -65,7 +65,7 @@ def claim_folder(
         before = {}
     for name in sequences:
         remove_result(folder, name)
-    merged = {key: before.get(key, {}) | value if isinstance(value, dict) else value for key, value in origin.items()}
+    merged = {k: (before.get(k) or {}) | value if isinstance(value, dict) else value for k, value in origin.items()}
     write_atomically(note, lambda path: path.write_text(json.dumps(merged, indent=2), encoding="utf-8"))
 
 
