@@ -20,9 +20,10 @@ from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.test.tracker.backends import BACKENDS, _say_choice, make_encode, make_find, resolve_backend
 from lib.test.tracker.cuda_graph import CudaGraph
-from lib.test.tracker.export import compare_graphs, write_graphs
+from lib.test.tracker.export import clear_target, compare_graphs, write_graphs
 from lib.test.tracker.graphs import answer_of, example, load_onnxruntime, load_openvino, write_search, write_template
 from lib.utils.device import fast_half_precision
+from lib.utils.files import digest_of
 
 CPU, SIZES = torch.device("cpu"), (32, 64)
 OSTRACK = [value for value in TINY if not value.startswith(("MODEL.HIDDEN", "MODEL.NUM", "MODEL.QUERY", "MODEL.DEC"))]
@@ -252,3 +253,20 @@ def test_a_networks_costs_are_printed_and_written(tmp_path):
         assert 0 < costs[f"{name}.p50_ms"] <= costs[f"{name}.p99_ms"]
     assert costs["2 pair(s).bytes"] > 1e6
     assert "query_selection" in answer.stdout and "frame, onnxruntime" in answer.stdout
+
+
+def test_graphs_of_other_weights_are_replaced_only_when_that_is_asked_for(tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"a")
+    (tmp_path / "b.pth").write_bytes(b"b")
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    clear_target(folder, tmp_path / "a.pth", False)
+    (folder / "about.json").write_text(json.dumps({"sha256": digest_of(tmp_path / "a.pth")}))
+    for name in ("template.onnx", "search.xml", "search.bin", "mine.txt"):
+        (folder / name).write_text("x")
+    clear_target(folder, tmp_path / "a.pth", False)
+    with pytest.raises(TrackingError, match="graphs holds graphs of other weights: --overwrite"):
+        clear_target(folder, tmp_path / "b.pth", False)
+    assert len(list(folder.iterdir())) == 5
+    clear_target(folder, tmp_path / "b.pth", True)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]

@@ -14,7 +14,7 @@ from lib.errors import TrackingError
 from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.runner import make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.tracker.export import FORMATS, compare_graphs, write_graphs
+from lib.test.tracker.export import FORMATS, clear_target, compare_graphs, write_graphs
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.cli import add_override_argument, run_command
 from lib.utils.files import make_folder, write_atomically
@@ -48,7 +48,7 @@ def main() -> None:
             f"within {found.score:.1g}, template tokens within {found.tokens:.1g}"
         )
         found.check(args.format)
-        make_folder(target)
+        clear_target(make_folder(target), Path(tracker.params.checkpoint), args.overwrite)
         for file in sorted(work.iterdir()):
             content = file.read_bytes()
             write_atomically(target / file.name, lambda path, content=content: path.write_bytes(content))
@@ -64,6 +64,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", default="vitt_scratch", help="its config")
     parser.add_argument("--format", default="onnx", choices=sorted(FORMATS))
     parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>")
+    parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")
     parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
     parser.add_argument("--save_dir", help="folder that holds the checkpoints")
     add_override_argument(parser)

@@ -3,7 +3,6 @@
 import _init_paths  # noqa: F401
 
 import argparse
-import hashlib
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from lib.test.evaluation.runner import tracker_with
 from lib.test.evaluation.running import run_sequences
 from lib.test.tracker.backends import SAME_BOXES
 from lib.utils.cli import add_depth_argument, add_tracker_arguments, run_command, tracker_options
-from lib.utils.files import hold_folder
+from lib.utils.files import digest_of, hold_folder
 from lib.utils.local_paths import local_paths
 from lib.vis.tracked_video import write_video
 
@@ -98,18 +97,16 @@ def arguments() -> argparse.ArgumentParser:
 def run_origin(params, args: argparse.Namespace, sequences: list[Sequence]) -> dict:
     """What decides the boxes of this run: the weights by their contents, changed config values, the data set and its
     sequences."""
-    checkpoint, digest = params.get("checkpoint"), None
-    if checkpoint:
-        with Path(checkpoint).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    checkpoint = params.get("checkpoint")
     return {
         "checkpoint": Path(checkpoint).name if checkpoint else None,
-        "sha256": digest,
+        "sha256": digest_of(checkpoint) if checkpoint else None,
         "overrides": args.overrides,
         "dataset": dataset_identity(args.dataset_name),
         "data_dir": str(dataset_root(args.dataset_name, local_paths(args.data_dir)).resolve()),
         "sequences": identities(sequences),
         **({"int_boxes": True} if args.int_boxes else {}),
+        **({"session": params.session} if params.has("session") else {}),
         **({"depth": "full"} if args.depth == "full" else {}),
         **({"backend": args.backend} if args.backend not in SAME_BOXES else {}),
     }

@@ -23,6 +23,8 @@ from lib.test.tracker.graphs import (
     write_template,
 )
 from lib.test.tracker.session import NetworkTracker
+from lib.utils.files import digest_of
+from lib.utils.parsing import parse_json
 
 FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "openvino": ".xml"}
 ABOUT = "about.json"
@@ -74,6 +76,8 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
             openvino.save_model(openvino.convert_model(str(file)), file.with_suffix(".xml"), compress_to_fp16=False)
             file.unlink()
     about = {
+        "weights": Path(params.checkpoint).name,
+        "sha256": digest_of(params.checkpoint),
         "template": "template_images (1, 3, S, S), template_boxes (1, 4) xywh in fractions -> template_tokens",
         "search": f"template_tokens, search_images (1, 3, S, S) -> {', '.join(answer_of(network, sizes))}",
         "images": "RGB / 255, less mean, by std; pred_boxes: cxcywh in fractions of the search crop",
@@ -85,6 +89,27 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
         "std": list(tracker.cfg.DATA.STD),
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def clear_target(folder: Path, checkpoint: Path, overwrite: bool) -> None:
+    """Make room for graphs of a checkpoint: with overwrite, graphs of other weights are removed from the folder.
+
+    Raises TrackingError where it holds such graphs and overwrite is not set.
+    """
+    about = folder / ABOUT
+    if not about.is_file():
+        return
+    try:
+        content = parse_json(about.read_bytes())
+    except ValueError:
+        content = None
+    there = content.get("sha256") if isinstance(content, dict) else "unknown"
+    if there in (None, digest_of(checkpoint)):  # older versions did not note it
+        return
+    if not overwrite:
+        raise TrackingError(f"{folder} holds graphs of other weights: --overwrite, or choose another folder with --to")
+    for file in [*folder.glob("template.*"), *folder.glob("search.*"), about]:
+        file.unlink()
 
 
 @torch.inference_mode()
