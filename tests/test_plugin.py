@@ -236,7 +236,9 @@ def test_lines_of_an_old_host_are_named_changed_and_changed_back(host):
 def test_the_plugin_is_written_in_python_3_9():
     files = [str(path) for path in plugin_modules().values()]
     rules = ["--isolated", "--target-version", "py39", "--select", "E9,F,FA"]
-    answer = subprocess.run(["ruff", "check", *rules, *files], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", *rules, *files], capture_output=True, text=True, check=False
+    )
     assert answer.returncode == 0, answer.stdout
     newer = re.compile(
         r"itertools import.*pairwise|typing import.*Self|isinstance\([^)]*\|[^)]*\)|strict=True|except\*"

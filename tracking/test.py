@@ -21,7 +21,7 @@ from lib.test.evaluation.runner import tracker_with
 from lib.test.evaluation.running import run_sequences
 from lib.test.tracker.backends import SAME_BOXES
 from lib.utils.cli import add_depth_argument, add_tracker_arguments, run_command, tracker_options
-from lib.utils.files import digest_of, hold_folder
+from lib.utils.files import digest_of, hold_folder, remove_leftovers
 from lib.utils.local_paths import local_paths
 from lib.vis.tracked_video import write_video
 
@@ -45,6 +45,7 @@ def main() -> int:
     ranks = join_ranks()
     with ExitStack() as stack:
         ranks.once(lambda: stack.enter_context(hold_folder(folder, "wait for its end, or choose another --runid")))
+        ranks.once(lambda: remove_leftovers(folder))
         ranks.once(lambda: claim_folder(folder, run_origin(params, args, sequences), args.overwrite))
         return track_all(args, ranks, params, sequences, folder)
 

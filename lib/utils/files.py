@@ -28,6 +28,12 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove what a killed process has left half-written in a folder that this one holds (hold_folder)."""
+    for file in Path(folder).glob(".*.tmp"):
+        file.unlink(missing_ok=True)
+
+
 def append_text(path: str | Path, text: str) -> None:
     """Add text to the end of a file. Raises SDTrackError that names one that cannot be written."""
     try:

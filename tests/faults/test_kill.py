@@ -32,6 +32,15 @@ def test_an_evaluation_that_is_killed_again_and_again_has_the_same_results(tmp_p
     assert not list((tmp_path / "killed").rglob("*.tmp"))
 
 
+def test_what_a_killed_evaluation_left_half_written_is_removed_by_the_next(tmp_path, tiny_checkpoint):
+    folder = tmp_path / "results" / "sdtrack" / "demo" / "synthetic"
+    folder.mkdir(parents=True)
+    (folder / ".synthetic-005_score.txt.19551.tmp").write_text("0.5")
+    code, text = run(*evaluation(tiny_checkpoint, tmp_path))
+    assert code == 0, text
+    assert not list(tmp_path.rglob("*.tmp")) and len(list(folder.glob("synthetic-*.txt"))) > 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_video_that_is_told_to_stop_keeps_its_boxes(tmp_path, tiny_checkpoint, number):
     write_clip(tmp_path / "clip.mp4", length=1500, size=(120, 160))
