@@ -207,3 +207,6 @@ def test_the_reader_for_older_pytorch_reads_the_same_and_runs_nothing(tmp_path, 
     with pytest.raises(pickle.UnpicklingError, match="mkdir"):
         _load_restricted(file, {})
     assert not (tmp_path / "made").exists()
+    torch.jit.trace(layers.eval(), torch.ones(1, 3)).save(file)
+    with pytest.raises(pickle.UnpicklingError, match="TorchScript"):
+        _load_restricted(file, {})

@@ -8,6 +8,7 @@ import json
 import pickle
 import re
 import struct
+import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lib.errors import CheckpointError
+from lib.utils.device import TORCH
 from lib.utils.files import looks_like, write_atomically
 from lib.utils.parsing import parse_json
 
@@ -27,7 +29,6 @@ BROKEN = (
     RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
     struct.error, MemoryError,
 )  # fmt: skip
-VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 ABOUT = "sdtrack"  # what a .safetensors file of ours says about itself: JSON under this key of its metadata
 
 
@@ -64,14 +65,19 @@ def read_checkpoint(path: str | Path, placeholders: Mapping[str, type] | None = 
 def _load(path: Path, allowed: Mapping[str, type]) -> object:
     """torch.load of tensors, plain values, and classes that are allowed besides, by their names in the file: CAE and
     MAE keep their arguments as a Namespace. What else is in the file is not imported."""
-    if VERSION < (2, 6):  # whose own restricted reader takes no names
+    if TORCH < (2, 6):  # whose own restricted reader takes no names
         return _load_restricted(path, allowed)
     with torch.serialization.safe_globals([(kind, name) for name, kind in allowed.items()]):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _load_restricted(path: Path, allowed: Mapping[str, type]) -> object:
-    """_load by a reader of our own. PyTorch 1.13 takes no other pickle module than the one that it has imported."""
+    """_load by a reader of our own. PyTorch 1.13 takes no other pickle module than the one that it has imported, and
+    opens TorchScript's archives, which are code, by another way."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("constants.pkl") for name in archive.namelist()):
+                raise pickle.UnpicklingError("a TorchScript archive")
     reader = _Restricted(allowed)
     with mock.patch.object(torch.serialization, "pickle", reader):
         return torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)

@@ -6,6 +6,8 @@ import torch
 
 from lib.errors import ConfigError
 
+TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])  # PyTorch's version: major, minor
+
 
 def choose_device(name: str | None = None) -> torch.device:
     """The named device, or the GPU where there is one, else the CPU. Raises ConfigError for one that is not there."""

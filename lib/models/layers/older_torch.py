@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.utils.device import TORCH
+
 
 def _plain_attention(
     query: Tensor,
@@ -23,13 +25,12 @@ def _plain_attention(
     return F.dropout(weights, dropout_p) @ value
 
 
-NEW = tuple(int(part) for part in torch.__version__.split(".")[:2])
-attention = F.scaled_dot_product_attention if NEW >= (2, 1) else _plain_attention
+attention = F.scaled_dot_product_attention if TORCH >= (2, 1) else _plain_attention
 
 
 def plain_kernel() -> AbstractContextManager:
     """A context in which `attention` is computed in its plain form, step by step."""
-    if NEW < (2, 3):
+    if TORCH < (2, 3):
         return nullcontext()
     from torch.nn.attention import SDPBackend, sdpa_kernel
 

@@ -85,9 +85,7 @@ def score_sequence(
         precision=share * share_up_to(np.where(present, np.hypot(x, y), at_precision)[counted], PRECISION_THRESHOLDS),
         normalized=share * share_up_to(np.where(present, relative, at_normalized)[counted], NORMALIZED_THRESHOLDS),
         overlap=float(overlap[seen].mean()) if seen.any() else 0.0,
-        weight=float(
-            counted.sum() if convention.pooled else (seen if convention.fewer_in_denominator else counted).any()
-        ),
+        weight=float(counted.sum() if convention.pooled else in_denominator.any()),
         fps=fps,
         fps_weight=fps_weight,
     )
