@@ -4,15 +4,14 @@ A host has what HOST names; everything else that SDTrack's parts import, directl
 """
 
 import ast
-import difflib
 import hashlib
 import json
-import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from lib.errors import SDTrackError
+from lib.modernise import modernised
 from lib.utils.files import make_folder, read_bytes, write_atomically
 from lib.utils.local_paths import PROJECT
 from lib.utils.parsing import parse_json
@@ -41,13 +40,6 @@ from lib.config.host import host_config  # noqa: E402
 
 cfg, update_config_from_file = host_config("sdtrack", DEFAULTS)
 """
-MODERNISED = (  # of a host as old as OSTrack: what stands there, and what does the same today
-    (r"^from torch\._six import string_classes, *int_classes", "string_classes, int_classes = (str, bytes), int"),
-    (r"^(\s*)from torch\._six import string_classes", r"\1string_classes = (str, bytes)"),
-    (r"^(\s*)from torch\._six import int_classes", r"\1int_classes = int"),
-    (r"\bcollections\.(Mapping|Sequence)\b", r"collections.abc.\1"),
-    (r"^import collections$", "import collections.abc"),
-)
 MANIFEST = "sdtrack_plugin.json"  # in the host's root: what was written there
 TRAIN_SCRIPT = "lib/train/train_script.py"
 
@@ -96,8 +88,8 @@ def requirements() -> list[str]:
 def export_plugin(host: Path, modernise: bool = False) -> list[PurePosixPath]:
     """Copy the plugin into an OSTrack-style checkout. Returns the files that were written.
 
-    modernise: change the host's outdated_lines as well; remove_plugin changes them back. Raises SDTrackError, before
-    anything is written, where it is no such checkout or where a file would be overwritten.
+    modernise: change the host's outdated lines as well (lib.modernise); remove_plugin changes them back. Raises
+    SDTrackError, before anything is written, where it is no such checkout or where a file would be overwritten.
     """
     check_host(host)
     files = plugin_files()
@@ -123,42 +115,6 @@ def export_plugin(host: Path, modernise: bool = False) -> list[PurePosixPath]:
     for path, (_, new) in changes.items():
         _write_text(host / path, new)
     return sorted(files)
-
-
-def outdated_lines(host: Path) -> list[str]:
-    """Lines of a host that PyTorch 2 or Python 3.10 cannot import, as "file:number: line"."""
-    return [
-        f"{path}:{number}: {line.strip()}"
-        for path, text in _sources(host)
-        for number, line in enumerate(text.splitlines(), start=1)
-        if any(re.search(old, line) for old, _ in MODERNISED[:-1])
-    ]
-
-
-def modernised(host: Path) -> dict[PurePosixPath, tuple[str, str]]:
-    """The files of a host with outdated_lines: their text, and the text with these lines in today's words."""
-    changes = {}
-    for path, text in _sources(host):
-        if any(re.search(old, text, re.MULTILINE) for old, _ in MODERNISED[:-1]):
-            new = text
-            for old, now in MODERNISED:
-                new = re.sub(old, now, new, flags=re.MULTILINE)
-            changes[path] = text, new
-    return changes
-
-
-def as_diff(changes: Mapping[PurePosixPath, tuple[str, str]]) -> str:
-    """Changes of files as a unified diff."""
-    parts = []
-    for path, (old, new) in changes.items():
-        parts += difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}", n=0)
-    return "".join(parts)
-
-
-def _sources(host: Path) -> Iterable[tuple[PurePosixPath, str]]:
-    for file in sorted((host / "lib").rglob("*.py")):
-        with file.open(encoding="utf-8", newline="", errors="surrogateescape") as stream:
-            yield PurePosixPath(file.relative_to(host).as_posix()), stream.read()
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -16,15 +16,13 @@ from stub_host import write_host
 
 from lib.errors import ConfigError, SDTrackError
 from lib.models.sdtrack import build_sdtrack
+from lib.modernise import as_diff, modernised, outdated_lines
 from lib.plugin import (
     ACTOR_LINES,
     HOST,
     MANIFEST,
     NETWORK_LINES,
-    as_diff,
     export_plugin,
-    modernised,
-    outdated_lines,
     plugin_modules,
     remove_plugin,
 )

@@ -10,15 +10,13 @@ import _init_paths  # noqa: F401
 import argparse
 from pathlib import Path
 
+from lib.modernise import as_diff, modernised, outdated_lines
 from lib.plugin import (
     ACTOR_LINES,
     MANIFEST,
     NETWORK_LINES,
     TRAIN_SCRIPT,
-    as_diff,
     export_plugin,
-    modernised,
-    outdated_lines,
     remove_plugin,
     requirements,
 )
@@ -39,10 +37,9 @@ def main() -> None:
         return
     changes = modernised(host) if args.modernise else {}
     outdated = outdated_lines(host)
-    print(
-        f"{host}: {len(export_plugin(host, args.modernise))} files written; {MANIFEST} lists them, --remove takes them"
-    )
-    print(f"away.\n\nThey import {', '.join(requirements())}; Python 3.9 or newer, PyTorch 1.13 or newer.\n")
+    written = len(export_plugin(host, args.modernise))
+    print(f"{host}: {written} files written; {MANIFEST} lists them, --remove takes them away\n")
+    print(f"They import {', '.join(requirements())}; Python 3.9 or newer, PyTorch 1.13 or newer.\n")
     if changes:
         print(f"Changed in the host, which --remove changes back:\n\n{as_diff(changes)}")
     elif outdated:

@@ -1,0 +1,50 @@
+"""The lines of an OSTrack-style host that PyTorch 2 or Python 3.10 cannot import, and the same in today's words."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+MODERNISED = (  # of a host as old as OSTrack: what stands there, and what does the same today
+    (r"^from torch\._six import string_classes, *int_classes", "string_classes, int_classes = (str, bytes), int"),
+    (r"^(\s*)from torch\._six import string_classes", r"\1string_classes = (str, bytes)"),
+    (r"^(\s*)from torch\._six import int_classes", r"\1int_classes = int"),
+    (r"\bcollections\.(Mapping|Sequence)\b", r"collections.abc.\1"),
+    (r"^import collections$", "import collections.abc"),
+)
+
+
+def outdated_lines(host: Path) -> list[str]:
+    """Lines of a host that PyTorch 2 or Python 3.10 cannot import, as "file:number: line"."""
+    return [
+        f"{path}:{number}: {line.strip()}"
+        for path, text in _sources(host)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if any(re.search(old, line) for old, _ in MODERNISED[:-1])
+    ]
+
+
+def modernised(host: Path) -> dict[PurePosixPath, tuple[str, str]]:
+    """The files of a host with outdated_lines: their text, and the text with these lines in today's words."""
+    changes = {}
+    for path, text in _sources(host):
+        if any(re.search(old, text, re.MULTILINE) for old, _ in MODERNISED[:-1]):
+            new = text
+            for old, now in MODERNISED:
+                new = re.sub(old, now, new, flags=re.MULTILINE)
+            changes[path] = text, new
+    return changes
+
+
+def as_diff(changes: Mapping[PurePosixPath, tuple[str, str]]) -> str:
+    """Changes of files as a unified diff."""
+    parts = []
+    for path, (old, new) in changes.items():
+        parts += difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}", n=0)
+    return "".join(parts)
+
+
+def _sources(host: Path) -> Iterable[tuple[PurePosixPath, str]]:
+    for file in sorted((host / "lib").rglob("*.py")):
+        with file.open(encoding="utf-8", newline="", errors="surrogateescape") as stream:
+            yield PurePosixPath(file.relative_to(host).as_posix()), stream.read()
