@@ -18,12 +18,12 @@ import torch
 
 from lib.config.loader import load_config
 from lib.registry import find_part
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import make_tracker
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.files import make_folder
 from lib.utils.image import write_jpeg
-from lib.utils.synthetic import SyntheticSequence
-from lib.utils.synthetic.writer import write_clip
+from lib.synthetic import SyntheticSequence
+from lib.synthetic.writer import write_clip
 from lib.utils.video import FrameSource
 from lib.vis.tracked_video import track_video
 

@@ -29,12 +29,12 @@ from torch.profiler import ProfilerActivity, profile
 from lib.config.loader import load_config
 from lib.errors import TrainingError
 from lib.registry import find_part
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.tracker.backends import make_find
-from lib.test.tracker.graphs import example
+from lib.deploy.backends import make_find
+from lib.deploy.onnx_graphs import example
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_loaders, build_preparation
+from lib.train.builders import TrainingData
 from lib.train.train_script import build_trainer
 from lib.utils.local_paths import LocalPaths
 
@@ -304,7 +304,8 @@ def pairs(device: torch.device, quick: bool) -> None:
                     f"DATA.TRAIN.SAMPLE_PER_EPOCH={number}", f"TRAIN.NUM_WORKER={workers}",
                 ])  # fmt: skip
                 paths = LocalPaths(data_dir=Path(folder), save_dir=Path(folder))
-                loader, prepare = build_loaders(cfg, paths)[0], build_preparation(cfg, paths, device)
+                data = TrainingData.of(cfg, paths)
+                loader, prepare = data.loaders()[0], data.preparation(device)
                 for epoch in range(2):
                     loader.sampler.epoch, started, count = epoch, time.perf_counter(), 0
                     for images in loader:

@@ -33,7 +33,7 @@ from lib.test.analysis.plots.scores import plot_scores
 from lib.test.analysis.tables import Table, render
 from lib.test.evaluation.results import claim_folder
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_loaders, build_preparation
+from lib.train.builders import TrainingData
 from lib.train.train_script import build_trainer
 from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy
 from lib.utils.files import make_folder, write_atomically
@@ -101,10 +101,9 @@ def pairs_to_ask(data_dir: str, made: bool, pairs: int) -> dict[str, list[dict]]
                 *(f"TRAIN.BATCH_SIZE={min(BATCH, pairs)}", "TRAIN.NUM_WORKER=0"),
             ],
         )
-        prepare = build_preparation(cfg, paths, cpu)
-        batches = (
-            {key: value for key, value in batch.items() if key != "redraws"} for batch in build_loaders(cfg, paths)[1]
-        )
+        data = TrainingData.of(cfg, paths)
+        prepare = data.preparation(cpu)
+        batches = ({key: value for key, value in batch.items() if key != "redraws"} for batch in data.loaders()[1])
         asked[kind] = [prepare(batch, cpu) for batch in batches]
     return asked
 

@@ -24,9 +24,9 @@ from lib.test.analysis.plots.cost import plot_cost
 from lib.test.analysis.tables import Table, render
 from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.results import read_times_of, result_file
-from lib.test.evaluation.runner import make_tracker
-from lib.test.evaluation.running import run_sequences
-from lib.test.utils.checkpointed import shipped_weights
+from lib.registry import make_tracker
+from lib.test.evaluation.track_dataset import run_sequences
+from lib.test.utils.network_parameters import shipped_weights
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 

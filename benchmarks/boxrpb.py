@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from lib.config.loader import load_config
-from lib.models.profile import peak_memory
+from lib.deploy.profile import peak_memory
 from lib.models.sdtrack import build_sdtrack
-from lib.test.tracker.backends import with_stacked_weights
-from lib.test.tracker.graphs import example
+from lib.deploy.backends import with_stacked_weights
+from lib.deploy.onnx_graphs import example
 from lib.utils.device import choose_device
 
 FORMS = {

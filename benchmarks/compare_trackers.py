@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from lib.config.loader import load_config
-from lib.models.profile import profile_network
+from lib.deploy.profile import profile_network
 from lib.registry import find_part
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.metrics import summarize
-from lib.test.evaluation.runner import make_tracker
-from lib.test.evaluation.running import run_sequences
+from lib.registry import make_tracker
+from lib.test.evaluation.track_dataset import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.train.run_training import run_training
 

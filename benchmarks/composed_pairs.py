@@ -18,7 +18,7 @@ import cv2
 import torch
 
 from lib.config.loader import load_config
-from lib.train.base_functions import build_loaders, build_preparation
+from lib.train.builders import TrainingData
 from lib.utils.local_paths import local_paths
 
 OVERRIDES = ("DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED]", "DATA.TRAIN.DATASETS_RATIO=[1,1]", "TRAIN.BATCH_SIZE=32")
@@ -37,7 +37,8 @@ def pairs_per_second(
         [*SMALL_CROPS, *OVERRIDES, *overrides, f"DATA.TRAIN.SAMPLE_PER_EPOCH={pairs}", f"TRAIN.NUM_WORKER={workers}"],
     )
     paths, place = local_paths(data_dir), torch.device(device)
-    loader, prepare = build_loaders(cfg, paths)[0], build_preparation(cfg, paths, place)
+    data = TrainingData.of(cfg, paths)
+    loader, prepare = data.loaders()[0], data.preparation(place)
     for epoch in range(2):
         loader.sampler.epoch = epoch
         started = time.perf_counter()

@@ -17,11 +17,11 @@ from lib.config.loader import load_config
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import find_part
 from lib.test.evaluation.folderdataset import folder_sequences
-from lib.test.evaluation.runner import tracker_with
-from lib.test.evaluation.running import run_sequences
+from lib.registry import tracker_with
+from lib.test.evaluation.track_dataset import run_sequences
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.image import write_jpeg
-from lib.utils.synthetic import SyntheticSequence
+from lib.synthetic import SyntheticSequence
 
 SIZES = {False: (20, 8, 56, 3), True: (3, 0, 2, 1)}  # frames, few sequences, many sequences, rounds
 

@@ -25,8 +25,8 @@ from timm.models.vision_transformer import Block
 
 from lib.config.loader import load_config
 from lib.registry import find_part
-from lib.test.tracker.backends import GRAPH, TORCH, make_find
-from lib.test.tracker.graphs import example
+from lib.deploy.backends import GRAPH, TORCH, make_find
+from lib.deploy.onnx_graphs import example
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.normalize import Normalizer
 

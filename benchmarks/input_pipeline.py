@@ -26,11 +26,11 @@ from lib.train.data.loader import BatchPreparation, collate, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.got10k import Got10k
-from lib.train.dataset.storage import FileStorage, LmdbStorage, pack
+from lib.train.dataset.storage import FileStorage, LmdbStorage, pack_lmdb
 from lib.utils.normalize import Normalizer
 from lib.utils.crop import crop_window
 from lib.utils.image import write_jpeg
-from lib.utils.synthetic import SyntheticSequence
+from lib.synthetic import SyntheticSequence
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TEMPLATE, SEARCH = CropSpec(128, 2.0), CropSpec(256, 4.0, 3.0, 0.25)
@@ -154,7 +154,7 @@ def main() -> None:
         for seed, name in enumerate(names):
             write_sequence(root / "train" / name, seed, frames)
         (root / "train" / "list.txt").write_text("\n".join(names))
-        pack(root, sorted(str(path.relative_to(root)) for path in root.rglob("*.*")), Path(folder) / "got10k.lmdb")
+        pack_lmdb(root, sorted(str(path.relative_to(root)) for path in root.rglob("*.*")), Path(folder) / "got10k.lmdb")
         source, packed = make_source(FileStorage(root)), make_source(LmdbStorage(Path(folder) / "got10k.lmdb"))
         plain = DataLoader(
             PlainPairs(source, root), batch_size=BATCH, sampler=EpochSampler(pairs, BATCH), num_workers=1,

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from lib.config.loader import load_config
-from lib.test.evaluation.runner import make_tracker
-from lib.test.utils.checkpointed import shipped_weights
+from lib.registry import make_tracker
+from lib.test.utils.network_parameters import shipped_weights
 from lib.train import train_script
 from lib.train.admin.settings import Settings
 from lib.train.trainers.trainer import Trainer
 from lib.utils.local_paths import LocalPaths
-from lib.utils.synthetic import SyntheticSequence
-from lib.utils.synthetic.writer import write_got10k
+from lib.synthetic import SyntheticSequence
+from lib.synthetic.writer import write_got10k
 
 SAMPLES = 50
 

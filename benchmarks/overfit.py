@@ -14,7 +14,7 @@ from tqdm import trange
 from lib.config.loader import load_config
 from lib.models.sdtrack import build_sdtrack
 from lib.train.actors.sdtrack import build_actor
-from lib.train.base_functions import build_loaders, build_optimizer
+from lib.train.builders import TrainingData, build_optimizer
 from lib.train.data.loader import BatchPreparation
 from lib.utils.normalize import Normalizer
 from lib.utils.local_paths import local_paths
@@ -29,7 +29,7 @@ def main() -> int:
     args = parser.parse_args()
     cfg = load_config("sdtrack", args.config, ["TRAIN.BATCH_SIZE=8", "TRAIN.NUM_WORKER=0"])
     torch.manual_seed(0)
-    loader: DataLoader = build_loaders(cfg, local_paths())[0]
+    loader: DataLoader = TrainingData.of(cfg, local_paths()).loaders()[0]
     device = torch.device("cpu")
     batch = BatchPreparation(Normalizer(cfg.DATA.MEAN, cfg.DATA.STD, device))(next(iter(loader)), device)
     actor = build_actor(build_sdtrack(cfg, training=False), None, cfg)

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from lib.config.loader import load_config
-from lib.train.admin.processes import join_processes
+from lib.utils.distributed import join_processes
 from lib.train.admin.settings import Settings
 from lib.train.launch import launch
 from lib.train.train_script import build_trainer
@@ -94,7 +94,8 @@ def measured(machine: Machine, file: Path) -> Machine:
 def measure(folder: Path, steps: int) -> None:
     """In each process: median step of the demo config, and an all-reduce of as many bytes; the first writes them."""
     torch.set_num_threads(1)
-    processes, device = join_processes("cpu", 120)
+    device = torch.device("cpu")
+    processes = join_processes(120, device)
     overrides = ["DATA.TRAIN.DATASETS_NAME=[SYNTHETIC_val]", "TRAIN.NUM_WORKER=0", "TRAIN.BATCH_SIZE=8"]
     cfg = load_config("sdtrack", "demo", [*overrides, "DATA.TRAIN.SAMPLE_PER_EPOCH=32"])
     save = folder / str(processes.world_size)

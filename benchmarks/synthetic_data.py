@@ -12,7 +12,7 @@ import cv2
 import torch
 
 from lib.config.loader import load_config
-from lib.train.base_functions import build_loaders
+from lib.train.builders import TrainingData
 from lib.utils.local_paths import local_paths
 
 
@@ -24,7 +24,7 @@ def pairs_per_second(workers: int, pairs: int) -> tuple[float, float]:
         f"TRAIN.NUM_WORKER={workers}",
         "TRAIN.BATCH_SIZE=32",
     ]
-    loader = build_loaders(load_config("sdtrack", "demo", overrides), local_paths())[0]
+    loader = TrainingData.of(load_config("sdtrack", "demo", overrides), local_paths()).loaders()[0]
     speeds = []
     for epoch in range(2):
         loader.sampler.epoch = epoch

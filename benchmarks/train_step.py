@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from lib.config.loader import load_config
-from lib.models.profile import profile_network
+from lib.deploy.profile import profile_network
 from lib.train.admin.settings import Settings
 from lib.train.admin.stopping import StopSignals
 from lib.train.train_script import build_trainer

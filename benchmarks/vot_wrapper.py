@@ -16,8 +16,8 @@ import numpy as np
 
 from external.alpharefine.networks import ARnetSegMask, SEcmnet
 from external.alpharefine.refiner import AlphaRefine
-from lib.test.evaluation.runner import make_tracker
-from lib.test.utils.checkpointed import shipped_weights
+from lib.registry import make_tracker
+from lib.test.utils.network_parameters import shipped_weights
 from lib.test.vot.session import VotSession
 
 

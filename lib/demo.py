@@ -9,20 +9,20 @@ import torch
 from lib.config.loader import load_config
 from lib.errors import ConfigError, TrackingError
 from lib.models.sdtrack import build_sdtrack
+from lib.registry import make_tracker
+from lib.synthetic.writer import write_clip
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.plots.curves import plot_curve
 from lib.test.analysis.tables import overall_table, render
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.runner import make_tracker
-from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.utils.checkpointed import shipped_weights
+from lib.test.evaluation.track_dataset import run_sequences
+from lib.test.utils.network_parameters import shipped_weights
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.train.run_training import run_training
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
-from lib.utils.synthetic.writer import write_clip
 from lib.utils.video import FrameSource
 from lib.vis.tracked_video import track_video, write_video
 

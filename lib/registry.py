@@ -5,16 +5,20 @@ build       lib/models/<script>/__init__.py      build_<script>(cfg, training=Tr
 actor       lib/train/actors/<script>.py         build_actor(net, settings, cfg)
 tracker     lib/test/tracker/<script>.py         get_tracker_class()
 parameters  lib/test/parameter/<script>.py       parameters(yaml_name, ...)
+
+From Python: make_tracker("sdtrack", "vitt_scratch") is a tracking session (lib.test.tracker.basetracker).
 """
 
 import difflib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lib.errors import ConfigError
 
 LIB = Path(__file__).resolve().parent
+DEFAULT_SCRIPT, DEFAULT_CONFIG = "sdtrack", "vitt_scratch"  # of commands that are given none; its weights are shipped
 
 PARTS = {
     "config": ("lib.config.{script}.config", "check"),
@@ -47,6 +51,21 @@ def find_part(script: str, part: str) -> Callable:
     if not hasattr(module, function):
         raise ConfigError(f"{module.__file__} has no {function}, which the tracker '{script}' needs")
     return getattr(module, function)
+
+
+def make_tracker(script: str, config: str, dataset: str | None = None, **options) -> Any:
+    """A tracking session of script/config. dataset: the benchmark that it is to run on, for trackers that treat some
+    apart; options: keyword arguments of its parameters(), such as checkpoint, overrides, device, backend.
+
+    Raises ConfigError for an unknown tracker or config, CheckpointError where its weights are missing or do not fit.
+    """
+    return tracker_with(script, find_part(script, "parameters")(config, **options), dataset)
+
+
+def tracker_with(script: str, params, dataset: str | None = None, device: str | None = None) -> Any:
+    """make_tracker with parameters that are there already. device: instead of theirs."""
+    params.device = device or params.get("device")
+    return find_part(script, "tracker")()(params, dataset)
 
 
 def tracker_names() -> list[str]:

@@ -1,4 +1,6 @@
+import io
 import os
+import sys
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ from doubles import tiny_config
 from hypothesis import settings
 
 from lib.models.sdtrack import build_sdtrack
+from lib.utils.logs import LOGGER, set_up_logging
 
 # Tiny networks gain nothing from threads, and lose much where other work shares the cores
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -41,3 +44,21 @@ def tiny_checkpoint(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _same_seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """A function: the log messages since its last call, as a command shows them on stderr."""
+    stream = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        set_up_logging()
+
+    def read() -> str:
+        text = stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+        return text
+
+    yield read
+    LOGGER.handlers.clear()

@@ -14,9 +14,9 @@ import torch
 from doubles import PROJECT, REFERENCE, needs_reference
 from torch import nn
 
-from external.alpharefine.checkpoint import WeightsError, load_alpharefine, read_state
 from external.alpharefine.networks import ARnetSegMask, SEcmnet
 from external.alpharefine.refiner import AlphaRefine, Window
+from external.alpharefine.weights import WeightsError, load_alpharefine, read_state
 
 NETWORKS = {
     "A": (SEcmnet, "alpharefine_state_dict.json", 23.83, (256, 8)),
@@ -194,5 +194,5 @@ def test_what_does_not_fit_is_named(tmp_path):
 
 
 def test_it_can_be_imported_without_the_rest():
-    code = "import sys, external.alpharefine.refiner, external.alpharefine.checkpoint; assert 'lib' not in sys.modules"
+    code = "import sys, external.alpharefine.refiner, external.alpharefine.weights; assert 'lib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)

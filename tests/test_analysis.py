@@ -188,18 +188,18 @@ def test_runs_of_a_tracker_are_averaged(tmp_path):
     assert [item.name for item in scores] == ["a", "b", "c"]
 
 
-def test_incomplete_results_are_refused_by_name_or_left_out_for_all(tmp_path, capsys):
+def test_incomplete_results_are_refused_by_name_or_left_out_for_all(tmp_path, messages):
     whole = Results("whole", (write_results(tmp_path / "whole", (0, 0, 0)),))
     part = Results("part", (write_results(tmp_path / "part", (0, 0)),))
     with pytest.raises(ResultError, match=r"part: 1 of 3 sequences have no result \(c\).*--allow_missing"):
         common_sequences([whole, part], SEQUENCES, False)
     assert [item.name for item in common_sequences([whole, part], SEQUENCES, True)] == ["a", "b"]
-    assert "part: 1 of 3 sequences have no result (c); 2 are scored" in capsys.readouterr().err
+    assert "part: 1 of 3 sequences have no result (c); 2 are scored" in messages()
     with pytest.raises(ResultError, match="No sequence is left"):
         common_sequences([Results("none", (tmp_path,))], SEQUENCES, True)
 
 
-def test_results_of_another_length_follow_the_rule_that_is_named(tmp_path, capsys):
+def test_results_of_another_length_follow_the_rule_that_is_named(tmp_path, messages):
     write_results(tmp_path, (0,), [made("a", 2)])
     tracker = Results("t", (tmp_path,))
     sequences = [made("a", 4)]
@@ -209,7 +209,7 @@ def test_results_of_another_length_follow_the_rule_that_is_named(tmp_path, capsy
         rule: summarize(score_trackers([tracker], sequences, OSTRACK, rule)["t"], OSTRACK) for rule in ("cut", "pad")
     }
     assert (figures["cut"]["OP50"], figures["pad"]["OP50"], figures["pad"]["P"]) == (100, 50, 50)
-    assert capsys.readouterr().err.count("2 boxes for 4 frames") == 2
+    assert messages().count("2 boxes for 4 frames") == 2
     write_results(tmp_path, (0,), [made("a", 9)])
     for rule in ("cut", "pad"):
         assert summarize(score_trackers([tracker], sequences, OSTRACK, rule)["t"], OSTRACK)["OP50"] == 100

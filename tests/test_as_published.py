@@ -11,15 +11,15 @@ from doubles import REAL_DATA, RolledFrames, needs_real_data, tiny_ostrack
 from external.alpharefine.refiner import Window, box_in_crop
 from lib.errors import ResultError
 from lib.models.ostrack import build_ostrack
+from lib.registry import make_tracker
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import score_sequence, summarize
-from lib.test.analysis.multistart import make_run
-from lib.test.analysis.regions import Region
 from lib.test.evaluation.folderdataset import truth_sequences
 from lib.test.evaluation.results import Results
-from lib.test.evaluation.runner import make_tracker
 from lib.test.tracker.ostrack import hann_window
+from lib.test.vot.multistart import make_run
+from lib.test.vot.regions import Region
 
 
 def test_alpharefines_kernel_is_pooled_where_its_authors_put_the_box():

@@ -13,17 +13,22 @@ import torch
 from doubles import PROJECT, TINY, RolledFrames, tiny_config
 
 from lib.config.loader import load_config
+from lib.deploy.backends import BACKENDS, _say_choice, make_encode, make_find, resolve_backend
+from lib.deploy.cuda_graph import CudaGraph
+from lib.deploy.export import clear_target, compare_graphs, write_graphs
+from lib.deploy.onnx_graphs import (
+    example,
+    example_output,
+    load_onnxruntime,
+    load_openvino,
+    write_search,
+    write_template,
+)
 from lib.errors import ConfigError, TrackingError
 from lib.models.sdtrack.box_rpb import BoxRPB
-from lib.registry import find_part
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import find_part, make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.tracker.backends import BACKENDS, _say_choice, make_encode, make_find, resolve_backend
-from lib.test.tracker.cuda_graph import CudaGraph
-from lib.test.tracker.export import clear_target, compare_graphs, write_graphs
-from lib.test.tracker.graphs import answer_of, example, load_onnxruntime, load_openvino, write_search, write_template
 from lib.utils.device import fast_half_precision
-from lib.utils.files import digest_of
 
 CPU, SIZES = torch.device("cpu"), (32, 64)
 OSTRACK = [value for value in TINY if not value.startswith(("MODEL.HIDDEN", "MODEL.NUM", "MODEL.QUERY", "MODEL.DEC"))]
@@ -63,7 +68,7 @@ def test_integer_weights_stay_near(torch_boxes):
 
 
 def test_half_precision_leaves_the_network_and_its_offsets_alone(monkeypatch):
-    monkeypatch.setattr("lib.test.tracker.backends.fast_half_precision", lambda _device: torch.bfloat16)
+    monkeypatch.setattr("lib.deploy.backends.fast_half_precision", lambda _device: torch.bfloat16)
     torch.manual_seed(0)
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     find = make_find("torch-bf16", network, CPU, SIZES)
@@ -101,7 +106,7 @@ class FakeGraph:
 @torch.inference_mode()
 def test_a_cuda_graph_is_recorded_once_and_replayed_with_each_frames_inputs(monkeypatch):
     graph = FakeGraph()
-    monkeypatch.setattr("lib.test.tracker.cuda_graph.record", graph.record)
+    monkeypatch.setattr("lib.deploy.cuda_graph.record", graph.record)
     find = CudaGraph(lambda a, b: {"sum": a + b}, "cuda-graph")
     for value in (1.0, 2.0, 5.0):
         given = torch.tensor([value])
@@ -110,27 +115,27 @@ def test_a_cuda_graph_is_recorded_once_and_replayed_with_each_frames_inputs(monk
     assert graph.replays == 3
 
 
-def test_a_graph_that_cannot_be_recorded_warns_once_and_computes_all_the_same(monkeypatch, recwarn):
-    monkeypatch.setattr("lib.test.tracker.cuda_graph.record", FakeGraph(fails=True).record)
+def test_a_graph_that_cannot_be_recorded_warns_once_and_computes_all_the_same(monkeypatch, messages):
+    monkeypatch.setattr("lib.deploy.cuda_graph.record", FakeGraph(fails=True).record)
     find = CudaGraph(lambda a: {"twice": 2 * a}, "cuda-graph")
     assert [find(torch.tensor([value]))["twice"].item() for value in (1, 2, 3)] == [2, 4, 6]
-    [warning] = recwarn
-    assert "backend cuda-graph: no CUDA graph (Cannot copy between CPU and CUDA" in str(warning.message)
+    [warning] = messages().splitlines()
+    assert warning.startswith("warning: backend cuda-graph: no CUDA graph (Cannot copy between CPU and CUDA")
 
 
-def test_auto_is_a_cuda_graph_on_a_gpu_and_torch_on_a_cpu_and_says_so_once(capsys):
+def test_auto_is_a_cuda_graph_on_a_gpu_and_torch_on_a_cpu_and_says_so_once(messages):
     _say_choice.cache_clear()
     assert [resolve_backend("auto", torch.device(name)) for name in ("cuda", "cpu", "cuda:1", "cpu")] == [
         "cuda-graph", "torch", "cuda-graph", "torch"
     ]  # fmt: skip
-    assert capsys.readouterr().err.splitlines() == [
+    assert messages().splitlines() == [
         "backend auto: cuda-graph, on this GPU", "backend auto: torch, on this CPU"
     ]  # fmt: skip
 
 
 @torch.inference_mode()
 def test_a_template_by_graph_survives_the_next_one(monkeypatch):
-    monkeypatch.setattr("lib.test.tracker.cuda_graph.record", FakeGraph().record)
+    monkeypatch.setattr("lib.deploy.cuda_graph.record", FakeGraph().record)
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     encode = make_encode("cuda-graph", network)
     template, box, _ = example(SIZES)
@@ -149,7 +154,7 @@ def test_a_compiled_network_answers_as_the_plain_one():
     template, box, search = example(SIZES)
     with torch.inference_mode():
         answer = find(network.encode_template(template, box), search)
-    for name, expected in answer_of(network, SIZES).items():
+    for name, expected in example_output(network, SIZES).items():
         torch.testing.assert_close(answer[name], expected, atol=1e-4, rtol=1e-4)
 
 
@@ -182,7 +187,7 @@ def test_every_kind_of_network_becomes_a_graph(script, overrides, tmp_path):
     for load in (load_onnxruntime, load_openvino):
         tokens = load(tmp_path / "template.onnx")(template.numpy(), box.numpy())[0]
         values = load(tmp_path / "search.onnx")(tokens, search.numpy())
-        for (name, expected), value in zip(answer_of(network, SIZES).items(), values, strict=True):
+        for (name, expected), value in zip(example_output(network, SIZES).items(), values, strict=True):
             np.testing.assert_allclose(value, expected.numpy(), atol=1e-4, err_msg=name)
 
 
@@ -256,17 +261,15 @@ def test_a_networks_costs_are_printed_and_written(tmp_path):
 
 
 def test_graphs_of_other_weights_are_replaced_only_when_that_is_asked_for(tmp_path):
-    (tmp_path / "a.pth").write_bytes(b"a")
-    (tmp_path / "b.pth").write_bytes(b"b")
     folder = tmp_path / "graphs"
     folder.mkdir()
-    clear_target(folder, tmp_path / "a.pth", False)
-    (folder / "about.json").write_text(json.dumps({"sha256": digest_of(tmp_path / "a.pth")}))
+    clear_target(folder, "a", False)
+    (folder / "about.json").write_text(json.dumps({"sha256": "a"}))
     for name in ("template.onnx", "search.xml", "search.bin", "mine.txt"):
         (folder / name).write_text("x")
-    clear_target(folder, tmp_path / "a.pth", False)
+    clear_target(folder, "a", False)
     with pytest.raises(TrackingError, match="graphs holds graphs of other weights: --overwrite"):
-        clear_target(folder, tmp_path / "b.pth", False)
+        clear_target(folder, "b", False)
     assert len(list(folder.iterdir())) == 5
-    clear_target(folder, tmp_path / "b.pth", True)
+    clear_target(folder, "b", True)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]

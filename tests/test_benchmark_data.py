@@ -18,7 +18,7 @@ from lib.test.evaluation.lasotdataset import lasot_extension_sequences, lasot_se
 from lib.test.evaluation.listeddataset import listed_sequences
 from lib.test.evaluation.tnl2kdataset import tnl2k_sequences
 from lib.test.evaluation.trackingnetdataset import trackingnet_sequences
-from lib.test.evaluation.vot2020dataset import read_regions, vot2020_sequences
+from lib.test.vot.vot2020dataset import read_vot_ground_truth, vot2020_sequences
 from lib.utils.image import write_jpeg
 from lib.utils.local_paths import LocalPaths
 
@@ -38,11 +38,11 @@ def otb(root, name, start, count, boxes, separator):
     (root / name / "groundtruth_rect.txt").write_text(lines(boxes, separator))
 
 
-def test_otb_knows_late_starts_and_frames_without_boxes(tmp_path, capsys):
+def test_otb_knows_late_starts_and_frames_without_boxes(tmp_path, messages):
     otb(tmp_path, "David", 300, 471, 471, ",")
     otb(tmp_path, "Football1", 1, 81, 74, "\t")
     david, football = listed_sequences(tmp_path, "otb")
-    assert "2 of 100" in capsys.readouterr().err
+    assert "2 of 100" in messages()
     assert (david.name, len(david), len(football)) == ("David", 471, 74)
     assert abs(int(david.video.frames[0].mean()) - 300 % 256) <= 1
     assert football.video.truth[5].tolist() == [1, 2, 8, 4]
@@ -94,12 +94,12 @@ def lasot(root, name, frames, absent=()):
     return folder
 
 
-def test_lasot_has_labels_and_attributes(tmp_path, capsys):
+def test_lasot_has_labels_and_attributes(tmp_path, messages):
     lasot(tmp_path, "car-9", 3)
     folder = lasot(tmp_path, "airplane-1", 5, absent=(3,))
     lasot(tmp_path, "car-1", 3)  # of the training split
     airplane, car = lasot_sequences(tmp_path)
-    assert "lasot: 2 of 280" in capsys.readouterr().err
+    assert "lasot: 2 of 280" in messages()
     assert (airplane.name, car.name) == ("airplane-1", "car-9")
     assert airplane.attributes == ("POC", "ROT", "SV", "LR")
     assert airplane.video.visible.tolist() == [True, True, True, False, True]
@@ -266,7 +266,7 @@ def test_vot_masks_become_tight_boxes(tmp_path):
 def test_broken_vot_regions_name_the_line(tmp_path, line, message):
     (tmp_path / "groundtruth.txt").write_text(f"1,2,3,4\n{line}\n1,2,3,4")
     with pytest.raises(DataError, match=rf"line 2.*{message}"):
-        read_regions(tmp_path / "groundtruth.txt")
+        read_vot_ground_truth(tmp_path / "groundtruth.txt")
 
 
 WORD = st.sampled_from([*"0123456789,.-\n\tm e", "nan", "inf", "1e9", "m1,1,2,2,", "\x00", "\r\n", "é"])
@@ -277,7 +277,7 @@ def test_any_bytes_are_regions_or_an_error(tmp_path_factory, data):
     file = tmp_path_factory.mktemp("regions") / "groundtruth.txt"
     file.write_bytes(data)
     try:
-        boxes, crops = read_regions(file)
+        boxes, crops = read_vot_ground_truth(file)
     except DataError:
         return
     assert boxes.shape == (len(crops), 4) == (len(data.decode().splitlines()), 4)
@@ -316,7 +316,7 @@ def test_a_sequence_is_opened_once():
 
 
 @needs_real_data
-def test_real_layouts_open(capsys):
+def test_real_layouts_open(messages):
     paths = LocalPaths(data_dir=REAL_DATA)
     lengths = {
         "otb": [350, 140, 120, 471, 74, 81],
@@ -336,7 +336,7 @@ def test_real_layouts_open(capsys):
             x, y, w, h = item.init_bbox
             width, height = item.frame_size()
             assert (0 <= x < width, 0 <= y < height, w > 0, h > 0) == (True,) * 4
-    capsys.readouterr()
+    messages()
     truth = {item.name: item for item in get_dataset(f"truth:{REAL_DATA / 'gt' / 'UAV123_10fps'}", paths)}
     assert int(np.isnan(truth["bird1_3"].video.truth).all(1).sum()) == 128
 

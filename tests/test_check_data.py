@@ -10,13 +10,13 @@ import pytest
 from doubles import PROJECT, REAL_DATA, needs_real_data
 
 from lib.errors import DataError
+from lib.synthetic.writer import write_got10k
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import SamplingSpec, TrackingSampler
 from lib.train.dataset.sources import SOURCES, DataAccess, check_dataset
-from lib.train.dataset.storage import lmdb_path, pack
+from lib.train.dataset.storage import lmdb_path, pack_lmdb
 from lib.utils.image import write_jpeg
 from lib.utils.local_paths import LocalPaths
-from lib.utils.synthetic.writer import write_got10k
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def check(*arguments):
 def test_a_report_counts_and_names_what_is_broken(data):
     report = check_dataset("GOT10K_train_full", access(data))
     assert (report.usable, report.sequences, report.checked, report.frames) == (True, 3, 3, 66)
-    assert check_dataset("GOT10K_train_full", access(data), most=2).checked == 2
+    assert check_dataset("GOT10K_train_full", access(data), count=2).checked == 2
     (data / "got10k" / "train" / "GOT-10k_Train_000002" / "00000022.jpg").unlink()
     report = check_dataset("GOT10K_train_full", access(data))
     assert (report.usable, report.frames) == (False, 44)
@@ -48,7 +48,7 @@ def test_a_report_counts_and_names_what_is_broken(data):
 
 def test_a_report_names_the_lmdb_where_that_is_what_is_read(data):
     root = data / "got10k"
-    pack(root, [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()], lmdb_path(root))
+    pack_lmdb(root, [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()], lmdb_path(root))
     shutil.rmtree(root)
     report = check_dataset("GOT10K_train_full", access(data))
     assert (report.usable, report.frames) == (True, 66)
@@ -175,7 +175,7 @@ def test_a_still_image_without_an_area_is_no_target(tmp_path):
 
 def test_a_data_set_that_is_there_and_cannot_be_opened_is_broken(data):
     root = data / "got10k"
-    pack(root, [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()], lmdb_path(root))
+    pack_lmdb(root, [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()], lmdb_path(root))
     file = lmdb_path(root) / "data.mdb"
     with file.open("r+b") as content:
         content.truncate(file.stat().st_size * 7 // 10)

@@ -10,8 +10,8 @@ from lib.config import loader
 from lib.config.host import host_config
 from lib.config.loader import Config, config_from_dict, differences, experiment_names, load_config
 from lib.config.sdtrack.config import DEFAULTS
+from lib.deploy.profile import profile_network
 from lib.errors import ConfigError
-from lib.models.profile import profile_network
 from lib.models.sdtrack import build_sdtrack
 from lib.utils.cli import add_override_argument
 
@@ -111,7 +111,7 @@ def test_a_hosts_config_is_of_lists_and_may_be_changed():
         ("TRAIN.BATCH_SIZE", "expected KEY=VALUE"),
         ("DATA.SEARCH.SIZE=100", "multiple of MODEL.BACKBONE.PATCH_SIZE"),
         ("MODEL.QUERY.NUM=1000", "512 anchors"),
-        ("DATA.SEARCH.SIZE=384", "set both alike"),
+        ("DATA.SEARCH.SIZE=384", "give both the same values"),
         ("DATA.TRAIN.DATASETS_NAME=[LASOT]", "set both lists"),
         ("TRAIN.LR=[", "not readable as yaml"),
         ("TRAIN.PRINT_INTERVAL=0", "0 is less than 1"),

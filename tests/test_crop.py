@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.errors import TrackingError
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import make_tracker
 from lib.train.data.loader import BatchPreparation, collate
 from lib.train.data.processing import CropSpec, PairProcessing, assemble, crop_around, make_crop
 from lib.utils.box_ops import (
@@ -86,8 +86,8 @@ def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(tiny_ch
     box = np.array([90.3, 55.8, 37.1, 22.6])
     specs = [CropSpec(part.SIZE, part.FACTOR) for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)]
     processing = PairProcessing(*specs)
-    plans = processing.plan(np.random.default_rng(0), [box], [box])
-    batch = collate([assemble(*([make_crop(plan, IMAGE) for plan in kind] for kind in plans))])
+    plans = processing.plan(np.random.default_rng(0), box, box)
+    batch = collate([assemble(*(make_crop(plan, IMAGE) for plan in plans))])
     prepare = BatchPreparation(Normalizer(cfg.DATA.MEAN, cfg.DATA.STD, CPU))
     sample = {key: value[0] for key, value in prepare(batch, CPU).items()}
 
@@ -178,7 +178,7 @@ def test_a_window_too_large_to_be_padded_shows_the_same(window, monkeypatch):
     rows, columns = np.mgrid[0:120, 0:160]
     image = np.stack([columns, 2 * rows, 255 - columns], axis=-1).astype(np.uint8)
     padded = crop_image(image, window).astype(int)
-    monkeypatch.setattr("lib.utils.crop.MOST_PADDED", 0)
+    monkeypatch.setattr("lib.utils.crop.MAX_PADDING", 0)
     warped = crop_image(image, window).astype(int)
     assert padded.any()
     assert np.abs(warped - padded).max() <= 255 / 32 + 1, "warpAffine knows 32 places between two pixels"

@@ -10,7 +10,7 @@ import torch
 from doubles import PROJECT, TINY
 
 from lib.train.admin.checkpoints import latest_checkpoint
-from lib.utils.checkpoint import read_checkpoint
+from lib.utils.weight_files import read_checkpoint
 
 RUN = [
     "tracking/train.py", "--config", "demo", "--mode", "multiple", "--nproc_per_node", "2",
@@ -23,7 +23,7 @@ import os, sys, torch
 sys.path[:0] = ["tests", "."]
 from pathlib import Path
 from doubles import tiny_config
-from lib.train.admin.processes import join_processes
+from lib.utils.distributed import join_processes
 from lib.train.admin.settings import Settings
 from lib.train.train_script import build_trainer
 from lib.utils.local_paths import LocalPaths
@@ -31,7 +31,8 @@ folder, *overrides = sys.argv[1:]
 overrides += ["LOSS.BOX_TOPK=3", "TRAIN.GRAD_CLIP_NORM=0", "TRAIN.AMP=false"]
 overrides += ["DATA.TRAIN.SAMPLE_PER_EPOCH=36", "DATA.VAL.SAMPLE_PER_EPOCH=8"]
 cfg = tiny_config(*overrides)
-processes, device = join_processes("cpu", 60)
+device = torch.device("cpu")
+processes = join_processes(60, device)
 settings = Settings("sdtrack", "demo", Path(folder), device)
 trainer = build_trainer(settings, cfg, LocalPaths(save_dir=Path(folder)), processes=processes)
 trainer.optimizer.step = lambda: None

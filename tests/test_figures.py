@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from lib.errors import ResultError, TrackingError
 from lib.models.sdtrack import build_sdtrack
+from lib.registry import make_tracker
 from lib.test.analysis.conventions import get_convention
-from lib.test.analysis.eao import read_eao
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import score_sequence
 from lib.test.analysis.paper_tables import TITLES, ablation, as_text, benchmarks_of, comparison, figure_1, paper_table
@@ -30,8 +30,8 @@ from lib.test.analysis.plots.radar import INNER, plot_radar, radii
 from lib.test.analysis.tables import attribute_table
 from lib.test.evaluation.data import Sequence, Video, read_attributes
 from lib.test.evaluation.results import Results, write_result
-from lib.test.evaluation.runner import make_tracker
-from lib.vis.attention import look_at
+from lib.test.vot.eao import read_eao
+from lib.vis.attention import record_attention
 
 RADAR = pd.DataFrame(
     {"meaning": ["Illumination Variation", "Occlusion", "Fast Motion", "Out-of-View"], "sequences": [3, 2, 2, 1],
@@ -239,8 +239,8 @@ def test_attention_maps_are_what_the_layer_attends_to(tracker):
     caught = {}
     layer = tracker.network.decoder.layers[-1]
     layer.register_forward_hook(lambda _module, inputs, output: caught.update(inputs=inputs, output=output))
-    look = look_at(tracker, sequence(frames=6), 4, -1)
-    assert list(look.attention) == list(look.unbiased) == list(look.points) == ["classification", "localization"]
+    record = record_attention(tracker, sequence(frames=6), 4, -1)
+    assert list(record.attention) == list(record.unbiased) == list(record.points) == ["classification", "localization"]
     streams, positions, keys, values, boxes, weights, _ = caught["inputs"]
     attention = layer.attention(streams, positions, keys, boxes, weights)
     mixed = layer.mix(streams, positions)
@@ -248,29 +248,29 @@ def test_attention_maps_are_what_the_layer_attends_to(tracker):
     attended = mixed + weights.stacked.linear("cross_attention.out_proj", out).view_as(mixed)
     expected = torch.stack([branch.ffn(x) for branch, x in zip(layer.branches, attended)])
     torch.testing.assert_close(expected, caught["output"])
-    for index, name in enumerate(look.attention):
-        maps = look.attention[name]
+    for index, name in enumerate(record.attention):
+        maps = record.attention[name]
         assert maps.shape == (2, *layer.grid)
         np.testing.assert_allclose(maps.sum((1, 2)), 1, atol=1e-5)
-        np.testing.assert_allclose(maps.reshape(2, -1), attention[index, 0, :, look.best], atol=1e-6)
-        assert not np.allclose(maps, look.unbiased[name])
-    assert look.scores[look.best] == look.scores.max()
-    assert look.crop.shape == (64, 64, 3)
-    assert look.anchors.shape == look.boxes.shape == (8, 4)
-    assert look.points["localization"].shape == (8, 4, 2)
+        np.testing.assert_allclose(maps.reshape(2, -1), attention[index, 0, :, record.best], atol=1e-6)
+        assert not np.allclose(maps, record.unbiased[name])
+    assert record.scores[record.best] == record.scores.max()
+    assert record.crop.shape == (64, 64, 3)
+    assert record.anchors.shape == record.boxes.shape == (8, 4)
+    assert record.points["localization"].shape == (8, 4, 2)
     assert not tracker.network.decoder._forward_hooks, "hooks are taken off again"
 
 
 def test_looking_tracks_like_the_tracker(tracker, tiny_checkpoint):
     """The frame before is tracked by the tracker itself, so that the crop is the one it saw."""
     item = sequence(frames=6)
-    look = look_at(tracker, item, 3, 1)
+    record = record_attention(tracker, item, 3, 1)
     other = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint)
     other.params.save_all_boxes = True
     frames = item.video.frames
     other.initialize(frames[0], {"init_bbox": item.init_bbox})
     answers = [other.track(frames[index]) for index in (1, 2, 3)]
-    np.testing.assert_allclose(look.scores, answers[-1]["all_scores"], atol=1e-6)
+    np.testing.assert_allclose(record.scores, answers[-1]["all_scores"], atol=1e-6)
     for frame, layer, message in (
         (0, 1, "from frame 1 to 5"),
         (6, 1, "from frame 1"),
@@ -278,9 +278,9 @@ def test_looking_tracks_like_the_tracker(tracker, tiny_checkpoint):
         (2, 0, "layers"),
     ):
         with pytest.raises(TrackingError, match=message):
-            look_at(tracker, item, frame, layer)
+            record_attention(tracker, item, frame, layer)
     with pytest.raises(TrackingError, match="no decoder with branches"):
-        look_at(make_tracker("static", "box"), item, 2, 1)
+        record_attention(make_tracker("static", "box"), item, 2, 1)
 
 
 def test_a_shared_decoder_without_bias_has_one_map(tmp_path, tiny_checkpoint):
@@ -290,9 +290,11 @@ def test_a_shared_decoder_without_bias_has_one_map(tmp_path, tiny_checkpoint):
     cfg = tiny_config("MODEL.DECODER.COUPLING=shared", "MODEL.DECODER.BOX_RPB=false")
     content = {"net": build_sdtrack(cfg, training=False).state_dict(), "config": cfg.to_dict()}
     torch.save(content, tmp_path / "shared.pth.tar")
-    look = look_at(make_tracker("sdtrack", "demo", checkpoint=tmp_path / "shared.pth.tar"), sequence(), 2, -1)
-    assert list(look.attention) == ["shared"]
-    assert look.unbiased == {}
+    record = record_attention(
+        make_tracker("sdtrack", "demo", checkpoint=tmp_path / "shared.pth.tar"), sequence(), 2, -1
+    )
+    assert list(record.attention) == ["shared"]
+    assert record.unbiased == {}
 
 
 def test_the_attention_figure_has_a_row_a_branch_and_the_mean_first():

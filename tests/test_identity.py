@@ -25,7 +25,7 @@ from lib.test.evaluation.results import (
     tracker_results,
     write_result,
 )
-from lib.test.evaluation.running import run_sequences
+from lib.test.evaluation.track_dataset import run_sequences
 from lib.utils.image import write_jpeg
 from lib.utils.local_paths import LocalPaths
 from lib.vis.report.build import build_report
@@ -135,14 +135,14 @@ def test_results_of_a_sequence_that_cannot_be_opened_any_more_are_kept(tmp_path)
     assert result_file(tmp_path, "a").is_file()
 
 
-def test_scoring_looks_at_the_first_box(tmp_path, capsys):
+def test_scoring_looks_at_the_first_box(tmp_path, messages):
     item = sequence("a", 3)
     truth = item.video.truth
     write_result(tmp_path, "a", truth, np.ones(3))
     score_results(tmp_path, [item], OSTRACK)
     write_result(tmp_path, "a", truth + [1000, 0, 0, 0], np.ones(3))
     score_results(tmp_path, [item], OSTRACK)  # anybody's results: said
-    assert f"note: {result_file(tmp_path, 'a')}: begins with" in capsys.readouterr().err
+    assert f"warning: {result_file(tmp_path, 'a')}: begins with" in messages()
     claim_folder(tmp_path, {"dataset": "made"}, False)
     with pytest.raises(ResultError, match=r"begins with .* results of other data"):  # ours begin with the given box
         score_results(tmp_path, [item], OSTRACK)

@@ -10,13 +10,13 @@ import pytest
 from doubles import REAL_DATA, needs_real_data
 
 from lib.errors import ConfigError, DataError
+from lib.synthetic import SyntheticSequence
 from lib.train.data.processing import CropPlan, make_crop
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.storage import FileStorage
 from lib.utils.crop import crop_window
 from lib.utils.image import decode_image, read_image, write_jpeg
 from lib.utils.jpeg import DECODERS, FrameBuffer, _unusable, find_decoder
-from lib.utils.synthetic import SyntheticSequence
 
 USABLE = [name for name in DECODERS if not _unusable(name)]
 

@@ -16,9 +16,9 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import clip_as_got10k, iou, mean_of_runs, repair, score_sequence, summarize
-from lib.test.analysis.resets import count_failures, failure_table
 from lib.test.evaluation.folderdataset import truth_sequences
 from lib.test.evaluation.results import Results
+from lib.test.vot.resets import count_failures, failure_table
 
 BOX = st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(0.1, 90), st.floats(0.1, 90))
 ABSENT = st.sampled_from([(0.0, 0.0, 0.0, 0.0), (np.nan,) * 4, (0.0, 5.0, 9.0, 9.0)])
@@ -346,7 +346,7 @@ def test_failures_of_supervised_results_are_counted(tmp_path):
 
 
 @needs_real_data
-def test_real_results_of_real_trackers_have_their_reference_scores(capsys):
+def test_real_results_of_real_trackers_have_their_reference_scores(messages):
     """The reference skips frames without truth, and scores ClifBar of STRUCK as far as it goes."""
     reference = json.loads((REAL_DATA / "raw_results" / "REFERENCE_SCORES.json").read_text())
     one_pass = {key: value for key, value in reference.items() if "auc21" in value}
@@ -376,4 +376,4 @@ def test_real_results_of_real_trackers_have_their_reference_scores(capsys):
         folder = REAL_DATA / "raw_results" / key
         table = failure_table([Results("t", (folder,))], [path.stem for path in folder.glob("*.txt")])
         assert table.frame.loc["t", "failures"] == failures, key
-    assert "ClifBar.txt: 329 boxes for 472 frames: the first 329 are scored" in capsys.readouterr().err
+    assert "ClifBar.txt: 329 boxes for 472 frames: the first 329 are scored" in messages()

@@ -8,9 +8,9 @@ import torch
 from doubles import tiny_config
 
 from lib.config.loader import load_config
-from lib.models.profile import peak_memory, time_parts
+from lib.deploy.profile import peak_memory, time_parts
 from lib.models.sdtrack import build_sdtrack
-from lib.models.sdtrack.backbone import VisionTransformer, box_coverage
+from lib.models.vit.backbone import VisionTransformer, box_coverage
 
 
 def tensors(batch=2):

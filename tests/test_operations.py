@@ -10,10 +10,10 @@ from plain_network import plain_answer
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from lib.config.loader import load_config
+from lib.deploy.backends import with_stacked_weights
 from lib.models.layers import sampling
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import find_part
-from lib.test.tracker.backends import with_stacked_weights
 
 CEILINGS = {  # operations a frame: on a GPU, on a CPU
     ("sdtrack", "vitb_300"): (680, 750),

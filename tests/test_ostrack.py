@@ -8,14 +8,14 @@ import torch
 from doubles import REFERENCE, TINY_OSTRACK, RolledFrames, needs_reference, sequence, tiny_ostrack
 
 from lib.config.loader import load_config
+from lib.deploy.profile import profile_network
 from lib.errors import ConfigError
 from lib.models.losses.heatmap import centre_focal_loss, centre_map, gaussian_radius
 from lib.models.ostrack import build_ostrack
 from lib.models.ostrack.elimination import attend, centre_token, eliminating_block, restore
 from lib.models.ostrack.head import boxes_at
-from lib.models.profile import profile_network
-from lib.registry import find_part
-from lib.test.evaluation.runner import make_tracker, track_sequence
+from lib.registry import find_part, make_tracker
+from lib.test.evaluation.track_sequence import track_sequence
 from lib.test.tracker.ostrack import hann_window
 from lib.train.run_training import run_training
 
@@ -138,7 +138,7 @@ def test_a_step_has_a_gradient_for_every_weight_but_the_two_that_nothing_uses():
     torch.testing.assert_close(status["Loss/total"], weighted)
 
 
-def test_it_trains_and_tracks_through_the_toolkit(tmp_path, capsys):
+def test_it_trains_and_tracks_through_the_toolkit(tmp_path, messages):
     """The same trainer, checkpoints and runner; no file of theirs knows it."""
     trainer = run_training("ostrack", "demo", tiny_ostrack(), save_dir=str(tmp_path))
     assert trainer.exit_code == 0
@@ -151,9 +151,9 @@ def test_it_trains_and_tracks_through_the_toolkit(tmp_path, capsys):
     bare = tmp_path / "bare.pth.tar"
     torch.save({"net": tracker.network.state_dict()}, bare)
     overrides = [*TINY_OSTRACK]
-    capsys.readouterr()
+    messages()
     other = make_tracker("ostrack", "demo", checkpoint=bare, overrides=overrides)
-    assert "carries no config" in capsys.readouterr().out
+    assert "carries no config" in messages()
     other.initialize(RolledFrames.image, {"init_bbox": [40, 30, 20, 25]})
     assert len(other.track(RolledFrames.image)["target_bbox"]) == 4
 

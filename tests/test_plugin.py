@@ -26,11 +26,11 @@ from lib.plugin import (
     plugin_modules,
     remove_plugin,
 )
+from lib.registry import make_tracker
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.metrics import iou
 from lib.test.evaluation.data import Sequence, Video
-from lib.test.evaluation.runner import make_tracker
 from lib.train.actors.sdtrack import build_actor
 
 # One session of the host: two epochs with validation, resumed for a third, tracked with

@@ -16,8 +16,8 @@ from timm.models.vision_transformer import VisionTransformer as TimmViT
 from lib.config.loader import load_config
 from lib.errors import CheckpointError
 from lib.models.sdtrack import build_sdtrack
-from lib.models.sdtrack.checkpoint import convert_backbone, load_pretrained, resample_position
-from lib.utils.checkpoint import _load_restricted, read_foreign_checkpoint
+from lib.models.vit.pretrained import convert_backbone, load_pretrained, resample_position
+from lib.utils.weight_files import RestrictedPickle, WeightsFile, _load_restricted, read_foreign_checkpoint
 
 SMALL = (
     "MODEL.BACKBONE.STEM=patch",
@@ -37,13 +37,13 @@ def timm_state(depth=2):
     return vit, vit.state_dict()
 
 
-def test_timm_weights_land_unchanged(tmp_path, capsys):
+def test_timm_weights_land_unchanged(tmp_path, messages):
     vit, state = timm_state(depth=3)
     # as CAE and MAE write it: with the arguments of the run beside the weights
     torch.save({"model": state, "args": argparse.Namespace(lr=1e-3, model="vit")}, tmp_path / "vit.pth")
     net = network()
     load_pretrained(net, "vit.pth", "timm", tmp_path)
-    assert "loaded 30 of 30 backbone weights, new: 0" in capsys.readouterr().out
+    assert "loaded 30 of 30 backbone weights, new: 0" in messages()
     tokens = torch.randn(1, 5, 32)
     with torch.no_grad():
         for ours, theirs in zip(net.backbone.blocks, vit.blocks):
@@ -158,7 +158,7 @@ def test_check_says_whether_weights_fit(tmp_path):
     assert answer.returncode == 1
     assert "keys do not fit" in answer.stderr
     (tmp_path / "half.pth").write_bytes((tmp_path / "vit.pth").read_bytes()[:3000])
-    for name, message in (("half.pth", "truncated or not a checkpoint"), ("gone.pth", "there is no such file")):
+    for name, message in (("half.pth", "truncated or not a file of weights"), ("gone.pth", "there is no such file")):
         answer = convert(tmp_path / name)
         assert (answer.returncode, message in answer.stderr, "Traceback" in answer.stderr) == (1, True, False)
 
@@ -195,18 +195,22 @@ def test_the_reader_for_older_pytorch_reads_the_same_and_runs_nothing(tmp_path, 
     layers = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     content = {"net": layers.state_dict(), "epoch": 3, "weight": layers[0].weight, "kind": torch.float16}
     file, form = tmp_path / "w.pth", {"_use_new_zipfile_serialization": zipped}
+
+    def read(path, allowed=None):
+        return _load_restricted(WeightsFile(path)._mapping, RestrictedPickle(allowed or {}))
+
     torch.save(content, file, **form)
-    found = _load_restricted(file, {})
+    found = read(file)
     assert found["epoch"] == 3 and found["kind"] is torch.float16
     assert same(dict(found["net"]), dict(layers.state_dict())) and torch.equal(found["weight"], layers[0].weight)
     torch.save({"args": argparse.Namespace(a=1)}, file, **form)
     with pytest.raises(pickle.UnpicklingError, match=r"Unsupported global: GLOBAL argparse\.Namespace"):
-        _load_restricted(file, {})
-    assert _load_restricted(file, {"argparse.Namespace": argparse.Namespace})["args"].a == 1
+        read(file)
+    assert read(file, {"argparse.Namespace": argparse.Namespace})["args"].a == 1
     torch.save({"net": Evil(str(tmp_path / "made"))}, file, **form)
     with pytest.raises(pickle.UnpicklingError, match="mkdir"):
-        _load_restricted(file, {})
+        read(file)
     assert not (tmp_path / "made").exists()
     torch.jit.trace(layers.eval(), torch.ones(1, 3)).save(file)
     with pytest.raises(pickle.UnpicklingError, match="TorchScript"):
-        _load_restricted(file, {})
+        read(file)

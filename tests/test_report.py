@@ -21,7 +21,7 @@ from lib.test.evaluation.data import FrameFiles, Sequence, Video
 from lib.test.evaluation.results import Results, write_result
 from lib.utils.image import read_image, write_jpeg
 from lib.vis.report.build import build_report
-from lib.vis.report.content import answer_of, packed
+from lib.vis.report.content import packed, tracker_output
 from lib.vis.report.frames import SIDE, spread, thumbnail, write_frames
 from lib.vis.report.moments import worst_moments
 
@@ -135,8 +135,8 @@ def test_missing_frames_are_no_misses_where_they_are_cut(tmp_path):
     item = made("a")
     write_result(tmp_path / "short", "a", drifted(item, 0, 0)[:10], np.ones(10))
     tracker = Results("short", (tmp_path / "short",))
-    assert np.isnan(answer_of(tracker, item, "cut").overlap[10:]).all()
-    assert (answer_of(tracker, item, "pad").overlap[10:] == 0).all()
+    assert np.isnan(tracker_output(tracker, item, "cut").overlap[10:]).all()
+    assert (tracker_output(tracker, item, "pad").overlap[10:] == 0).all()
 
 
 def test_a_report_is_made_anew_but_never_over_something_else(tmp_path, trackers):

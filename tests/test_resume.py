@@ -21,7 +21,7 @@ from lib.train.admin.checkpoints import (
     save_checkpoint,
     versions,
 )
-from lib.utils.checkpoint import read_checkpoint
+from lib.utils.weight_files import read_checkpoint
 
 RUN = [
     "tracking/train.py", "--config", "demo", "--set", *TINY, "TRAIN.EPOCH=4", "DATA.TRAIN.SAMPLE_PER_EPOCH=32",

@@ -26,8 +26,8 @@ from lib.test.evaluation.results import (
     tracker_results,
     write_result,
 )
-from lib.test.evaluation.runner import READ_AHEAD, frames_ahead, track_sequence
-from lib.test.evaluation.running import run_sequences
+from lib.test.evaluation.track_dataset import run_sequences
+from lib.test.evaluation.track_sequence import READ_AHEAD, frames_ahead, track_sequence
 from lib.utils.image import write_jpeg
 
 
@@ -301,7 +301,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 sys.path[:0] = [{project!r}, {tests!r}]
 from pathlib import Path
 from doubles import DriftingTracker, sequence
-from lib.test.evaluation.running import run_sequences
+from lib.test.evaluation.track_dataset import run_sequences
 from lib.utils.image import write_jpeg
 
 class Slow(DriftingTracker):

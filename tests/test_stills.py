@@ -10,12 +10,13 @@ import torch
 from doubles import REAL_DATA, needs_real_data
 
 from lib.errors import DataError
+from lib.train.composed.composer import Composer
+from lib.train.composed.rendering import DIRECTIONS, GRAY, TAPS, SceneRenderer, plan_finish, plan_layers
+from lib.train.composed.scenes import CUT_OUT, PICTURE, Layer, Scene, ScenePairs
+from lib.train.composed.still_images import LEVELS, MIN_CUT_OUT_SIDE, PICTURE_SIDE, load_still_images
 from lib.train.data.loader import BatchPreparation, collate
 from lib.train.data.processing import CropPlan, CropSpec, PairProcessing
-from lib.train.data.rendering import DIRECTIONS, GRAY, TAPS, SceneRenderer, plan_finish, plan_layers
 from lib.train.data.sampler import SamplingSpec, TrackingSampler
-from lib.train.dataset.scenes import PICTURE, THING, Layer, Scene, ScenePairs
-from lib.train.dataset.stills import LEAST_THING, LEVELS, PICTURE_SIDE, load_stills
 from lib.train.dataset.synthetic import Synthetic
 from lib.utils.crop import CropWindow, crop_image
 from lib.utils.image import read_image
@@ -47,16 +48,16 @@ def write_coco(root, rng, **changes):
     (root / "annotations").mkdir(parents=True)
     (root / "images" / "tiny").mkdir(parents=True)
     cv2.imwrite(str(root / "images" / "tiny" / "a.png"), smooth(rng, 120, 576)[..., ::-1])
-    thing = {"image_id": 7, "category_id": 3, "iscrowd": 0, "bbox": [60, 40, 80, 40], "segmentation": [POLYGON]}
-    small = {**thing, "bbox": [0, 0, 9, 9], "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]}
-    crowd = {**thing, "iscrowd": 1, "segmentation": {"counts": [1], "size": [1, 1]}}
-    content = {"images": [{"id": 7, "file_name": "a.png"}], "annotations": [{**thing, **changes}, small, crowd]}
+    cut_out = {"image_id": 7, "category_id": 3, "iscrowd": 0, "bbox": [60, 40, 80, 40], "segmentation": [POLYGON]}
+    small = {**cut_out, "bbox": [0, 0, 9, 9], "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]}
+    crowd = {**cut_out, "iscrowd": 1, "segmentation": {"counts": [1], "size": [1, 1]}}
+    content = {"images": [{"id": 7, "file_name": "a.png"}], "annotations": [{**cut_out, **changes}, small, crowd]}
     (root / "annotations" / "instances_tiny.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def stills(folders):
-    return load_stills([folders / "images"], folders / "coco", ["tiny"])
+    return load_still_images([folders / "images"], folders / "coco", ["tiny"])
 
 
 def plan(side, size, left=0, top=0, flip=False, gray=False, gain=1.0):
@@ -85,19 +86,21 @@ def test_pictures_and_their_boxes_are_reduced_together(stills):
     assert (coarse - fine.reshape(4, 60, 2, 100, 2).mean((2, 4))).abs().max() <= 0.5
 
 
-def test_a_thing_is_what_its_polygon_leaves(stills, folders):
+def test_a_cut_out_is_what_its_polygon_leaves(stills, folders):
     annotated = int(np.flatnonzero(stills.classes == 3)[0])
-    assert len(stills.classes) == 4 and (stills.classes == 3).sum() == 1, "no crowd, nothing below LEAST_THING pixels"
-    assert stills.things.sizes[annotated].tolist() == [80, 40]
-    pixels = stills.things.levels[0][annotated].numpy()
+    assert len(stills.classes) == 4 and (stills.classes == 3).sum() == 1, (
+        "no crowd, nothing below MIN_CUT_OUT_SIDE pixels"
+    )
+    assert stills.cut_outs.sizes[annotated].tolist() == [80, 40]
+    pixels = stills.cut_outs.levels[0][annotated].numpy()
     assert (pixels[3, 2:38, 2:78] == 255).all() and (pixels[3, 40:] == 0).all() and (pixels[3, :, 80:] == 0).all()
     image = read_image(folders / "coco" / "images" / "tiny" / "a.png")
     assert np.array_equal(pixels[:3, :40, :80].transpose(1, 2, 0), image[40:80, 60:140])
-    outline = stills.outlines[annotated]
-    np.testing.assert_allclose([*outline.min(0), *outline.max(0)], [0, 0, 80, 40])
-    for thing in np.flatnonzero(stills.classes == -1):
-        assert stills.things.sizes[thing].min() >= LEAST_THING / 3
-        assert 0.2 < (stills.things.levels[0][thing, 3] > 127).sum() / stills.things.sizes[thing].prod() <= 1
+    contour = stills.contours[annotated]
+    np.testing.assert_allclose([*contour.min(0), *contour.max(0)], [0, 0, 80, 40])
+    for cut_out in np.flatnonzero(stills.classes == -1):
+        assert stills.cut_outs.sizes[cut_out].min() >= MIN_CUT_OUT_SIDE / 3
+        assert 0.2 < (stills.cut_outs.levels[0][cut_out, 3] > 127).sum() / stills.cut_outs.sizes[cut_out].prod() <= 1
 
 
 def test_a_view_of_a_picture_is_the_trackers_own_crop(stills, folders):
@@ -117,9 +120,9 @@ def plain_render(stills, layer_rows, finish, image):
     for kind, index, level, mirrored, *rest in layer_rows:
         if kind < 0:
             continue
-        sheet = stills.pictures if kind == PICTURE else stills.things
-        source = sheet.levels[int(level)][int(index)].numpy().astype(float)
-        width, height = sheet.sizes[int(index)] / 2**level
+        stack = stills.pictures if kind == PICTURE else stills.cut_outs
+        source = stack.levels[int(level)][int(index)].numpy().astype(float)
+        width, height = stack.sizes[int(index)] / 2**level
         matrix, gains = np.array(rest[:6]).reshape(2, 3), np.array(rest[6:])
         for row in range(size):
             for column in range(size):
@@ -158,10 +161,10 @@ def test_painting_equals_a_plain_loop_over_pixels(kind, stills):
     processing = PairProcessing(CropSpec(16, 2.0), CropSpec(24, 4.0, 2, 0.2), grayscale=0.3, flip=0.5, brightness=0.3)
     pairs, finishes = ScenePairs(kind, stills), []
     image = torch.randint(0, 256, (24, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    for seed in range(8):
+    for seed in range(24):
         rng = np.random.default_rng(seed)
         scene = pairs.draw(rng)[1]
-        chosen = processing.plan(rng, [], [scene.box])[1][0]
+        chosen = processing.plan(rng, [0, 0, 9, 9], scene.box)[1]
         layers, finish = plan_layers(scene.layers, chosen), plan_finish(rng, rng.uniform(0.7, 1.4, 3), seed % 2, 0.7)
         crop = SceneRenderer(stills, CPU)(image[None], torch.from_numpy(layers)[None], torch.from_numpy(finish)[None])
         expected = plain_render(stills, layers, finish, image)
@@ -180,7 +183,7 @@ def test_every_direction_blurs(stills):
 
 
 def test_a_flip_mirrors_picture_and_box(stills):
-    scene = Scene(None, [Layer(PICTURE, 0, np.eye(3), np.ones(3)), Layer(THING, 0, np.eye(3), np.ones(3))])
+    scene = Scene(None, [Layer(PICTURE, 0, np.eye(3), np.ones(3)), Layer(CUT_OUT, 0, np.eye(3), np.ones(3))])
     plans = [plan(90, 48, 10, 5, flip) for flip in (False, True)]
     crops, _ = painted(stills, [scene, scene], plans)
     assert np.abs(crops[1][:, ::-1].astype(int) - crops[0]).max() <= 1
@@ -189,25 +192,25 @@ def test_a_flip_mirrors_picture_and_box(stills):
 
 
 @pytest.mark.parametrize("view", [0, 1], ids=["template", "search"])
-def test_the_box_is_that_of_the_pasted_thing(view, stills):
+def test_the_box_is_that_of_the_pasted_cut_out(view, stills):
     pairs = ScenePairs("PASTED", stills)
     for seed in range(30):
         rng = np.random.default_rng(seed)
         scene = pairs.draw(rng)[view]
-        shown = [layer for layer in scene.layers if layer.kind == THING]
+        shown = [layer for layer in scene.layers if layer.kind == CUT_OUT]
         closest = []
         for layer in shown:
             side = int(np.ceil(4 * scene.box[2:].max()))
             left, top = np.round(scene.box[:2] + scene.box[2:] / 2 - side / 2).astype(int)
             rows = plan_layers([layer], plan(side, 128, left, top))
             rows[0, 10:] = 1
-            sheet = stills.things.levels[int(rows[0, 2])]
-            white = torch.cat([torch.full_like(sheet[:, :3], 255), sheet[:, 3:]], dim=1)
-            only = type(stills.things)(
-                tuple(white if level == rows[0, 2] else other for level, other in enumerate(stills.things.levels)),
-                stills.things.sizes,
+            stack = stills.cut_outs.levels[int(rows[0, 2])]
+            white = torch.cat([torch.full_like(stack[:, :3], 255), stack[:, 3:]], dim=1)
+            only = type(stills.cut_outs)(
+                tuple(white if level == rows[0, 2] else other for level, other in enumerate(stills.cut_outs.levels)),
+                stills.cut_outs.sizes,
             )
-            renderer = SceneRenderer(type(stills)(stills.pictures, [], only, stills.outlines, stills.classes), CPU)
+            renderer = SceneRenderer(type(stills)(stills.pictures, [], only, stills.contours, stills.classes), CPU)
             finish = torch.tensor([[1, 1, 1, 0, 0, 0, 1.0, 0, 0, 1, 0, 1]])
             mask = renderer(blank(1, 128), torch.from_numpy(rows)[None], finish)[0, ..., 0].numpy() > 100
             if not mask.any():
@@ -216,14 +219,15 @@ def test_the_box_is_that_of_the_pasted_thing(view, stills):
             found = np.array([columns[0], lines[0], columns[-1] + 1, lines[-1] + 1]) * side / 128 + [left, top] * 2
             expected = np.concatenate([scene.box[:2], scene.box[:2] + scene.box[2:]])
             closest.append(np.abs(found - expected).max() / side * 128)
-        assert min(closest) < 3.5, f"seed {seed}: no thing fills the box; off by {min(closest):.1f} pixels of 128"
+        assert min(closest) < 3.5, f"seed {seed}: no cut_out fills the box; off by {min(closest):.1f} pixels of 128"
 
 
 def test_pairs_mix_with_frames_in_one_stream(stills):
-    processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 2, 0.2), flip=0.5, brightness=0.2, blur=0.3)
+    processing = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 2, 0.2), flip=0.5, brightness=0.2)
+    composer = Composer(lambda: stills, 0.3)
     stream = {"spec": SamplingSpec(max_gap=20), "processing": processing, "seed": 5}
-    pairs = [ScenePairs("VIEWS", stills), ScenePairs("PASTED", stills)]
-    mixed = TrackingSampler(datasets=[*pairs, Synthetic("val")], ratios=[1, 1, 1], **stream)
+    datasets = [composer.dataset("VIEWS"), composer.dataset("PASTED"), Synthetic("val")]
+    mixed = TrackingSampler(datasets=datasets, ratios=[1, 1, 1], extend=composer.extend, **stream)
     samples = [mixed[index] for index in range(24)]
     again = [mixed[index] for index in reversed(range(24))][::-1]
     for one, other in zip(samples, again):
@@ -231,7 +235,7 @@ def test_pairs_mix_with_frames_in_one_stream(stills):
     frames = [row for row, sample in enumerate(samples) if sample["template_images"].any()]
     assert 2 <= len(frames) <= 18, "compositions come unpainted"
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
-    batch = BatchPreparation(Normalizer(mean, std, CPU), SceneRenderer(stills, CPU))(collate(samples), CPU)
+    batch = BatchPreparation(Normalizer(mean, std, CPU), composer.painter(CPU))(collate(samples), CPU)
     assert batch["search_images"].shape == (1, 24, 3, 64, 64) and batch["template_images"].shape == (1, 24, 3, 32, 32)
     assert not any("layers" in key or "finish" in key for key in batch)
     assert (batch["search_images"][0].std(dim=(1, 2, 3)) > 0.02).all()
@@ -262,43 +266,43 @@ def test_only_streams_with_compositions_carry_plans():
 def test_a_broken_annotation_is_named(change, tmp_path):
     write_coco(tmp_path / "coco", np.random.default_rng(0), **change)
     with pytest.raises(DataError, match=r"instances_tiny\.json|a\.png"):
-        load_stills([], tmp_path / "coco", ["tiny"])
+        load_still_images([], tmp_path / "coco", ["tiny"])
 
 
 def test_missing_images_are_named(tmp_path, folders):
     with pytest.raises(DataError, match="nowhere: no image there"):
-        load_stills([folders / "images", tmp_path / "nowhere"], None, [])
+        load_still_images([folders / "images", tmp_path / "nowhere"], None, [])
     with pytest.raises(DataError, match="there are no still images"):
-        load_stills([], None, [])
+        load_still_images([], None, [])
     write_coco(tmp_path / "small", np.random.default_rng(0), segmentation=[[0, 0, 9, 0, 9, 9, 0, 9]])
     with pytest.raises(DataError, match="no annotated object of tiny has 24 pixels a side"):
-        load_stills([], tmp_path / "small", ["tiny"])
+        load_still_images([], tmp_path / "small", ["tiny"])
     with pytest.raises(DataError, match=r"instances_tiny\.json: cannot be read"):
-        load_stills([], tmp_path, ["tiny"])
+        load_still_images([], tmp_path, ["tiny"])
 
 
 @needs_real_data
-def test_real_coco_gives_things():
-    stills = load_stills([], REAL_DATA / "coco", ["train2017"])
-    assert len(stills.pictures) == 50 and 250 < len(stills.things) <= 470
+def test_real_coco_gives_cut_outs():
+    stills = load_still_images([], REAL_DATA / "coco", ["train2017"])
+    assert len(stills.pictures) == 50 and 250 < len(stills.cut_outs) <= 470
     assert sum(len(boxes) for boxes in stills.boxes) == 465, "470 instances, five of them crowds"
 
 
-def test_what_stands_out_from_the_rim_is_a_thing(tmp_path):
+def test_the_foreground_is_a_cut_out(tmp_path):
     rng = np.random.default_rng(0)
     image = rng.normal((60, 90, 70), 8, (200, 300, 3))
     cv2.ellipse(disc := np.zeros((200, 300), np.uint8), (170, 90), (50, 30), 20, 0, 360, 1, -1)
     image[disc > 0] = rng.normal((190, 120, 200), 8, (int(disc.sum()), 3))
     cv2.imwrite(str(tmp_path / "disc.png"), image.clip(0, 255).astype(np.uint8))
     cv2.imwrite(str(tmp_path / "plain.png"), rng.normal(120, 8, (200, 300, 3)).clip(0, 255).astype(np.uint8))
-    stills = load_stills([tmp_path], None, [])
+    stills = load_still_images([tmp_path], None, [])
     rows, columns = np.flatnonzero(disc.any(1)), np.flatnonzero(disc.any(0))
-    truth = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
+    box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
     scale = PICTURE_SIDE / 300
-    np.testing.assert_allclose(stills.boxes[0], [[value * scale for value in truth]], atol=4)
-    alpha, size = stills.things.levels[0][0, 3].numpy(), stills.things.sizes[0]
-    assert (alpha > 127).sum() / size.prod() == pytest.approx(disc.sum() / (truth[2] * truth[3]), abs=0.06)
-    assert len(stills.boxes[1]) == 0 and len(stills.things) == 2, "of the other a region of random shape"
+    np.testing.assert_allclose(stills.boxes[0], [[value * scale for value in box]], atol=4)
+    alpha, size = stills.cut_outs.levels[0][0, 3].numpy(), stills.cut_outs.sizes[0]
+    assert (alpha > 127).sum() / size.prod() == pytest.approx(disc.sum() / (box[2] * box[3]), abs=0.06)
+    assert len(stills.boxes[1]) == 0 and len(stills.cut_outs) == 2, "of the other a region of random shape"
 
 
 def test_real_objects_are_drawn_more_often_than_regions_of_any_image(stills):

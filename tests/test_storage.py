@@ -13,16 +13,16 @@ import torch
 from doubles import PROJECT, REAL_DATA, needs_real_data
 
 from lib.errors import DataError
+from lib.synthetic.writer import write_got10k
 from lib.train.data.loader import make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.lasot import Lasot
-from lib.train.dataset.storage import FileStorage, LmdbStorage, lmdb_path, open_storage, pack
+from lib.train.dataset.storage import FileStorage, LmdbStorage, lmdb_path, open_storage, pack_lmdb
 from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
-from lib.utils.synthetic.writer import write_got10k
 
 
 def names_below(root):
@@ -34,7 +34,7 @@ def got10k(tmp_path_factory):
     """A data set of files and its LMDB beside it."""
     root = tmp_path_factory.mktemp("data") / "got10k"
     write_got10k(root, "train", range(2), 24)
-    pack(root, names_below(root), lmdb_path(root))
+    pack_lmdb(root, names_below(root), lmdb_path(root))
     return root
 
 
@@ -56,7 +56,7 @@ def test_siblings_whose_names_begin_alike_are_all_listed(tmp_path):
     for name in ("a-1/x.txt", "a-1-b/x.txt", "a-10/x.txt", "a-1.txt", "a/y.txt"):
         (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "d" / name).write_text(name)
-    pack(tmp_path / "d", names_below(tmp_path / "d"), tmp_path / "d.lmdb")
+    pack_lmdb(tmp_path / "d", names_below(tmp_path / "d"), tmp_path / "d.lmdb")
     assert LmdbStorage(tmp_path / "d.lmdb").children() == ["a", "a-1", "a-1-b", "a-1.txt", "a-10"]
 
 
@@ -89,10 +89,10 @@ def test_an_unfinished_or_broken_lmdb_is_refused(got10k, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pack(got10k, interrupted(), tmp_path / "half.lmdb")
+        pack_lmdb(got10k, interrupted(), tmp_path / "half.lmdb")
     with pytest.raises(DataError, match=r"half\.lmdb: this LMDB is not complete"):
         LmdbStorage(tmp_path / "half.lmdb")
-    pack(got10k, names_below(got10k), tmp_path / "half.lmdb")
+    pack_lmdb(got10k, names_below(got10k), tmp_path / "half.lmdb")
     assert len(Got10k(LmdbStorage(tmp_path / "half.lmdb"), "train_full")) == 2
     (tmp_path / "broken.lmdb").mkdir()
     (tmp_path / "broken.lmdb" / "data.mdb").write_bytes(b"no lmdb" * 1000)
@@ -102,7 +102,7 @@ def test_an_unfinished_or_broken_lmdb_is_refused(got10k, tmp_path):
 
 @pytest.mark.parametrize("share", [0.1, 0.7, 0.999])
 def test_an_lmdb_that_was_cut_off_is_an_error_and_not_the_end_of_the_process(got10k, tmp_path, share):
-    pack(got10k, names_below(got10k), tmp_path / "cut.lmdb")
+    pack_lmdb(got10k, names_below(got10k), tmp_path / "cut.lmdb")
     file = tmp_path / "cut.lmdb" / "data.mdb"
     whole = file.stat().st_size
     with file.open("r+b") as content:
@@ -112,14 +112,14 @@ def test_an_lmdb_that_was_cut_off_is_an_error_and_not_the_end_of_the_process(got
     assert answer.returncode == 1
     assert f"data.mdb: {int(share * whole)} bytes, but its header asks for {whole}: it was cut off" in answer.stderr
     with pytest.raises(DataError, match=r"cut off.*make_lmdb\.py"):
-        pack(got10k, names_below(got10k), tmp_path / "cut.lmdb")
+        pack_lmdb(got10k, names_below(got10k), tmp_path / "cut.lmdb")
 
 
 def test_a_second_packing_takes_in_what_has_changed_and_is_not_complete_before_its_end(tmp_path):
     root, to = tmp_path / "d", tmp_path / "d.lmdb"
     (root / "a").mkdir(parents=True)
     (root / "a" / "boxes.txt").write_text("old")
-    pack(root, names_below(root), to)
+    pack_lmdb(root, names_below(root), to)
     (root / "a" / "boxes.txt").write_text("new")
     (root / "a" / "more.txt").write_text("more")
 
@@ -128,11 +128,11 @@ def test_a_second_packing_takes_in_what_has_changed_and_is_not_complete_before_i
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pack(root, interrupted(), to)
-    pack(root, names_below(root), to)
+        pack_lmdb(root, interrupted(), to)
+    pack_lmdb(root, names_below(root), to)
     assert [LmdbStorage(to).read(f"a/{name}.txt") for name in ("boxes", "more")] == [b"new", b"more"]
     with pytest.raises(DataError, match=r"gone/d\.lmdb: cannot be written"):
-        pack(root, names_below(root), tmp_path / "gone" / "d.lmdb")
+        pack_lmdb(root, names_below(root), tmp_path / "gone" / "d.lmdb")
 
 
 def test_make_lmdb_is_killed_and_goes_on(got10k, tmp_path):
@@ -179,7 +179,7 @@ def test_make_lmdb_is_killed_and_goes_on(got10k, tmp_path):
 )
 def test_real_data_is_read_alike_from_files_and_lmdb(folder, kind, tmp_path):
     root = REAL_DATA / folder
-    pack(root, names_below(root), tmp_path / "packed.lmdb")
+    pack_lmdb(root, names_below(root), tmp_path / "packed.lmdb")
     files, packed = kind(FileStorage(root)), kind(LmdbStorage(tmp_path / "packed.lmdb"))
     assert len(files) == len(packed) > 0
     for index in range(min(len(files), 20)):

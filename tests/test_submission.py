@@ -23,8 +23,8 @@ from lib.test.evaluation.data import Sequence, Video
 from lib.test.evaluation.got10kdataset import got10k_sequences
 from lib.test.evaluation.got10ktoolkit import ToolkitTracker
 from lib.test.evaluation.results import write_result
-from lib.test.evaluation.running import run_sequences
-from lib.test.evaluation.submission import check, pack
+from lib.test.evaluation.submission import check_submission, pack_submission
+from lib.test.evaluation.track_dataset import run_sequences
 from lib.utils.image import write_jpeg
 
 FIRST = [10.0, 20.0, 30.0, 40.0]
@@ -37,9 +37,9 @@ def secret_video(name, frames):
 @pytest.fixture
 def small(monkeypatch):
     """Two sequences that are all of the benchmark."""
-    forms = {"got10k_test": submission.Form("{0}/{0}_001.txt", "%.3f", "{0}/{0}_time.txt", 2)}
-    forms["trackingnet"] = submission.Form("{0}.txt", "%.2f", None, 2)
-    monkeypatch.setattr(submission, "FORMS", forms)
+    forms = {"got10k_test": submission.SubmissionFormat("{0}/{0}_001.txt", "%.3f", "{0}/{0}_time.txt", 2)}
+    forms["trackingnet"] = submission.SubmissionFormat("{0}.txt", "%.2f", None, 2)
+    monkeypatch.setattr(submission, "SUBMISSION_FORMATS", forms)
     return [Sequence(name, "made", partial(secret_video, name, frames)) for name, frames in (("a", 3), ("b", 4))]
 
 
@@ -52,20 +52,20 @@ def results(folder, sequences):
 
 
 def test_got10k_gets_boxes_and_times_in_folders(tmp_path, small):
-    assert pack(results(tmp_path / "r", small), "got10k_test", small, tmp_path / "out.zip", False) == 2
+    assert pack_submission(results(tmp_path / "r", small), "got10k_test", small, tmp_path / "out.zip", False) == 2
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert sorted(archive.namelist()) == ["a/a_001.txt", "a/a_time.txt", "b/b_001.txt", "b/b_time.txt"]
         assert archive.read("a/a_001.txt").splitlines()[1] == b"11.500,20.000,30.000,40.000"
         assert archive.read("a/a_time.txt") == b"0.25000000\n" * 3
-    check(tmp_path / "out.zip", "got10k_test", small)
+    check_submission(tmp_path / "out.zip", "got10k_test", small)
 
 
 def test_trackingnet_gets_boxes_alone(tmp_path, small):
-    pack(results(tmp_path / "r", small), "trackingnet", small, tmp_path / "out.zip", False)
+    pack_submission(results(tmp_path / "r", small), "trackingnet", small, tmp_path / "out.zip", False)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.namelist() == ["a.txt", "b.txt"]
         assert archive.read("b.txt").splitlines()[0] == b"10.00,20.00,30.00,40.00"
-    check(tmp_path / "out.zip", "trackingnet", small)
+    check_submission(tmp_path / "out.zip", "trackingnet", small)
 
 
 @pytest.mark.parametrize(
@@ -85,21 +85,21 @@ def test_unfit_results_are_not_packed(tmp_path, small, file, text, message):
     folder = results(tmp_path / "r", small)
     (folder / file).unlink() if text is None else (folder / file).write_text(text)
     with pytest.raises(ResultError, match=message):
-        pack(folder, "got10k_test", small, tmp_path / "out.zip", False)
+        pack_submission(folder, "got10k_test", small, tmp_path / "out.zip", False)
     assert not (tmp_path / "out.zip").exists()
 
 
 def test_a_part_is_packed_only_for_a_trial(tmp_path, small):
     folder = results(tmp_path / "r", small[:1])
     with pytest.raises(ResultError, match=r"b/b_001\.txt is missing"):
-        pack(folder, "got10k_test", small, tmp_path / "out.zip", False)
-    assert pack(folder, "got10k_test", small, tmp_path / "out.zip", True) == 1
+        pack_submission(folder, "got10k_test", small, tmp_path / "out.zip", False)
+    assert pack_submission(folder, "got10k_test", small, tmp_path / "out.zip", True) == 1
     with pytest.raises(ResultError, match="1 of the benchmark's 2 sequences are not in the data folder"):
-        check(tmp_path / "out.zip", "got10k_test", small[:1])
+        check_submission(tmp_path / "out.zip", "got10k_test", small[:1])
     with pytest.raises(ResultError, match="no result in it"):
-        pack(tmp_path, "got10k_test", small, tmp_path / "out.zip", True)
+        pack_submission(tmp_path, "got10k_test", small, tmp_path / "out.zip", True)
     with pytest.raises(ResultError, match=r"otb: there is no submission.*got10k_test, trackingnet"):
-        pack(folder, "otb", small, tmp_path / "out.zip", True)
+        pack_submission(folder, "otb", small, tmp_path / "out.zip", True)
 
 
 def zipped(path, members):
@@ -133,18 +133,18 @@ GOOD = [("a.txt", "10,20,30,40\n" * 3), ("b.txt", "10,20,30,40\n" * 4)]
 )
 def test_unfit_zips_are_told_apart(tmp_path, small, members, message):
     with pytest.raises(ResultError, match=message):
-        check(zipped(tmp_path / "x.zip", members), "trackingnet", small)
+        check_submission(zipped(tmp_path / "x.zip", members), "trackingnet", small)
 
 
 def test_what_is_no_zip_is_an_error(tmp_path, small):
-    check(zipped(tmp_path / "x.zip", GOOD), "trackingnet", small)
+    check_submission(zipped(tmp_path / "x.zip", GOOD), "trackingnet", small)
     whole = (tmp_path / "x.zip").read_bytes()
     for data in (b"", b"text", whole[:-30], whole[:20] + b"\xff" * 20 + whole[40:]):
         (tmp_path / "x.zip").write_bytes(data)
         with pytest.raises(ResultError, match="not a readable zip file"):
-            check(tmp_path / "x.zip", "trackingnet", small)
+            check_submission(tmp_path / "x.zip", "trackingnet", small)
     with pytest.raises(ResultError, match="not a readable zip file"):
-        check(tmp_path / "gone.zip", "trackingnet", small)
+        check_submission(tmp_path / "gone.zip", "trackingnet", small)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
@@ -156,7 +156,7 @@ def test_a_damaged_zip_is_fit_or_an_error_of_ours(place, change):
         data[place % len(data)] ^= change
         file.write_bytes(data)
         with suppress(ResultError):
-            check(file, "trackingnet", small)
+            check_submission(file, "trackingnet", small)
 
 
 class Recording(DriftingTracker):
@@ -214,7 +214,7 @@ def test_got10ks_toolkit_gives_our_scores(tmp_path):
 
 @needs_real_data
 def test_got10ks_toolkit_gives_our_scores_on_real_sequences(tmp_path, tiny_checkpoint):
-    from lib.test.evaluation.runner import make_tracker
+    from lib.registry import make_tracker
 
     def make(_device):
         return make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint)

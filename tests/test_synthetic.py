@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from lib.errors import DataError
+from lib.synthetic import ATTRIBUTES, SyntheticSequence
+from lib.synthetic.writer import write_got10k
 from lib.test.evaluation.got10kdataset import got10k_sequences
 from lib.test.evaluation.syntheticdataset import FIRST_SEED, NUMBER
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.storage import FileStorage
 from lib.train.dataset.synthetic import SPLITS, Synthetic
-from lib.utils.synthetic import ATTRIBUTES, SyntheticSequence
-from lib.utils.synthetic.writer import write_got10k
 
 SCENES = [SyntheticSequence(seed, length=30) for seed in range(40)]
 

@@ -7,20 +7,20 @@ from doubles import RolledFrames, sequence
 from operations import Operations
 
 from lib.errors import CheckpointError, ConfigError, TrackingError
-from lib.registry import PARTS, find_part, tracker_names
-from lib.test.evaluation.runner import make_tracker, track_sequence
+from lib.registry import PARTS, find_part, make_tracker, tracker_names
+from lib.test.evaluation.track_sequence import track_sequence
 from lib.test.parameter.sdtrack import parameters
 from lib.test.tracker.sdtrack import voted_box, with_steady_size
 from lib.test.tracker.session import hann_factor
-from lib.test.utils.checkpointed import find_weights
+from lib.test.utils.network_parameters import find_weights
 from lib.utils.box_ops import clip_box
 
 IMAGE = RolledFrames.image
 
 
-def test_boxes_stay_in_the_image_and_runs_repeat(tiny_checkpoint, capsys):
+def test_boxes_stay_in_the_image_and_runs_repeat(tiny_checkpoint, messages):
     tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint)
-    assert "differs" in capsys.readouterr().out, "the yaml's sizes are not the checkpoint's"
+    assert "differs" in messages(), "the yaml's sizes are not the checkpoint's"
     first = track_sequence(tracker, sequence(frames=12)).boxes
     second = track_sequence(tracker, sequence(frames=12)).boxes
     np.testing.assert_array_equal(first, second)
@@ -117,8 +117,8 @@ def test_checkpoints_are_found_by_epoch(tmp_path):
         find_weights(tmp_path, 0, "SDTrack")
     for epoch in (2, 10):
         (tmp_path / f"SDTrack_ep{epoch:04d}.pth.tar").touch()
-    assert find_weights(tmp_path, 0, "SDTrack").name == "SDTrack_ep0010.pth.tar"
-    assert find_weights(tmp_path, 2, "SDTrack").name == "SDTrack_ep0002.pth.tar"
+    assert find_weights(tmp_path, 0, "SDTrack").path.name == "SDTrack_ep0010.pth.tar"
+    assert find_weights(tmp_path, 2, "SDTrack").path.name == "SDTrack_ep0002.pth.tar"
     with pytest.raises(CheckpointError, match=r"there are epochs 2, 10.*TEST\.EPOCH=10"):
         find_weights(tmp_path, 300, "SDTrack")
 

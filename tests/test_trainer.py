@@ -19,14 +19,15 @@ from lib.train.admin.checkpoints import checkpoint_path, latest_checkpoint, save
 from lib.train.admin.loggers import TrainingLog
 from lib.train.admin.settings import Settings
 from lib.train.admin.stopping import StopSignals
-from lib.train.base_functions import build_optimizer, lr_factor
+from lib.train.builders import build_optimizer, lr_factor
 from lib.train.dataset.synthetic import Synthetic
 from lib.train.run_training import run_training
 from lib.train.trainers import trainer as trainer_module
-from lib.train.trainers.trainer import Trainer, WarmedAverage
-from lib.utils.checkpoint import read_checkpoint
+from lib.train.trainers.averaging import WarmedUpEma
+from lib.train.trainers.trainer import Trainer
 from lib.utils.device import switched_on
 from lib.utils.local_paths import LocalPaths
+from lib.utils.weight_files import read_checkpoint
 
 
 def train(folder, *overrides, resume="never"):
@@ -68,7 +69,7 @@ def test_the_average_is_what_is_saved_to_track_with(tmp_path):
 
 def test_warmed_average_starts_quickly_and_ends_slowly():
     averaged, current = [torch.zeros(1)], [torch.ones(1)]
-    update = WarmedAverage(0.9)
+    update = WarmedUpEma(0.9)
     update(averaged, current, None)  # the count on the device is not read
     assert averaged[0].item() == pytest.approx(1 - 2 / 11)
     averaged, update.steps = [torch.zeros(1)], 10_000
@@ -367,9 +368,9 @@ def test_wandb_gets_the_figures_where_it_is_asked_for(tmp_path, monkeypatch):
         TrainingLog(tmp_path, {})
 
 
-def test_progress_goes_to_the_log_where_there_is_no_terminal(tmp_path, capsys):
+def test_progress_goes_to_the_log_where_there_is_no_terminal(tmp_path, messages):
     train(tmp_path, "TRAIN.PRINT_INTERVAL=1")
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("[train 1, 1/2]"))
+    line = next(line for line in messages().splitlines() if line.startswith("[train 1, 1/2]"))
     for word in ("total", "cls", "l1", "giou", "IoU", "matched_IoU", "pairs/s", "data wait", "left"):
         assert word in line
     assert line in (tmp_path / "logs" / "sdtrack" / "demo" / "train.log").read_text()

@@ -13,7 +13,7 @@ from lib.test.evaluation.lasotdataset import lasot_sequences
 from lib.test.vot.workspace import link_sequences
 from lib.train.dataset.folder import Folder
 from lib.train.dataset.sources import DataAccess, check_dataset
-from lib.train.dataset.storage import FileStorage, LmdbStorage, pack
+from lib.train.dataset.storage import FileStorage, LmdbStorage, pack_lmdb
 from lib.utils.annotations import parse_boxes, parse_numbers, read_boxes, read_names
 from lib.utils.frame_files import image_files, numbered_files
 from lib.utils.image import write_jpeg
@@ -76,14 +76,14 @@ def test_what_lies_beside_numbered_frames_is_none_of_them(tmp_path):
         numbered_files(tmp_path, 1)
 
 
-def test_a_gap_in_ones_own_frames_is_said_where_the_others_follow_each_other(tmp_path, capsys):
+def test_a_gap_in_ones_own_frames_is_said_where_the_others_follow_each_other(tmp_path, messages):
     assert len(image_files(frames(tmp_path / "gap", (*range(1, 9), 11, 12)))) == 10
-    said = capsys.readouterr().err
+    said = messages()
     assert said.count("\n") == 1 and "2 numbers are missing among 10 frames" in said
     assert "between 00000008.jpg and 00000011.jpg" in said
     for name, numbers in (("fives", range(0, 50, 5)), ("late", range(300, 310)), ("few", (1, 2))):
         assert len(image_files(frames(tmp_path / name, numbers))) == len(numbers)
-    assert not capsys.readouterr().err
+    assert not messages()
 
 
 def test_two_images_of_one_frame_are_refused_everywhere(tmp_path):
@@ -107,7 +107,7 @@ def test_names_that_begin_with_a_dot_are_nothing_anywhere(tmp_path):
     report = check_dataset(f"folder:{tmp_path / 'data'}", DataAccess(LocalPaths(tmp_path)))
     assert (report.sequences, report.frames, report.usable) == (1, 25, True)
     everything = sorted(str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data").rglob("*.*g"))
-    pack(tmp_path / "data", [*everything, "s/groundtruth.txt"], tmp_path / "data.lmdb")
+    pack_lmdb(tmp_path / "data", [*everything, "s/groundtruth.txt"], tmp_path / "data.lmdb")
     assert LmdbStorage(tmp_path / "data.lmdb").children() == ["s"]
     assert len(LmdbStorage(tmp_path / "data.lmdb").children("s/img")) == 25
     (tmp_path / "truth").mkdir()

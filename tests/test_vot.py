@@ -16,14 +16,14 @@ from doubles import PROJECT, REAL_DATA, DriftingTracker, needs_real_data
 
 from external.alpharefine.networks import SEcmnet
 from lib.errors import DataError, ResultError, TrackingError
-from lib.test.analysis.multistart import make_run, score_workspace, scores
-from lib.test.analysis.regions import read_regions
+from lib.test.vot.masks import box_of_mask, encode_mask
+from lib.test.vot.multistart import make_run, score_workspace, scores
+from lib.test.vot.regions import read_regions
 from lib.test.vot.serve import make_session
 from lib.test.vot.session import VotSession, _only
 from lib.test.vot.settings import VARIABLE, VotSettings
 from lib.test.vot.workspace import anchors, short_stack, write_workspace
 from lib.utils.image import write_jpeg
-from lib.utils.masks import box_of_mask, encode_mask
 
 SIZE = (72, 96)
 

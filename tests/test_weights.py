@@ -10,11 +10,11 @@ from doubles import PROJECT, tiny_config
 from safetensors.torch import save_file
 
 from lib.errors import CheckpointError
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import make_tracker
 from lib.test.parameter import sdtrack as parameter
-from lib.test.utils import checkpointed
+from lib.test.utils import network_parameters
 from lib.train.admin.checkpoints import save_checkpoint
-from lib.utils.checkpoint import read_checkpoint, write_weights
+from lib.utils.weight_files import read_checkpoint, write_weights
 
 
 def publish(*arguments):
@@ -56,7 +56,7 @@ def test_they_track_as_the_checkpoint_does(published):
 
 
 def test_they_are_taken_where_nothing_was_trained(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpointed, "SHIPPED", published[1].parent)
+    monkeypatch.setattr(network_parameters, "SHIPPED", published[1].parent)
     folder = tmp_path / "checkpoints" / "train" / "sdtrack" / "demo"
     assert parameter.parameters("demo", save_dir=tmp_path).checkpoint == published[1]
     save_checkpoint(folder / "SDTrack_ep0000_pairs00001600.pth.tar", {})  # a first epoch that is still running

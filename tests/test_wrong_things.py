@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lib.errors import CheckpointError, DataError, TrackingError
 from lib.models.sdtrack import build_sdtrack
-from lib.models.sdtrack.checkpoint import load_network
+from lib.models.vit.pretrained import load_network
 from lib.test.analysis.plots.export import save_figure
 from lib.test.analysis.tables import Table, render
 from lib.test.evaluation.datasets import DATASETS
@@ -24,12 +24,12 @@ from lib.train.dataset.folder import Folder
 from lib.train.dataset.sources import SOURCES
 from lib.train.dataset.storage import FileStorage
 from lib.train.dataset.tracking_net import TrackingNet
-from lib.utils.checkpoint import read_checkpoint
 from lib.utils.image import read_image
 from lib.utils.local_paths import FOLDERS, read_local_file
 from lib.utils.parsing import parse_json
 from lib.utils.video import FrameSource
 from lib.utils.video_file import VideoFile
+from lib.utils.weight_files import read_checkpoint
 
 PAGE = b"\n<!DOCTYPE html>\n<html><body>Sign in to download</body></html>\n"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n"
@@ -57,24 +57,25 @@ def test_a_page_or_a_pointer_in_the_place_of_a_file(tmp_path, content, match):
 
 
 @pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
-def test_wrappers_before_every_key_are_taken_off_and_said(wrapper, capsys):
+def test_wrappers_before_every_key_are_taken_off_and_said(wrapper, messages):
     network = build_sdtrack(tiny_config(), training=False)
     state = {f"{wrapper}{key}": value + 1 for key, value in network.state_dict().items()}
     load_network(network, state, "theirs.pth")
     assert all(torch.equal(value, state[wrapper + key]) for key, value in network.state_dict().items())
-    assert "theirs.pth: " in capsys.readouterr().out
+    assert "theirs.pth: " in messages()
     state.pop(f"{wrapper}decoder.out_norm.weight", None)
     state["other"] = torch.zeros(1)
     with pytest.raises(CheckpointError, match="do not fit this network"):
         load_network(network, state, "theirs.pth")
 
 
-def test_names_under_datasets_that_no_data_set_has_are_said(tmp_path, capsys):
+def test_names_under_datasets_that_no_data_set_has_are_said(tmp_path, messages):
     file = tmp_path / "local.yaml"
     file.write_text("datasets: {otb100: /a, lasot_extension_subset: /b, lasot_ext: /c, images/bsds: /d}")
     assert len(read_local_file(file)["datasets"]) == 4
-    said = capsys.readouterr().err
-    assert said.count("note: ") == 2 and "otb100 is no data set's folder" in said and "lasot_extension_subset" in said
+    said = messages()
+    assert said.count("warning: ") == 2
+    assert "otb100 is not the folder of a data set" in said and "lasot_extension_subset" in said
 
 
 def test_every_data_sets_folder_is_known():
@@ -133,13 +134,13 @@ def thermal(folder, low=7000, high=7400, first=None):
     return ramp
 
 
-def test_frames_of_16_bits_use_the_range_of_the_first_one(tmp_path, capsys):
+def test_frames_of_16_bits_use_the_range_of_the_first_one(tmp_path, messages):
     thermal(tmp_path / "s" / "img")
     (tmp_path / "s" / "groundtruth.txt").write_text("5,5,20,20")
     (item,) = folder_sequences(tmp_path)
     first, last = item.video.frames[0], item.video.frames[2]
-    said = capsys.readouterr().err
-    assert said.count("note:") == 1 and "0.png: 16 bits; 7000 becomes 0 and 7400 becomes 255" in said
+    said = messages()
+    assert said.count("warning:") == 1 and "0.png: 16 bits; 7000 becomes 0 and 7400 becomes 255" in said
     assert first.dtype == np.uint8 and first[0, 0].tolist() == [0] * 3 and first[0, -1].tolist() == [255] * 3
     assert abs(int(last[0, 50, 0]) - int(first[0, 50, 0]) - 80 / 400 * 255) <= 1.5, "the same range in all frames"
     training = Folder(FileStorage(tmp_path))
@@ -147,7 +148,7 @@ def test_frames_of_16_bits_use_the_range_of_the_first_one(tmp_path, capsys):
         assert all(np.array_equal(frame, item.video.frames[number]) for number, frame in enumerate(frames))
 
 
-def test_the_types_range_can_be_kept(tmp_path, capsys):
+def test_the_types_range_can_be_kept(tmp_path, messages):
     ramp = thermal(tmp_path / "s" / "img")
     (frame, *_) = FrameSource(str(tmp_path / "s" / "img"), full_range=True)
     assert np.abs(frame[..., 0] - ramp / 257).max() <= 0.5
@@ -155,10 +156,10 @@ def test_the_types_range_can_be_kept(tmp_path, capsys):
     (item,) = folder_sequences(tmp_path)
     item.full_range = True
     assert np.array_equal(item.video.frames[0], frame)
-    assert not capsys.readouterr().err
+    assert not messages()
 
 
-def test_a_grey_video_of_16_bits_does_the_same(tmp_path, capsys):
+def test_a_grey_video_of_16_bits_does_the_same(tmp_path, messages):
     ramp = thermal(tmp_path / "s")
     with av.open(str(tmp_path / "t.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
@@ -171,7 +172,7 @@ def test_a_grey_video_of_16_bits_does_the_same(tmp_path, capsys):
             container.mux(packet)
     pictures = list(FrameSource(str(tmp_path / "s")))
     assert all(np.array_equal(a, b) for a, b in zip(FrameSource(str(tmp_path / "t.mkv")), pictures, strict=True))
-    assert capsys.readouterr().err.count("16 bits") == 2
+    assert messages().count("16 bits") == 2
 
 
 @needs_real_data

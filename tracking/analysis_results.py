@@ -11,7 +11,7 @@ from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.plots.curves import CURVES, plot_curve
 from lib.test.analysis.plots.export import FIGURE_FORMATS, save_figure
 from lib.test.analysis.plots.radar import plot_radar
-from lib.test.analysis.resets import failure_table
+from lib.test.vot.resets import failure_table
 from lib.test.analysis.tables import (
     FORMATS,
     attribute_table,
@@ -21,7 +21,6 @@ from lib.test.analysis.tables import (
     sequence_table,
 )
 from lib.test.evaluation.datasets import NAMES, check_name, dataset_folder, dataset_identity, get_dataset
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import all_results, claim_folder
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
@@ -32,15 +31,15 @@ def main() -> None:
     convention = get_convention(
         args.convention, args.dataset_name, exclude_invalid_frames=args.exclude_invalid_frames, bins=args.bins
     )
-    env = env_settings(args.save_dir)
+    paths = local_paths(args.data_dir, args.save_dir)
     name = dataset_folder(args.dataset_name)
     check_name(args.dataset_name)
-    trackers = all_results(args.trackers, env.results_path, args.dataset_name)
+    trackers = all_results(args.trackers, paths.results_dir, args.dataset_name)
     labels = [tracker.label for tracker in trackers]
     for label in args.compare or []:
         if label not in labels:
             raise ResultError(f"--compare {label}: not one of --trackers, {', '.join(labels)}")
-    sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
+    sequences = get_dataset(args.dataset_name, paths)
     sequences = common_sequences(trackers, sequences, args.allow_missing)
     scored = set(args.show) - {"failures"} or args.plots or args.compare
     scores = score_trackers(trackers, sequences, convention, args.lengths) if scored else {}
@@ -54,7 +53,7 @@ def main() -> None:
     if args.compare:
         tables += comparison_tables(scores, *args.compare, convention)
     print(document(tables, args.format, args.dataset_name, convention if scored else None))
-    plots = env.save_dir / "plots" / name
+    plots = paths.save_dir / "plots" / name
     if args.plots:
         claim_folder(plots, {"dataset": dataset_identity(args.dataset_name)}, args.overwrite)
     for kind in args.plots:

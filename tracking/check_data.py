@@ -10,15 +10,16 @@ import _init_paths  # noqa: F401
 import argparse
 
 from lib.config.loader import load_config
-from lib.train.base_functions import data_access, dataset_names
-from lib.train.dataset.sources import SOURCES, DataAccess, DatasetReport, check_dataset
+from lib.train.builders import TrainingData
+from lib.train.dataset.sources import DataAccess, DatasetReport, check_dataset
+from lib.registry import DEFAULT_SCRIPT
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="sdtrack")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--config", help="look at what this config needs alone")
     which.add_argument("--dataset_name", nargs="+", help="look at these alone, such as LASOT or folder:PATH")
@@ -26,15 +27,16 @@ def main() -> int:
     add_override_argument(parser)
     add_path_arguments(parser)
     args = parser.parse_args()
-    names, access = args.dataset_name or list(SOURCES), DataAccess(local_paths(args.data_dir, args.save_dir))
-    numbers = ()
+    paths = local_paths(args.data_dir, args.save_dir)
     if args.config:
-        cfg = load_config(args.script, args.config, args.overrides)
-        names, access = dataset_names(cfg), data_access(cfg, access.paths)
-        numbers = cfg.DATA.TEMPLATE.NUMBER, cfg.DATA.SEARCH.NUMBER
+        data = TrainingData.of(load_config(args.script, args.config, args.overrides), paths)
+        names, access = data.names, data.access
+    else:
+        access = DataAccess(paths)
+        names = args.dataset_name or access.names()
     reports = []
     for name in names:
-        reports.append(check_dataset(name, access, args.sequences, *numbers))
+        reports.append(check_dataset(name, access, args.sequences))
         print(as_text(reports[-1]), flush=True)
     unusable = [report.name for report in reports if not (report.trainable if args.config else report.usable)]
     too_short = [report.name for report in reports if report.usable and not report.trainable]

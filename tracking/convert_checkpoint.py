@@ -20,21 +20,23 @@ from shlex import quote
 import torch
 
 from lib.config.loader import load_config
-from lib.models.sdtrack.checkpoint import fit_backbone, load_network, network_state
-from lib.registry import find_part
+from lib.models.vit.pretrained import KEY_FORMATS, fit_backbone, load_network, network_state
+from lib.registry import DEFAULT_SCRIPT, find_part
 from lib.train.admin.checkpoints import save_checkpoint
-from lib.utils.checkpoint import read_foreign_checkpoint
+from lib.utils.weight_files import read_foreign_checkpoint
 from lib.utils.cli import add_override_argument, run_command
 
-KINDS = ("cae", "mae", "timm", "ostrack", "sdtrack", "whole")
+WHOLE = "whole"  # the weights of the whole network, instead of a key format
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
-    parser.add_argument("--script", default="sdtrack", help="which tracker")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker")
     parser.add_argument("--config", default="vitb_300", help="whose network the weights are for")
-    parser.add_argument("--kind", choices=KINDS, help="whose keys the file has, instead of what the config says")
+    parser.add_argument(
+        "--kind", choices=[*KEY_FORMATS, WHOLE], help="whose keys the file has, instead of what the config says"
+    )
     parser.add_argument("--check", action="store_true", help="compare alone, write nothing (as without --to)")
     parser.add_argument("--to", help="write the converted backbone there")
     add_override_argument(parser)
@@ -51,9 +53,9 @@ def main() -> None:
         )
     state = {key: value for key, value in network_state(content).items() if isinstance(value, torch.Tensor)}
     network = find_part(args.script, "build")(cfg, training=False)
-    if kind in ("sdtrack", "whole"):
+    if kind == WHOLE or KEY_FORMATS[kind].whole_network:
         load_network(network, state, args.file)
-        converted = {key: value for key, value in state.items() if kind == "whole" or key.startswith("backbone.")}
+        converted = {key: value for key, value in state.items() if kind == WHOLE or key.startswith("backbone.")}
         print(f"{args.file}: all {len(state)} weights fit the network of {args.config}")
     else:
         fitting = fit_backbone(state, kind, network.backbone, args.file)
@@ -68,7 +70,7 @@ def main() -> None:
         save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})
         value = quote(f"MODEL.PRETRAIN_FILE={json.dumps(str(to), ensure_ascii=False)}")  # as YAML reads it
         use = f"train from it with --set {value} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
-        print(f"{to} written; {f'track with --checkpoint {quote(str(to))}' if kind == 'whole' else use}")
+        print(f"{to} written; {f'track with --checkpoint {quote(str(to))}' if kind == WHOLE else use}")
 
 
 if __name__ == "__main__":

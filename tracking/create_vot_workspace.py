@@ -13,10 +13,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lib.errors import TrackingError
-from lib.test.evaluation.environment import env_settings
 from lib.test.vot.settings import VotSettings
 from lib.test.vot.workspace import SHORT, check_tracker, write_workspace
+from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT
 from lib.utils.cli import add_backend_argument, add_override_argument, run_command
+from lib.utils.local_paths import local_paths
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     settings = VotSettings(
         script=args.script,
         config=args.config,
-        save_dir=str(env_settings(args.save_dir).save_dir.absolute()),
+        save_dir=str(local_paths(save_dir=args.save_dir).save_dir.absolute()),
         log=str(log),
         mask=mask,
         checkpoint=_absolute(args.checkpoint),
@@ -61,8 +62,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stack", default="vot2020/shortterm", help=f"of the toolkit, or {SHORT}: fitted to short videos"
     )
-    parser.add_argument("--script", default="sdtrack")
-    parser.add_argument("--config", default="vitt_scratch", help="its config")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT)
+    parser.add_argument("--config", default=DEFAULT_CONFIG, help="its config")
     parser.add_argument("--alpha_refine", metavar="FILE", help="weights of SEcmnet or ARnet_seg_mask")
     parser.add_argument("--mask", choices=["alpha_refine", "box", "none"], help="box: filled boxes; none: rectangles")
     parser.add_argument("--sequences", metavar="DIR", help="in VOT's layout: list.txt, <name>/color, groundtruth.txt")

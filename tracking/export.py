@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 from lib.errors import TrackingError
-from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.test.tracker.export import FORMATS, clear_target, compare_graphs, write_graphs
+from lib.deploy.export import FORMATS, clear_target, compare_graphs, write_graphs
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.cli import add_override_argument, run_command
+from lib.utils.local_paths import local_paths
 from lib.utils.files import make_folder, write_atomically
 
 FRAMES = 30
@@ -24,13 +24,13 @@ FRAMES = 30
 
 def main() -> None:
     args = arguments().parse_args()
-    env = env_settings(args.save_dir)
-    target = Path(args.to) if args.to else env.save_dir / "exports" / args.script / args.config
+    paths = local_paths(save_dir=args.save_dir)
+    target = Path(args.to) if args.to else paths.save_dir / "exports" / args.script / args.config
     tracker = make_tracker(
         args.script,
         args.config,
         checkpoint=args.checkpoint,
-        save_dir=env.save_dir,
+        save_dir=paths.save_dir,
         overrides=args.overrides,
         device="cpu",
         backend="torch",
@@ -48,7 +48,7 @@ def main() -> None:
             f"within {found.score:.1g}, template tokens within {found.tokens:.1g}"
         )
         found.check(args.format)
-        clear_target(make_folder(target), Path(tracker.params.checkpoint), args.overwrite)
+        clear_target(make_folder(target), tracker.params.weights.sha256, args.overwrite)
         for file in sorted(work.iterdir()):
             content = file.read_bytes()
             write_atomically(target / file.name, lambda path, content=content: path.write_bytes(content))
@@ -60,8 +60,8 @@ def main() -> None:
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="sdtrack")
-    parser.add_argument("--config", default="vitt_scratch", help="its config")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT)
+    parser.add_argument("--config", default=DEFAULT_CONFIG, help="its config")
     parser.add_argument("--format", default="onnx", choices=sorted(FORMATS))
     parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>")
     parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")

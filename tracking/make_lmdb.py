@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lib.errors import DataError
-from lib.train.dataset.storage import lmdb_path, pack
+from lib.train.dataset.storage import lmdb_path, pack_lmdb
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 
@@ -43,7 +43,7 @@ def main() -> None:
     names = sorted(path.as_posix() for path in files if path.suffix.lower() in SUFFIXES and not _is_hidden(path))
     if not names:
         raise DataError(f"{root}: no file of a data set in it")
-    pack(root, tqdm(names, unit="file"), to)
+    pack_lmdb(root, tqdm(names, unit="file"), to)
     counts = Counter(name.partition("/")[0] for name in names)
     print(
         "\n".join(f"{part:<32}{count:>12,} files" for part, count in counts.items()) + f"\n{to}: {len(names):,} files"

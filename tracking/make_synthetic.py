@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from lib.errors import DataError
 from lib.utils.cli import run_command
-from lib.utils.synthetic.writer import write_got10k
+from lib.synthetic.writer import write_got10k
 
 FIRST_SEEDS = {"train": 10_000_000, "val": 20_000_000, "test": 30_000_000}
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from lib.errors import ResultError
 from lib.test.evaluation.datasets import get_dataset
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import tracker_results
-from lib.test.evaluation.submission import FORMS, check, find_form, pack
+from lib.test.evaluation.submission import SUBMISSION_FORMATS, check_submission, submission_format, pack_submission
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 
@@ -17,7 +16,7 @@ from lib.utils.local_paths import local_paths
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tracker", nargs="?", help="sdtrack/vitb_300, or LABEL=FOLDER with anybody's result files")
-    parser.add_argument("--dataset_name", required=True, help=" or ".join(FORMS))
+    parser.add_argument("--dataset_name", required=True, help=" or ".join(SUBMISSION_FORMATS))
     parser.add_argument("--to", metavar="FILE.zip", help="default: <save_dir>/submissions/<data set>_<tracker>.zip")
     parser.add_argument("--check", metavar="FILE.zip", help="pack nothing; say whether this file is fit for the server")
     parser.add_argument("--allow_missing", action="store_true", help="pack what is there; the server will refuse it")
@@ -25,19 +24,19 @@ def main() -> None:
     args = parser.parse_args()
     if (args.tracker is None) == (args.check is None):
         raise ResultError("name a tracker whose results to pack, or a file to --check, and not both")
-    find_form(args.dataset_name)
-    sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
+    submission_format(args.dataset_name)
+    paths = local_paths(args.data_dir, args.save_dir)
+    sequences = get_dataset(args.dataset_name, paths)
     if args.check:
-        check(Path(args.check), args.dataset_name, sequences)
+        check_submission(Path(args.check), args.dataset_name, sequences)
         print(f"{args.check}: {len(sequences)} sequences, as the server of {args.dataset_name} wants them")
         return
-    env = env_settings(args.save_dir)
-    results = tracker_results(args.tracker, env.results_path, args.dataset_name)
+    results = tracker_results(args.tracker, paths.results_dir, args.dataset_name)
     if len(results.folders) > 1:
         raise ResultError(f"{args.tracker}: a submission is one run; name one folder")
     name = f"{args.dataset_name}_{results.label.replace('/', '_')}.zip"
-    target = Path(args.to) if args.to else env.save_dir / "submissions" / name
-    number = pack(results.folders[0], args.dataset_name, sequences, target, args.allow_missing)
+    target = Path(args.to) if args.to else paths.save_dir / "submissions" / name
+    number = pack_submission(results.folders[0], args.dataset_name, sequences, target, args.allow_missing)
     print(f"{target}: {number} sequences")
 
 

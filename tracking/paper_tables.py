@@ -18,7 +18,6 @@ from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.metrics import summarize
 from lib.test.analysis.paper_tables import BENCHMARKS, FORMATS, SECRET, ablation, as_text, benchmarks_of, comparison
 from lib.test.evaluation.datasets import get_dataset
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import Results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
@@ -43,7 +42,8 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
 
     A benchmark without results of a tracker is left out. Raises ResultError where there is none of any.
     """
-    paths, results = local_paths(args.data_dir), env_settings(args.save_dir).results_path
+    paths = local_paths(args.data_dir, args.save_dir)
+    results = paths.results_dir
     labels = [text.partition("=")[0] for text in args.trackers]
     if len(set(labels)) < len(labels):
         raise ResultError(f"--trackers {' '.join(args.trackers)}: one label twice; give others: LABEL=ROOT")

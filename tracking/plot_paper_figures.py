@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from lib.errors import ResultError
 from lib.test.analysis.conventions import get_convention
-from lib.test.analysis.eao import read_eao
+from lib.test.vot.eao import read_eao
 from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.paper_tables import figure_1
 from lib.test.analysis.plots.eao import plot_eao_rank
@@ -26,7 +26,6 @@ from lib.test.analysis.plots.export import FIGURE_FORMATS, save_figure
 from lib.test.analysis.plots.radar import plot_radar
 from lib.test.analysis.tables import attribute_table
 from lib.test.evaluation.datasets import dataset_folder, get_dataset
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
@@ -35,7 +34,7 @@ from lib.utils.local_paths import local_paths
 def main() -> None:
     args = arguments().parse_args()
     makers = {1: epochs_figure, 5: radar_figure, 6: eao_figure}
-    folder = env_settings(args.save_dir).save_dir / "plots" / "paper"
+    folder = local_paths(args.data_dir, args.save_dir).save_dir / "plots" / "paper"
     for number in args.figures:
         for path in save_figure(makers[number](args), folder / f"figure{number}", args.formats):
             print(f"figure {number}: {path}")
@@ -59,7 +58,7 @@ def radar_figure(args: argparse.Namespace) -> Figure:
     if not args.trackers:
         raise ResultError("figure 5 needs results: --trackers script/config or LABEL=FOLDER ...")
     name = dataset_folder(args.dataset_name)
-    trackers = all_results(args.trackers, env_settings(args.save_dir).results_path, args.dataset_name)
+    trackers = all_results(args.trackers, local_paths(args.data_dir, args.save_dir).results_dir, args.dataset_name)
     sequences = get_dataset(args.dataset_name, local_paths(args.data_dir))
     sequences = common_sequences(trackers, sequences, args.allow_missing)
     convention = get_convention(None, args.dataset_name)

@@ -19,9 +19,9 @@ import torch
 
 from lib.config.loader import load_config
 from lib.errors import ConfigError
-from lib.models.profile import peak_memory, profile_network, time_calls, time_parts
-from lib.registry import find_part
-from lib.test.tracker.backends import make_find
+from lib.deploy.profile import peak_memory, profile_network, time_calls, time_parts
+from lib.registry import DEFAULT_SCRIPT, find_part
+from lib.deploy.backends import make_find
 from lib.utils.cli import add_backend_argument, add_override_argument, run_command
 from lib.utils.device import choose_device
 from lib.utils.files import write_atomically
@@ -89,7 +89,7 @@ def main() -> None:
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="sdtrack", help="which tracker, such as sdtrack")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
     add_backend_argument(parser, default=None)

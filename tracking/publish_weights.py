@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from lib.errors import CheckpointError
-from lib.utils.checkpoint import read_checkpoint, write_weights
+from lib.utils.weight_files import read_checkpoint, write_weights
 from lib.utils.cli import run_command
 
 KEPT = ("script", "config_name", "config", "epoch", "step", "versions")  # of a checkpoint, besides its weights

@@ -11,7 +11,6 @@ from pathlib import Path
 from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
@@ -22,10 +21,10 @@ def main() -> int:
     args = arguments().parse_args()
     if args.frames < 1 or (args.megabytes is not None and args.megabytes <= 0):
         raise ResultError(f"--frames {args.frames}, --megabytes {args.megabytes}: both have to be above 0")
-    env, name = env_settings(args.save_dir), dataset_folder(args.dataset_name)
-    trackers = all_results(args.trackers, env.results_path, args.dataset_name)
+    paths, name = local_paths(args.data_dir, args.save_dir), dataset_folder(args.dataset_name)
+    trackers = all_results(args.trackers, paths.results_dir, args.dataset_name)
     index, scored = build_report(
-        Path(args.out) if args.out else env.save_dir / "report" / name,
+        Path(args.out) if args.out else paths.save_dir / "report" / name,
         trackers,
         get_dataset(args.dataset_name, local_paths(args.data_dir)),
         get_convention(args.convention, args.dataset_name),

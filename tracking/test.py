@@ -14,16 +14,17 @@ from lib.errors import DataError, TrackingError
 from lib.registry import find_part
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, dataset_root, get_dataset
-from lib.test.evaluation.environment import env_settings
-from lib.test.evaluation.ranks import Ranks, join_ranks
 from lib.test.evaluation.results import claim_folder
-from lib.test.evaluation.runner import tracker_with
-from lib.test.evaluation.running import run_sequences
-from lib.test.tracker.backends import SAME_BOXES
+from lib.registry import tracker_with
+from lib.test.evaluation.track_dataset import RunSummary, run_sequences
+from lib.deploy.backends import SAME_BOXES
 from lib.utils.cli import add_depth_argument, add_tracker_arguments, run_command, tracker_options
-from lib.utils.files import digest_of, hold_folder, remove_leftovers
-from lib.utils.local_paths import local_paths
+from lib.utils.distributed import Processes, join_processes, tracking_device
+from lib.utils.files import hold_folder, remove_leftovers
+from lib.utils.local_paths import LocalPaths, local_paths
 from lib.vis.tracked_video import write_video
+
+PATIENCE_S = 7 * 24 * 3600  # how long the first rank to end waits for the last
 
 
 def main() -> int:
@@ -35,25 +36,25 @@ def main() -> int:
         )
     if args.runid is not None and args.runid < 0:
         raise TrackingError(f"--runid {args.runid}: runs are numbered from 0")
-    sequences = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
+    paths = local_paths(args.data_dir, args.save_dir)
+    sequences = get_dataset(args.dataset_name, paths, args.sequence)
     for sequence in sequences:
         sequence.full_range = args.depth == "full"
-    env = env_settings(args.save_dir)
     run = args.tracker_param if args.runid is None else f"{args.tracker_param}_{args.runid:03d}"
-    folder = env.results_path / args.tracker_name / run / dataset_folder(args.dataset_name)
-    params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, env.save_dir))
-    ranks = join_ranks()
+    folder = paths.results_dir / args.tracker_name / run / dataset_folder(args.dataset_name)
+    params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, paths.save_dir))
+    processes = join_processes(PATIENCE_S)
     with ExitStack() as stack:
-        ranks.once(lambda: stack.enter_context(hold_folder(folder, "wait for its end, or choose another --runid")))
-        ranks.once(lambda: remove_leftovers(folder))
-        ranks.once(lambda: claim_folder(folder, run_origin(params, args, sequences), args.overwrite))
-        return track_all(args, ranks, params, sequences, folder)
+        processes.first(lambda: stack.enter_context(hold_folder(folder, "wait for its end, or choose another --runid")))
+        processes.first(lambda: remove_leftovers(folder))
+        processes.first(lambda: claim_folder(folder, run_origin(params, args, sequences, paths), args.overwrite))
+        return track_all(args, processes, params, sequences, folder)
 
 
-def track_all(args: argparse.Namespace, ranks: Ranks, params, sequences: list[Sequence], folder: Path) -> int:
+def track_all(args: argparse.Namespace, processes: Processes, params, sequences: list[Sequence], folder: Path) -> int:
     """Track this rank's share, with videos where they are asked for. Returns the exit code."""
-    params.device = params.get("device") or ranks.device()
-    mine = ranks.share(sequences)
+    params.device = params.get("device") or tracking_device(processes)
+    mine = processes.share(sequences)
     summary = run_sequences(
         partial(tracker_with, args.tracker_name, params, args.dataset_name),
         mine,
@@ -67,10 +68,13 @@ def track_all(args: argparse.Namespace, ranks: Ranks, params, sequences: list[Se
         for sequence in mine:
             if sequence.name not in summary.failed:
                 print(f"video: {write_video(sequence, folder, folder / 'videos' / f'{sequence.name}.mp4')}")
-    summary = ranks.gather(summary)
-    if ranks.rank == 0:
-        print(f"{summary}\nresults: {folder}")
-    return 1 if summary.failed else 0
+    total = RunSummary()
+    for part in processes.gather(summary):
+        total.add(part)
+    processes.close()
+    if processes.is_first:
+        print(f"{total}\nresults: {folder}")
+    return 1 if total.failed else 0
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -95,16 +99,16 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def run_origin(params, args: argparse.Namespace, sequences: list[Sequence]) -> dict:
+def run_origin(params, args: argparse.Namespace, sequences: list[Sequence], paths: LocalPaths) -> dict:
     """What decides the boxes of this run: the weights by their contents, changed config values, the data set and its
     sequences."""
-    checkpoint = params.get("checkpoint")
+    weights = params.get("weights")
     return {
-        "checkpoint": Path(checkpoint).name if checkpoint else None,
-        "sha256": digest_of(checkpoint) if checkpoint else None,
+        "checkpoint": weights.path.name if weights else None,
+        "sha256": weights.sha256 if weights else None,
         "overrides": args.overrides,
         "dataset": dataset_identity(args.dataset_name),
-        "data_dir": str(dataset_root(args.dataset_name, local_paths(args.data_dir)).resolve()),
+        "data_dir": str(dataset_root(args.dataset_name, paths).resolve()),
         "sequences": identities(sequences),
         **({"int_boxes": True} if args.int_boxes else {}),
         **({"session": params.session} if params.has("session") else {}),

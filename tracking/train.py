@@ -13,12 +13,13 @@ import sys
 
 from lib.config.loader import load_config
 from lib.errors import ConfigError
+from lib.registry import DEFAULT_SCRIPT
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="sdtrack", help="which tracker, such as sdtrack")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
     parser.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
     parser.add_argument("--nproc_per_node", type=int, default=1, help="processes, one a GPU, on this machine")

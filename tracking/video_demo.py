@@ -15,37 +15,35 @@ from pathlib import Path
 import torch
 
 from lib.errors import DataError, TrackingError
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import claim_outputs, output_files, result_file, write_result
-from lib.test.evaluation.runner import make_tracker
-from lib.test.utils.checkpointed import shipped_weights
+from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
+from lib.test.utils.network_parameters import shipped_weights
 from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command, tracker_options
+from lib.utils.local_paths import local_paths
 from lib.utils.files import make_folder
-from lib.utils.synthetic.writer import write_clip
+from lib.synthetic.writer import write_clip
 from lib.utils.video import FrameSource, check_video_name, result_names
 from lib.utils.video_file import without_secrets
 from lib.vis.tracked_video import track_video
 from lib.vis.window import ask_for_box, has_display
 
-DEFAULT_TRACKER = ("sdtrack", "vitt_scratch")  # whose weights come with the project
-
 
 def main() -> None:
     args = arguments().parse_intermixed_args()
-    env = env_settings(args.save_dir)
+    paths = local_paths(args.data_dir, args.save_dir)
     words, box, video = args.what, None, args.save_results
     if len(words) not in (0, 1, 3):
         raise DataError(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or nothing at all")
     if len(words) < 3:
-        args.checkpoint = args.checkpoint or str(shipped_weights(DEFAULT_TRACKER[1]))
+        args.checkpoint = args.checkpoint or str(shipped_weights(DEFAULT_CONFIG))
     if not words:
         if args.optional_box:
             raise DataError(f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before the box")
-        folder = make_folder(env.save_dir / "demo")
+        folder = make_folder(paths.save_dir / "demo")
         words, video = [str(folder / "clip.mp4")], video or str(folder / "clip_tracked.mp4")
         box = write_clip(folder / "clip.mp4")
         print(f"no video is named: {words[0]} is made and tracked, from the box {box}")
-    name, config, clip = words if len(words) == 3 else [*DEFAULT_TRACKER, *words]
+    name, config, clip = words if len(words) == 3 else [DEFAULT_SCRIPT, DEFAULT_CONFIG, *words]
     if video and Path(video).absolute() == Path(clip).absolute():
         raise DataError(f"--save_results {video} is the video itself; name another file")
     if video:
@@ -54,7 +52,7 @@ def main() -> None:
     if box is None and args.optional_box is None and has_display():
         box = ask_for_box(source.first())
     box = box or parse_box(args.optional_box)
-    folder = make_folder(env.results_path / name / config / "video")
+    folder = make_folder(paths.results_dir / name / config / "video")
     identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
     overwrite = args.overwrite or not args.what  # the video of its own is made anew each time
     if video:
@@ -62,7 +60,7 @@ def main() -> None:
     names = result_names(clip)
     choices = [output_files(folder, choice) for choice in names]
     result = names[claim_outputs(folder, choices, identity, overwrite)]
-    tracker = make_tracker(name, config, **tracker_options(args, env.save_dir))
+    tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one reads and decodes the video meanwhile
     track, ended_by = track_video(tracker, source, box, video)
     write_result(folder, result, *track)

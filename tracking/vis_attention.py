@@ -14,13 +14,12 @@ from lib.test.analysis.plots.export import save_figure
 from lib.test.analysis.plots.queries import plot_queries
 from lib.errors import ConfigError
 from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, get_dataset
-from lib.test.evaluation.environment import env_settings
 from lib.test.evaluation.results import claim_folder
-from lib.test.evaluation.runner import make_tracker
-from lib.test.tracker.backends import AUTO
+from lib.registry import make_tracker
+from lib.deploy.backends import AUTO
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options
 from lib.utils.local_paths import local_paths
-from lib.vis.attention import look_at
+from lib.vis.attention import record_attention
 
 
 def main() -> None:
@@ -30,19 +29,19 @@ def main() -> None:
             f"--backend {args.backend}: attention is seen in PyTorch's network alone; leave --backend out"
         )
     args.backend = "torch"
-    env = env_settings(args.save_dir)
-    [sequence] = get_dataset(args.dataset_name, local_paths(args.data_dir), args.sequence)
-    tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, env.save_dir))
+    paths = local_paths(args.data_dir, args.save_dir)
+    [sequence] = get_dataset(args.dataset_name, paths, args.sequence)
+    tracker = make_tracker(args.tracker_name, args.tracker_param, **tracker_options(args, paths.save_dir))
     with tqdm(total=args.frame, unit="frame", desc=sequence.name) as bar:
-        look = look_at(tracker, sequence, args.frame, args.layer, bar.update)
+        record = record_attention(tracker, sequence, args.frame, args.layer, bar.update)
     name = f"{args.tracker_name}/{args.tracker_param}, {sequence.name}, frame {args.frame}"
-    rows = look.attention | {f"{branch}\nwithout BoxRPB": maps for branch, maps in look.unbiased.items()}
+    rows = record.attention | {f"{branch}\nwithout BoxRPB": maps for branch, maps in record.unbiased.items()}
     layer = "last decoder layer" if args.layer == -1 else f"decoder layer {args.layer}"
     figures = {
-        "attention": plot_attention(look.crop, look.boxes[look.best], rows, f"{name}, {layer}"),
-        "queries": plot_queries(look.crop, look.anchors, look.points, look.boxes, look.scores, name),
+        "attention": plot_attention(record.crop, record.boxes[record.best], rows, f"{name}, {layer}"),
+        "queries": plot_queries(record.crop, record.anchors, record.points, record.boxes, record.scores, name),
     }
-    folder = env.save_dir / "plots" / dataset_folder(args.dataset_name) / args.tracker_name / args.tracker_param
+    folder = paths.save_dir / "plots" / dataset_folder(args.dataset_name) / args.tracker_name / args.tracker_param
     claim_folder(folder, {"dataset": dataset_identity(args.dataset_name)}, args.overwrite)
     for kind, figure in figures.items():
         stem = folder / f"{kind}_{sequence.name}_{args.frame:06d}_layer{args.layer}"

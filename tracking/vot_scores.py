@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib.errors import ResultError
-from lib.test.analysis.multistart import INTERVAL, VotScores, score_workspace
+from lib.test.vot.multistart import INTERVAL, VotScores, score_workspace
 from lib.test.analysis.tables import Table, render
 from lib.utils.cli import run_command
 from lib.utils.files import write_atomically

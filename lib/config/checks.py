@@ -1,22 +1,36 @@
-"""Checks of a config's values that trackers share. Each raises ConfigError that names key and value."""
+"""Checks of config values that trackers share. Each raises ConfigError that names key and value."""
 
 from collections.abc import Mapping
 from functools import reduce
 from operator import getitem
 
+from lib.config.defaults import MINIMUM
 from lib.errors import ConfigError
 
 
-def check_least(cfg, least: Mapping[str, float]) -> None:
-    """least: a key, such as "TRAIN.EPOCH", and its smallest value that makes sense."""
-    for key, smallest in least.items():
+def check_common(cfg) -> None:
+    """All checks of the keys in lib.config.defaults. cfg: a loaded config."""
+    check_minimum(cfg, MINIMUM)
+    check_crops(cfg)
+    check_sampling_ratios(cfg)
+    trunk = cfg.MODEL.BACKBONE
+    check_heads("MODEL.BACKBONE.NUM_HEADS", trunk.DIM, trunk.NUM_HEADS)
+    if trunk.STEM == "conv" and trunk.PATCH_SIZE & (trunk.PATCH_SIZE - 1):
+        raise ConfigError(
+            f"MODEL.BACKBONE.PATCH_SIZE: {trunk.PATCH_SIZE} is not a power of two, as MODEL.BACKBONE.STEM=conv requires"
+        )
+
+
+def check_minimum(cfg, minimum: Mapping[str, float]) -> None:
+    """minimum: key, such as "TRAIN.EPOCH" -> smallest allowed value."""
+    for key, smallest in minimum.items():
         value = reduce(getitem, key.split("."), cfg)
         if value < smallest:
             raise ConfigError(f"{key}: {value} is less than {smallest}")
 
 
 def check_crops(cfg) -> None:
-    """Crops are whole patches, the same in training and tracking, one template and one search image."""
+    """Crop sizes are whole numbers of patches, and training and tracking use the same size and factor."""
     patch = cfg.MODEL.BACKBONE.PATCH_SIZE
     for key, size in (("DATA.TEMPLATE.SIZE", cfg.DATA.TEMPLATE.SIZE), ("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)):
         if size <= 0 or size % patch:
@@ -26,20 +40,18 @@ def check_crops(cfg) -> None:
         if test != (data.SIZE, data.FACTOR):
             raise ConfigError(
                 f"TEST.{part}_SIZE and _FACTOR are {test}, but the network trains on DATA.{part}.SIZE and FACTOR "
-                f"{(data.SIZE, data.FACTOR)}: set both alike"
+                f"{(data.SIZE, data.FACTOR)}: give both the same values"
             )
-        if data.NUMBER != 1:
-            raise ConfigError(f"DATA.{part}.NUMBER: {data.NUMBER}; one template and one search image are taken")
 
 
 def check_heads(key: str, dim: int, heads: int) -> None:
-    """Attention heads divide the width."""
+    """The number of attention heads divides the width. key: of the number of heads, for the error."""
     if heads <= 0 or dim % heads:
         raise ConfigError(f"{key}: {heads} does not divide the width {dim}")
 
 
-def check_datasets(cfg) -> None:
-    """As many ratios as data sets, one of them positive."""
+def check_sampling_ratios(cfg) -> None:
+    """DATASETS_RATIO has one value per data set, none negative and at least one positive."""
     for split in ("TRAIN", "VAL"):
         names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
         if len(names) != len(ratios):

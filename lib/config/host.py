@@ -5,11 +5,16 @@ Only an exported plugin uses this (lib.plugin): here a config is what load_confi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
+from lib.config.defaults import HOST_KEYS
 from lib.config.loader import load_config
+from lib.utils.logs import set_up_logging
 
 
 class HostConfig(dict):
@@ -30,6 +35,7 @@ class HostConfig(dict):
 
 def host_config(script: str, defaults: Mapping[str, Any]) -> tuple[HostConfig, Callable]:
     """cfg, a script's defaults, and update_config_from_file, which puts an experiment's values in their place."""
+    set_up_logging()
     cfg = HostConfig(_for_host(defaults))
 
     def update_config_from_file(filename: str | Path, base_cfg: HostConfig | None = None) -> None:
@@ -48,6 +54,11 @@ def _plain(value: Any) -> Any:
 
 
 def _for_host(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """A host takes TRAIN.AMP for a truth value: what is left to the device is off there, where AMP is fp16."""
+    """A host takes TRAIN.AMP for a truth value: what is left to the device is off there, where AMP is fp16. HOST_KEYS
+    are added."""
     train = tree["TRAIN"]
-    return {**tree, "TRAIN": {**train, "AMP": train["AMP"] is True}}
+    tree = copy.deepcopy({**tree, "TRAIN": {**train, "AMP": train["AMP"] is True}})
+    for key, value in HOST_KEYS.items():
+        *sections, name = key.split(".")
+        reduce(getitem, sections, tree)[name] = value
+    return tree

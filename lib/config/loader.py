@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from lib.config.defaults import HOST_KEYS
 from lib.errors import ConfigError
 from lib.utils.parsing import parse_yaml
 
@@ -95,9 +96,10 @@ def config_from_dict(script: str, tree: Mapping[str, Any], source: str, override
     return _finish(values, module, overrides)
 
 
-def computed_alike(script: str) -> tuple[str, ...]:
-    """Keys of a script that choose between forms of one computation: neither weights nor boxes hang on them."""
-    return getattr(_defaults_module(script), "COMPUTED_ALIKE", ())
+def same_result_keys(script: str) -> tuple[str, ...]:
+    """Keys of a script that choose between implementations of one computation: weights and boxes do not depend on
+    them."""
+    return getattr(_defaults_module(script), "SAME_RESULT_KEYS", ())
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -175,6 +177,8 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: str) -> None:
     for key, value in deltas.items():
         key = module.ALIASES.get(key, key)
+        if value == HOST_KEYS.get(key):  # configs of older checkpoints have these keys
+            continue
         if key not in values:
             section = any(known.startswith(f"{key}.") for known in values)
             reason = "is a section, not a value" if section else "is not a key" + _nearest(key, values)

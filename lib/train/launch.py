@@ -1,7 +1,7 @@
 """Starts a training on several processes: torchrun, with its exit codes and signals passed through."""
 
+import logging
 import os
-import sys
 
 import torch
 from torch.distributed import run as torchrun
@@ -9,6 +9,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from lib.errors import TrainingError
+
+logger = logging.getLogger("sdtrack")
 
 LOCAL = ("--standalone",)
 SHUTDOWN_S = 120  # how long processes that were told to stop have, to finish their step and save
@@ -31,7 +33,7 @@ def launch(script: str, arguments: list[str], nproc_per_node: int, where: tuple[
         return 128 + int(stopped.sigval)
     except ChildFailedError as failed:
         rank, failure = failed.get_first_failure()
-        print(f"error: process {rank} of the training failed; what it says is above", file=sys.stderr)
+        logger.error("process %d of the training failed; its own error stands above", rank)
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
     except (RuntimeError, ValueError, OSError) as error:
         raise TrainingError(

@@ -8,10 +8,10 @@ import torch
 from lib.config.loader import Config
 from lib.errors import SDTrackError
 from lib.train import train_script
-from lib.train.admin.processes import join_processes
 from lib.train.admin.settings import Settings
 from lib.train.trainers.trainer import Trainer
 from lib.utils.device import switched_on
+from lib.utils.distributed import join_processes, training_device
 from lib.utils.local_paths import local_paths
 
 
@@ -33,9 +33,10 @@ def run_training(
     """
     cv2.setNumThreads(0)
     paths = local_paths(data_dir, save_dir)
-    processes, chosen = join_processes(device, cfg.TRAIN.TIMEOUT_S)
+    chosen = training_device(device)
+    processes = join_processes(cfg.TRAIN.TIMEOUT_S, chosen)
     wandb = {"project": script, "name": config_name, "config": cfg.to_dict()} if use_wandb else None
-    settings = Settings(script, config_name, paths.save_dir, chosen, int(os.environ.get("LOCAL_RANK", "0")), wandb)
+    settings = Settings(script, config_name, paths.save_dir, chosen, processes.local_rank, wandb)
     torch.backends.cudnn.benchmark = not deterministic
     if switched_on(cfg.TRAIN.TF32, chosen):
         torch.set_float32_matmul_precision("high")
@@ -47,7 +48,7 @@ def run_training(
     except SDTrackError:  # the cause itself, and said
         raise
     except Exception:
-        processes.linger()
+        processes.delay_exit()
         raise
     processes.close()
     return trainer

@@ -1,24 +1,28 @@
 """One training run: the place where config, data, network and trainer meet."""
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
-from lib.config.loader import Config, computed_alike, config_from_dict, differences
+from lib.config.loader import Config, config_from_dict, differences, same_result_keys
 from lib.errors import CheckpointError, DataError, SDTrackError
 from lib.registry import find_part
 from lib.train.admin.checkpoints import latest_checkpoint, remove_unfinished
 from lib.train.admin.loggers import SilentLog, TrainingLog
-from lib.train.admin.processes import Processes
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_loaders, build_optimizer, build_preparation, check_datasets, lr_factor
+from lib.train.builders import TrainingData, build_optimizer, lr_factor
 from lib.train.data.loader import objects_shared_with_workers
-from lib.train.trainers.trainer import Schedule, Trainer
-from lib.utils.checkpoint import pretrained_file, read_checkpoint
+from lib.train.trainers.schedule import Schedule
+from lib.train.trainers.trainer import Trainer
 from lib.utils.device import switched_on
+from lib.utils.distributed import Processes
 from lib.utils.files import hold_folder, make_folder, write_atomically
 from lib.utils.local_paths import LocalPaths
+from lib.utils.weight_files import pretrained_file, read_checkpoint
+
+logger = logging.getLogger("sdtrack")
 
 # Keys that may change when a run goes on, because no weight hangs on them
 FREE_ON_RESUME = (
@@ -43,7 +47,8 @@ def build_trainer(
     lists all that is missing before anything is built.
     """
     processes = processes or Processes()
-    newest = processes.first(lambda: _prepare_folders(settings, cfg, paths, resume, hold or ExitStack()))
+    data = TrainingData.of(cfg, paths)
+    newest = processes.first(lambda: _prepare_folders(settings, data, paths, resume, hold or ExitStack()))
     log = TrainingLog(settings.log_dir, settings.wandb) if processes.is_first else SilentLog()
     torch.manual_seed(cfg.TRAIN.SEED)
     network = find_part(settings.script_name, "build")(
@@ -55,13 +60,13 @@ def build_trainer(
             part.compile(dynamic=False)
     if processes.rank:
         torch.manual_seed(cfg.TRAIN.SEED + processes.rank)  # the same weights, other dropout
-    train_loader, val_loader = build_loaders(cfg, paths, processes.rank, processes.world_size)
+    train_loader, val_loader = data.loaders(processes.rank, processes.world_size)
     trainer = Trainer(
         actor=find_part(settings.script_name, "actor")(network, settings, cfg),
         optimizer=build_optimizer(network, cfg),
         train_loader=train_loader,
         val_loader=val_loader,
-        prepare=build_preparation(cfg, paths, settings.device),
+        prepare=data.preparation(settings.device),
         schedule=_schedule(cfg, len(train_loader) // cfg.TRAIN.ACCUMULATION, settings.device),
         settings=settings,
         log=log,
@@ -95,10 +100,10 @@ def run(
     return trainer
 
 
-def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[str]:
-    """A line on each data set of the config. Raises one DataError that lists every data set and, if weights, pretrained
-    file that the config needs and that is missing or broken."""
-    reports = check_datasets(cfg, paths)
+def check_inputs(data: TrainingData, paths: LocalPaths, weights: bool = True) -> list[str]:
+    """One line on each data set of a config. Raises one DataError that lists all data sets of the config that are
+    missing or broken, and, if `weights`, its pretrained file if that is missing."""
+    cfg, reports = data.cfg, data.check()
     lines = [str(report) for report in reports if not report.trainable]
     if weights and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
         file = pretrained_file(cfg.MODEL.PRETRAIN_FILE, paths.pretrained_dir)
@@ -109,7 +114,7 @@ def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[s
             )
     if lines:
         raise DataError(
-            "\n  ".join([f"{len(lines)} things that this config trains with are missing or broken:", *lines])
+            "\n  ".join([f"{len(lines)} inputs of this config are missing or broken:", *lines])
             + "\nPut them there, say where they are with --data_dir or local.yaml, or choose others, for example --set "
             "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC] DATA.TRAIN.DATASETS_RATIO=[1] "
             "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]. tracking/check_data.py looks at every data set, and at every "
@@ -118,11 +123,13 @@ def check_inputs(cfg: Config, paths: LocalPaths, weights: bool = True) -> list[s
     return [str(report) for report in reports]
 
 
-def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume: str, hold: ExitStack) -> Path | None:
+def _prepare_folders(
+    settings: Settings, data: TrainingData, paths: LocalPaths, resume: str, hold: ExitStack
+) -> Path | None:
     """Everything that one process does for all: checks, folders, a copy of the config. Returns the checkpoint to go on
     from, or None."""
-    for line in check_inputs(cfg, paths, weights=latest_checkpoint(settings.checkpoint_dir) is None):
-        print(line)
+    for line in check_inputs(data, paths, weights=latest_checkpoint(settings.checkpoint_dir) is None):
+        logger.info(line)
     hold.enter_context(hold_folder(settings.checkpoint_dir, "wait for its end, or choose another --save_dir"))
     newest = latest_checkpoint(settings.checkpoint_dir)
     if newest is not None and resume == "never":
@@ -133,7 +140,9 @@ def _prepare_folders(settings: Settings, cfg: Config, paths: LocalPaths, resume:
     remove_unfinished(settings.checkpoint_dir)
     make_folder(settings.log_dir)
     if newest is None:
-        write_atomically(settings.log_dir / "config.yaml", lambda path: path.write_text(repr(cfg), encoding="utf-8"))
+        write_atomically(
+            settings.log_dir / "config.yaml", lambda path: path.write_text(repr(data.cfg), encoding="utf-8")
+        )
     return newest
 
 
@@ -169,7 +178,7 @@ def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source:
     before = config_from_dict(settings.script_name, content["config"], source)
     old_rate, new_rate = (lr_factor(config, steps_per_epoch) for config in (before, cfg))
     same_rates = all(old_rate(step) == new_rate(step) for step in range(content["step"]))
-    free = (*FREE_ON_RESUME, *computed_alike(settings.script_name), *(SCHEDULE if same_rates else ()))
+    free = (*FREE_ON_RESUME, *same_result_keys(settings.script_name), *(SCHEDULE if same_rates else ()))
     old, new = (_on_device(config, settings.device) for config in (before, cfg))
     changed = [line for line in differences(old, new) if not line.startswith(free)]
     if changed:

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tqdm.contrib.logging import logging_redirect_tqdm
+
 from lib.errors import SDTrackError
+from lib.utils.logs import LOGGER, set_up_logging
 
 STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
 
@@ -23,21 +26,23 @@ def run_command(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream.errors == "strict":  # what a terminal cannot show must not end a run
             stream.reconfigure(errors="replace")
+    set_up_logging()
     try:
-        code = main()
+        with logging_redirect_tqdm([LOGGER]):  # messages do not break a progress bar
+            code = main()
     except SDTrackError as error:
-        print(f"error: {error}", file=sys.stderr)
+        LOGGER.error(error)
         code = 1
     except OSError as error:
         if error.errno not in STORAGE:
             raise
-        print(f"error: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        LOGGER.error("%s: %s", error.filename or "the output", error.strerror)
         code = 1
     except Terminated:
-        print("interrupted by SIGTERM", file=sys.stderr)
+        LOGGER.warning("interrupted by SIGTERM")
         code = 128 + signal.SIGTERM
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        LOGGER.warning("interrupted")
         code = 128 + signal.SIGINT
     finally:
         if signal.getsignal(signal.SIGTERM) is _terminate:  # what is left to do at the end may be cut short

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.errors import TrackingError
 
-MOST_PADDED = 6  # sides of the image that a window may have to be cut out of the padded image
+MAX_PADDING = 6  # sides of the image that a window may have to be cut out of the padded image
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def crop_image(image: np.ndarray, window: CropWindow, reduction: int = 1) -> np.
     """
     left, top, side = window.left // reduction, window.top // reduction, window.side // reduction
     height, width = image.shape[:2]
-    if side > MOST_PADDED * max(height, width):
+    if side > MAX_PADDING * max(height, width):
         return _warp(image, left, top, side, window.size)
     x1, y1, x2, y2 = (
         min(max(at, 0), end) for at, end in zip((left, top, left + side, top + side), (width, height) * 2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import torch
 
 from lib.errors import ConfigError
@@ -30,5 +33,12 @@ def fast_half_precision(device: torch.device) -> torch.dtype | None:
     """The half precision that this device computes in faster than in float32, or None."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else None
+    return torch.bfloat16 if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else None
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    """Instruction sets of the processor as Linux names them; none elsewhere."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return frozenset(next((line for line in lines if line.startswith(("flags", "Features"))), "").split())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lib.errors import DataError, SDTrackError
+
+logger = logging.getLogger("sdtrack")
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -57,7 +59,9 @@ def hold_folder(folder: str | Path, remedy: str = "", wait: bool = False) -> Ite
         except (BlockingIOError, PermissionError) as error:
             raise SDTrackError(f"{folder}: another run writes there; {remedy}") from error
         except OSError as error:
-            print(f"note: {folder} cannot be locked ({error.strerror}): nothing keeps a second run from writing there")
+            logger.warning(
+                "%s cannot be locked (%s): nothing keeps a second run from writing there", folder, error.strerror
+            )
         yield
 
 
@@ -67,15 +71,6 @@ def read_bytes(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def digest_of(path: str | Path) -> str:
-    """SHA-256 of a file's contents."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while piece := file.read(2**20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def looks_like(content: bytes | Path) -> str:

@@ -1,7 +1,7 @@
 """Which files of a folder are the frames of a sequence, and in which order: one answer for all commands."""
 
+import logging
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -12,6 +12,8 @@ import numpy as np
 from lib.errors import DataError
 from lib.utils.files import read_bytes
 from lib.utils.image import FULL_RANGE, Levels, is_image, levels_of, read_image, said_levels
+
+logger = logging.getLogger("sdtrack")
 
 
 class FrameFiles:
@@ -52,7 +54,7 @@ class FrameFiles:
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder in the order of their names, numbers in them by value; none where there is no image.
 
-    Where the numbers mostly rise by one, a gap in them is said on stderr. Raises DataError where there is no such
+    Where the numbers mostly rise by one, a gap in them is logged. Raises DataError where there is no such
     folder, or where two images differ in their suffix alone.
     """
     names = in_frame_order(names_in(folder), str(folder))
@@ -137,8 +139,11 @@ def _say_gap(folder: str, names: list[str]) -> None:
     if 0 < len(gaps) < len(numbers) / 4:
         missing = int(np.diff(numbers)[gaps].sum()) - len(gaps)
         place = int(gaps[0])
-        print(
-            f"note: {folder}: {missing} numbers are missing among {len(names)} frames, the first between "
-            f"{names[place]} and {names[place + 1]}",
-            file=sys.stderr,
+        logger.warning(
+            "%s: %d numbers are missing among %d frames, the first between %s and %s",
+            folder,
+            missing,
+            len(names),
+            names[place],
+            names[place + 1],
         )

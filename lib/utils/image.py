@@ -1,7 +1,7 @@
 """Images: reading and writing. Orientation tags are ignored, as by the benchmarks' own readers."""
 
+import logging
 import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import simplejpeg
 
 from lib.errors import DataError, SDTrackError
 from lib.utils.files import looks_like, read_bytes
-from lib.utils.jpeg import Decoder, FrameBuffer, TruncatedJpeg, find_decoder
+from lib.utils.jpeg import FrameBuffer, JpegDecoder, TruncatedJpeg, find_decoder
 
-MOST_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
+logger = logging.getLogger("sdtrack")
+
+MAX_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
 JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # how the files begin
 JPEG_SCAN = b"\xff\xda"  # after the header of a JPEG
 PERCENTILES = (0.5, 99.5)
@@ -37,7 +39,7 @@ def read_image(path: str | Path, levels: Callable[[], Levels] | None = None) -> 
 def decode_image(
     data: bytes,
     source: str,
-    decoder: Decoder,
+    decoder: JpegDecoder,
     *,
     most_reduced: int = 1,
     fast: bool = True,
@@ -84,12 +86,14 @@ def find_levels(image: np.ndarray) -> Levels:
 
 
 def said_levels(levels: Levels, source: str) -> Levels:
-    """The levels of a sequence that begins with this file, which are said on stderr."""
+    """The levels of a sequence that begins with this file, which are logged."""
     low, high = levels
-    print(
-        f"note: {source}: 16 bits; {low:g} becomes 0 and {high:g} becomes 255, the {PERCENTILES[0]} and "
-        f"{PERCENTILES[1]} percentiles of this first frame, in all frames",
-        file=sys.stderr,
+    logger.warning(
+        "%s: 16 bits; %g becomes 0 and %g becomes 255, the %g and %g percentiles of this first frame, in all frames",
+        source,
+        low,
+        high,
+        *PERCENTILES,
     )
     return levels
 
@@ -131,10 +135,10 @@ def image_size(data: bytes, source: str) -> tuple[int, int]:
 
 
 def check_size(width: int, height: int, source: str) -> None:
-    """Raise DataError for a picture of no pixels, or of more than MOST_PIXELS, as a hostile file may claim to have."""
-    if not 0 < width * height <= MOST_PIXELS:
+    """Raise DataError for a picture of no pixels, or of more than MAX_PIXELS, as a hostile file may claim to have."""
+    if not 0 < width * height <= MAX_PIXELS:
         raise DataError(
-            f"{source}: {width} x {height} pixels; pictures of 1 to {MOST_PIXELS} pixels can be read: make it smaller"
+            f"{source}: {width} x {height} pixels; pictures of 1 to {MAX_PIXELS} pixels can be read: make it smaller"
         )
 
 

@@ -36,7 +36,7 @@ class FrameBuffer:
 
 
 @dataclass(frozen=True)
-class Decoder:
+class JpegDecoder:
     """decode(data, reduction, fast, buffer) -> (H, W, 3) uint8 RGB.
 
     Raises ValueError for what is no JPEG, TruncatedJpeg for one whose rows are not all there.
@@ -54,7 +54,7 @@ class Decoder:
         return max((d for d in self.reductions if d <= most), default=1)
 
 
-def find_decoder(name: str = "auto") -> Decoder:
+def find_decoder(name: str = "auto") -> JpegDecoder:
     """The decoder of this name; "auto": simplejpeg, the fastest, which is always there; the others are in the order of
     speed.
 
@@ -164,7 +164,7 @@ def _cv2(data: bytes, reduction: int, _fast: bool, _buffer: FrameBuffer | None) 
 
 
 DECODERS = {
-    "simplejpeg": Decoder("simplejpeg", REDUCTIONS, _simplejpeg),
-    "jpeg4py": Decoder("jpeg4py", (1,), _jpeg4py),
-    "cv2": Decoder("cv2", REDUCTIONS, _cv2),
+    "simplejpeg": JpegDecoder("simplejpeg", REDUCTIONS, _simplejpeg),
+    "jpeg4py": JpegDecoder("jpeg4py", (1,), _jpeg4py),
+    "cv2": JpegDecoder("cv2", REDUCTIONS, _cv2),
 }

@@ -4,14 +4,16 @@ Each value is the first that is given: the command's argument, the environment (
 local.yaml in the project's root (tracking/create_default_local_file.py writes it once), the default.
 """
 
+import logging
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.errors import ConfigError
 from lib.utils.parsing import parse_yaml
+
+logger = logging.getLogger("sdtrack")
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOCAL_FILE = PROJECT / "local.yaml"
@@ -31,6 +33,11 @@ class LocalPaths:
     save_dir: Path = PROJECT / "output"
     pretrained_dir: Path = PROJECT / "pretrained_models"
     datasets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def results_dir(self) -> Path:
+        """Result files of all trackers, <save_dir>/results."""
+        return self.save_dir / "results"
 
     def dataset(self, name: str) -> Path:
         """Root folder of a data set, such as "got10k" or "otb"."""
@@ -70,9 +77,11 @@ def read_local_file(path: Path) -> dict:
     for name in datasets:
         if name.partition("/")[0] not in FOLDERS and (path, name) not in _SAID:
             _SAID.add((path, name))
-            print(
-                f"note: {path}: datasets: {name} is no data set's folder ({', '.join(FOLDERS)}); it is used only where "
-                "DATA.STILLS.IMAGES_DIR names it",
-                file=sys.stderr,
+            logger.warning(
+                "%s: datasets: %s is not the folder of a data set (%s); it is used only where DATA.STILLS.IMAGES_DIR "
+                "names it",
+                path,
+                name,
+                ", ".join(FOLDERS),
             )
     return {**values, "datasets": datasets}

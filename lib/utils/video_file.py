@@ -4,8 +4,8 @@ Interlaced frames are deinterlaced, rotated videos turned upright, and what a de
 is an error: after the last frame that could be read, so that nothing read before is lost.
 """
 
+import logging
 import shlex
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from lib.errors import DataError
 from lib.utils.files import looks_like
 from lib.utils.image import check_size, find_levels, said_levels, to_8_bits
+
+logger = logging.getLogger("sdtrack")
 
 TIMEOUT = 15.0  # seconds that a network stream may be silent
 NO_VIDEO = ("tty",)  # a text is a terminal's recording to FFmpeg
@@ -77,9 +79,9 @@ class VideoFile:
         if not count:
             raise DataError(f"{self.name}: not one frame could be read ({decoding.reason}); {self._remedy()}")
         if decoding.damaged:
-            print(f"note: {self.name}: {decoding.damaged} of {count} frames came from damaged data", file=sys.stderr)
+            logger.warning("%s: %d of %d frames came from damaged data", self.name, decoding.damaged, count)
         if holes := decoding.holes():
-            print(f"note: {self.name}: {holes}", file=sys.stderr)
+            logger.warning("%s: %s", self.name, holes)
         if decoding.problem:
             raise DataError(f"{self.name}: {decoding.problem}; {count} frames could be read")
 

@@ -16,7 +16,7 @@ BRANCHES = ("classification", "localization")  # the streams of a layer, in thei
 
 
 @dataclass
-class Look:
+class AttentionRecord:
     """One search crop (S, S, 3) uint8 RGB, and what was found in it; boxes (N, 4) cxcywh, fractions of the crop."""
 
     crop: np.ndarray
@@ -33,7 +33,9 @@ class Look:
         return int(self.scores.argmax())
 
 
-def look_at(tracker, sequence: Sequence, frame: int, layer: int, progress: Callable[[], object] = lambda: None) -> Look:
+def record_attention(
+    tracker, sequence: Sequence, frame: int, layer: int, progress: Callable[[], object] = lambda: None
+) -> AttentionRecord:
     """Track a sequence up to a frame (from 0) and keep what the network does there in a decoder layer (from 1; negative
     ones count from the last). tracker: an SDTrack session. progress: called once a frame.
 
@@ -62,7 +64,7 @@ def look_at(tracker, sequence: Sequence, frame: int, layer: int, progress: Calla
         stack.enter_context(_catching(decoder, "answers", caught))
         tracker.track(frames[frame])
     progress()
-    return _as_look(crop_image(frames[frame], window), names, looked_at, caught)
+    return _as_record(crop_image(frames[frame], window), names, looked_at, caught)
 
 
 def _catching(module: nn.Module, name: str, caught: dict):
@@ -71,7 +73,7 @@ def _catching(module: nn.Module, name: str, caught: dict):
 
 
 @torch.inference_mode()
-def _as_look(crop: np.ndarray, names: tuple[str, ...], layer: nn.Module, caught: dict) -> Look:
+def _as_record(crop: np.ndarray, names: tuple[str, ...], layer: nn.Module, caught: dict) -> AttentionRecord:
     selected, last = caught["selected"][1], caught["answers"][1][-1]
     scores = last["pred_logits"][0].sigmoid()
     best = int(scores.argmax())
@@ -82,7 +84,7 @@ def _as_look(crop: np.ndarray, names: tuple[str, ...], layer: nn.Module, caught:
         of_best = attention[:, 0, :, best].unflatten(-1, layer.grid)
         maps[biased] = {name: _numpy(of_stream) for name, of_stream in zip(names, of_best)}
     points = {name: _numpy(item[0]) for name, item in zip(names, selected.points)}
-    return Look(
+    return AttentionRecord(
         crop, _numpy(last["pred_boxes"][0]), _numpy(scores), _numpy(selected.boxes[0]), points, maps[True], maps[False]
     )
 

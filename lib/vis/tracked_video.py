@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import read_result
-from lib.test.evaluation.runner import Track, frames_ahead, track_frames
+from lib.test.evaluation.track_sequence import Track, frames_ahead, track_frames
 from lib.utils.video import FrameSource, VideoWriter
 from lib.vis.drawing import GREEN, ORANGE, draw_box
 

@@ -10,7 +10,7 @@ import numpy as np
 from lib.errors import TrackingError
 
 TITLE = "Draw a box around the target, then Enter or space; c gives up"
-MOST_SIDE = 1200  # pixels of a window; larger frames are shown smaller
+MAX_SIDE = 1200  # pixels of a window; larger frames are shown smaller
 
 
 def has_display() -> bool:
@@ -27,7 +27,7 @@ def has_display() -> bool:
 def ask_for_box(image: np.ndarray) -> list[float]:
     """The box [x, y, w, h], in pixels of the image (H, W, 3) uint8 RGB, that is drawn in a window. Raises TrackingError
     where none is."""
-    scale = min(1.0, MOST_SIDE / max(image.shape[:2]))
+    scale = min(1.0, MAX_SIDE / max(image.shape[:2]))
     shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     box = cv2.selectROI(TITLE, cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), showCrosshair=False)
     cv2.destroyAllWindows()

@@ -11,7 +11,7 @@ from pathlib import Path
 from doubles import PROJECT, TINY
 
 from lib.train.admin.checkpoints import latest_checkpoint
-from lib.utils.checkpoint import read_checkpoint
+from lib.utils.weight_files import read_checkpoint
 
 TRAIN = [
     "tracking/train.py", "--config", "demo", "--resume", "auto", "--device", "cpu", "--set", *TINY, "TRAIN.EPOCH=3",

@@ -22,19 +22,19 @@ from safetensors.torch import save
 from lib.config.loader import load_config
 from lib.errors import SDTrackError
 from lib.models.sdtrack import build_sdtrack
-from lib.test.analysis.regions import MASK, RECTANGLE, read_regions
+from lib.registry import make_tracker
+from lib.synthetic.writer import write_clip
 from lib.test.evaluation.results import claim_folder, read_boxes_of, read_scores_of, read_times_of
-from lib.test.evaluation.runner import make_tracker
-from lib.test.evaluation.submission import check
-from lib.test.evaluation.vot2020dataset import read_regions as read_vot_truth
+from lib.test.evaluation.submission import check_submission
+from lib.test.vot.regions import MASK, RECTANGLE, read_regions
+from lib.test.vot.vot2020dataset import read_vot_ground_truth
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.storage import FileStorage
 from lib.utils.annotations import read_boxes
-from lib.utils.checkpoint import read_checkpoint, read_foreign_checkpoint
 from lib.utils.image import read_image
 from lib.utils.local_paths import read_local_file
-from lib.utils.synthetic.writer import write_clip
 from lib.utils.video import FrameSource
+from lib.utils.weight_files import read_checkpoint, read_foreign_checkpoint
 
 BOXES = b"1,2,30,40\n1.5\t2.5\t30\t40\nnan,nan,nan,nan\n"
 
@@ -162,11 +162,11 @@ def targets(folder: Path) -> dict[str, Target]:
             (json.dumps(coco).encode(),),
             lambda path: CocoSeq(FileStorage(path.parents[1])).read_info(0),
         ),
-        "VOT truth": Target("groundtruth.txt", (b"1,2,3,4\nm1,1,2,2,0,4\n",), read_vot_truth),
+        "VOT truth": Target("groundtruth.txt", (b"1,2,3,4\nm1,1,2,2,0,4\n",), read_vot_ground_truth),
         "VOT result": Target("a_001.bin", (regions,), read_regions),
         "VOT text": Target("a_001.txt", (b"1\n1,2,3,4\nm1,1,2,2,0,4\n2\n",), read_regions),
         "submission": Target("s.zip", (_zipped({"a/a_001.txt": b"1,2,3,4\n", "a/a_time.txt": b"0.1\n"}),),
-                             lambda path: check(path, "got10k_test", one)),
+                             lambda path: check_submission(path, "got10k_test", one)),
         "image": Target(
             "i.jpg",
             (_encoded(picture, "JPEG"), _encoded(picture, "PNG"), _encoded(picture, "BMP"),

@@ -13,10 +13,10 @@ from hostile import damaged, targets
 
 from lib.config.loader import load_config
 from lib.errors import CheckpointError, ConfigError, DataError, ResultError
-from lib.test.analysis.regions import MASK, RECTANGLE, read_regions
 from lib.test.evaluation.submission import _read_zip
-from lib.utils.checkpoint import read_checkpoint
-from lib.utils.image import MOST_PIXELS, read_image
+from lib.test.vot.regions import MASK, RECTANGLE, read_regions
+from lib.utils.image import MAX_PIXELS, read_image
+from lib.utils.weight_files import read_checkpoint
 
 DAMAGES = 60  # of each file here; benchmarks/fuzz.py goes on for minutes
 
@@ -62,7 +62,7 @@ def bmp(width, height):
 @pytest.mark.parametrize("data", [png(60_000, 60_000), bmp(60_000, 60_000), png(0, 9), bmp(2**31 - 1, -(2**31))])
 def test_pictures_of_gigantic_or_no_size_are_refused_before_they_are_decoded(data, tmp_path):
     (tmp_path / "bomb.png").write_bytes(data)
-    with pytest.raises(DataError, match=rf"bomb\.png: \d+ x \d+ pixels; pictures of 1 to {MOST_PIXELS}"):
+    with pytest.raises(DataError, match=rf"bomb\.png: \d+ x \d+ pixels; pictures of 1 to {MAX_PIXELS}"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -89,7 +89,7 @@ def test_a_pickle_that_looks_at_an_empty_stack_is_refused(tmp_path):
         for name, data in (("data.pkl", b"\x80\x02q\x00."), ("version", b"3"), ("byteorder", b"little")):
             archive.writestr(f"archive/{name}", data)
     (tmp_path / "a.pth.tar").write_bytes(file.getvalue())
-    with pytest.raises(CheckpointError, match=r"a\.pth\.tar: truncated or not a checkpoint"):
+    with pytest.raises(CheckpointError, match=r"a\.pth\.tar: truncated or not a file of weights"):
         read_checkpoint(tmp_path / "a.pth.tar")
 
 

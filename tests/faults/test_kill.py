@@ -8,7 +8,7 @@ import pytest
 from command import TRAIN, evaluation, kill_evaluation, kill_training, results, run, start, trained, wait_until
 from doubles import same
 
-from lib.utils.synthetic.writer import write_clip
+from lib.synthetic.writer import write_clip
 
 MOMENTS = 3
 

@@ -9,7 +9,7 @@ from doubles import RolledFrames
 from PIL import Image
 
 from lib.errors import TrackingError
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import make_tracker
 from lib.utils.image import image_size, read_image
 from lib.utils.video import FrameSource, VideoWriter
 from lib.vis.tracked_video import track_video

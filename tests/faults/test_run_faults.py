@@ -14,8 +14,8 @@ from lib.errors import TrainingError
 from lib.train import train_script
 from lib.train.admin.settings import Settings
 from lib.train.trainers.trainer import Trainer
-from lib.utils.checkpoint import read_checkpoint
 from lib.utils.local_paths import LocalPaths
+from lib.utils.weight_files import read_checkpoint
 
 SLOW = (
     "from lib.train.trainers.trainer import Trainer\n"

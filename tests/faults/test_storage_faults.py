@@ -7,7 +7,7 @@ import signal
 import pytest
 from command import TRAIN, checkpoints, evaluation, fails, finish, results, run, start, wait_until
 
-from lib.utils.checkpoint import read_checkpoint
+from lib.utils.weight_files import read_checkpoint
 
 REPORT = ["tracking/report.py", "--trackers", "sdtrack/demo", "--dataset_name", "synthetic"]
 
@@ -119,12 +119,12 @@ def test_data_that_vanish_fail_their_sequences_and_spare_the_finished_ones(tmp_p
     command += ["--data_dir", tmp_path / "data"]
     here, gone = str(tmp_path / "data"), str(tmp_path / "gone")
     vanish = (
-        "from lib.test.evaluation import running\n"
-        "plain = running.write_result\n"
+        "from lib.test.evaluation import track_dataset\n"
+        "plain = track_dataset.write_result\n"
         "def write(*arguments, **options):\n"
         "    plain(*arguments, **options)\n"
         f"    if os.path.exists({here!r}): os.rename({here!r}, {gone!r})\n"
-        "running.write_result = write\n"
+        "track_dataset.write_result = write\n"
     )
     code, text = run(*command, inject=vanish)
     assert (code, "1 of 3 sequences done, 2 failed" in text, "Traceback" in text) == (1, True, False), text

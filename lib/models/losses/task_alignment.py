@@ -1,12 +1,13 @@
-"""Classification losses: the task-alignment loss of the paper (Sec. III-E) and the plain focal loss it replaces.
+"""Classification losses: the task-alignment loss of the paper (Sec. III-E) and the focal loss that it replaces.
 
-Everything is written from logits, so that it neither overflows nor loses its gradient far from zero; half precision
-is computed in float32.
+Both are computed from logits, so that they neither overflow nor lose their gradient far from zero; half precision is
+computed in float32.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
 
 from lib.models.layers.precision import at_least_float32
 
@@ -14,7 +15,7 @@ from lib.models.layers.precision import at_least_float32
 def alignment_target(logits: Tensor, iou: Tensor, alpha: float = 0.25, beta: float = 0.75) -> Tensor:
     """t = s^alpha * u^beta, detached (Eq. 9). logits, iou: (...); s is the sigmoid of the logits, u the IoU.
 
-    s = t has the fixed point s = u^(beta / (1 - alpha)): for alpha .25, beta .75 the score becomes the IoU itself.
+    s = t has the fixed point s = u^(beta / (1 - alpha)): for alpha .25 and beta .75 the score becomes the IoU itself.
     """
     logits = at_least_float32(logits).detach()
     iou = at_least_float32(iou).detach().clamp(0, 1).to(logits.dtype)
@@ -22,7 +23,7 @@ def alignment_target(logits: Tensor, iou: Tensor, alpha: float = 0.25, beta: flo
 
 
 def task_alignment_loss(logits: Tensor, targets: Tensor, positive: Tensor, gamma: float = 2.0) -> Tensor:
-    """Eq. 10, element by element: |t - s|^gamma BCE(s, t) where positive, s^gamma BCE(s, 0) elsewhere.
+    """Eq. 10, elementwise: |t - s|^gamma BCE(s, t) where positive, s^gamma BCE(s, 0) elsewhere.
 
     logits, targets: (...); positive: boolean (...). Returns the losses (...); the caller sums and normalises.
     """
@@ -33,9 +34,6 @@ def task_alignment_loss(logits: Tensor, targets: Tensor, positive: Tensor, gamma
 
 
 def focal_loss(logits: Tensor, positive: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Sigmoid focal loss (RetinaNet), element by element. logits (...), positive: boolean (...) -> (...)."""
+    """Sigmoid focal loss (RetinaNet), elementwise. logits (...), positive: boolean (...) -> losses (...)."""
     logits = at_least_float32(logits)
-    labels = positive.to(logits.dtype)
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    balance = torch.where(positive, alpha, 1 - alpha)
-    return balance * (labels - logits.sigmoid()).abs() ** gamma * cross_entropy
+    return sigmoid_focal_loss(logits, positive.to(logits.dtype), alpha, gamma)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lib.models.ostrack.ostrack import OSTrack, build_network
-from lib.models.sdtrack.checkpoint import start_from_pretrained
+from lib.models.ostrack.ostrack import OSTrack
+from lib.models.vit.pretrained import start_from_pretrained
 
 __all__ = ["OSTrack", "build_ostrack"]
 
@@ -13,7 +13,7 @@ def build_ostrack(cfg, training: bool = True, pretrained_dir: str | Path = "pret
 
     Raises CheckpointError where that file is missing or does not fit.
     """
-    network = build_network(cfg)
+    network = OSTrack.from_config(cfg)
     if training:
         start_from_pretrained(network, cfg, pretrained_dir)
     return network

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lib.models.layers.precision import at_least_float32
 
-LEAST = 1e-4  # of a score or a size, and of what they lack of 1
+EPS = 1e-4  # of a score or a size, and of what they lack of 1
 
 
 class CenterHead(nn.Module):
@@ -28,8 +28,8 @@ class CenterHead(nn.Module):
         (0, 1); offset_map (B, 2, H, W) in cells. Half precision is answered in float32."""
         towers = {name: at_least_float32(self._tower(features, name)) for name in ("ctr", "offset", "size")}
         return {
-            "score_map": towers["ctr"].sigmoid().clamp(LEAST, 1 - LEAST),
-            "size_map": towers["size"].sigmoid().clamp(LEAST, 1 - LEAST),
+            "score_map": towers["ctr"].sigmoid().clamp(EPS, 1 - EPS),
+            "size_map": towers["size"].sigmoid().clamp(EPS, 1 - EPS),
             "offset_map": towers["offset"],
         }
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lib.models.layers.attention import attention_kernel
-from lib.models.layers.one_stream import OneStreamNetwork
 from lib.models.ostrack.elimination import centre_token, eliminating_block, restore
 from lib.models.ostrack.head import CenterHead, boxes_at
-from lib.models.sdtrack.backbone import VisionTransformer, backbone_options
+from lib.models.vit.backbone import VisionTransformer, backbone_options
+from lib.models.vit.one_stream import OneStreamNetwork
 
 
 class OSTrackBackbone(VisionTransformer):
@@ -48,6 +48,13 @@ class OSTrack(OneStreamNetwork):
         super().__init__(backbone)
         self.box_head = box_head
 
+    @classmethod
+    def from_config(cls, cfg) -> "OSTrack":
+        """The network that a config describes, with fresh weights."""
+        trunk = cfg.MODEL.BACKBONE
+        backbone = OSTrackBackbone(eliminate=trunk.CE_LOC, keep=trunk.CE_KEEP_RATIO, **backbone_options(cfg))
+        return cls(backbone=backbone, box_head=CenterHead(dim=trunk.DIM, channels=cfg.MODEL.HEAD.NUM_CHANNELS))
+
     def track(self, template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
         """Returns the head's maps, and boxes (B, H*W, 4) cxcywh in fractions of the search crop, a cell each."""
         with attention_kernel(search_images.device):
@@ -55,10 +62,3 @@ class OSTrack(OneStreamNetwork):
         search = tokens[:, template_tokens.shape[1] :].transpose(1, 2).unflatten(2, self.backbone.search_grid)
         maps = self.box_head(search)
         return {**maps, "pred_boxes": boxes_at(maps)}
-
-
-def build_network(cfg) -> OSTrack:
-    """The network that a config describes, with fresh weights."""
-    trunk = cfg.MODEL.BACKBONE
-    backbone = OSTrackBackbone(eliminate=trunk.CE_LOC, keep=trunk.CE_KEEP_RATIO, **backbone_options(cfg))
-    return OSTrack(backbone=backbone, box_head=CenterHead(dim=trunk.DIM, channels=cfg.MODEL.HEAD.NUM_CHANNELS))

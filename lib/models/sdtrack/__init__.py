@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.models.sdtrack.checkpoint import start_from_pretrained
-from lib.models.sdtrack.sdtrack import SDTrack, build_network
+from lib.models.sdtrack.sdtrack import SDTrack
+from lib.models.vit.pretrained import start_from_pretrained
 
 __all__ = ["SDTrack", "build_sdtrack"]
 
@@ -15,7 +15,7 @@ def build_sdtrack(cfg, training: bool = True, pretrained_dir: str | Path = "pret
 
     Raises CheckpointError where that file is missing or does not fit.
     """
-    network = build_network(cfg)
+    network = SDTrack.from_config(cfg)
     if training:
         start_from_pretrained(network, cfg, pretrained_dir)
     return network

@@ -25,7 +25,7 @@ class BoxRPB(nn.Module):
     sees the x offsets of left and right edge, another the y offsets of top and bottom (Plain-DETR).
     """
 
-    FULL_PRECISION = True  # half precision would round the offsets to whole pixels: lib.test.tracker.backends
+    FULL_PRECISION = True  # half precision would round the offsets to whole pixels: lib.deploy.backends
 
     def __init__(self, *, num_heads: int, hidden_dim: int):
         super().__init__()

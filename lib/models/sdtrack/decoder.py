@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.models.layers.activation_checkpointing import checkpointed
 from lib.models.layers.attention import SelfAttention
 from lib.models.layers.mlp import FeedForward, drop
 from lib.models.layers.older_torch import attention
 from lib.models.layers.position import SinePosition, cell_centres
 from lib.models.layers.precision import at_least_float32
-from lib.models.layers.recompute import call
 from lib.models.layers.stacked import Stacked
 from lib.models.sdtrack.box_rpb import BiasWeights, BoxRPB, BoxRPBCrossAttention, dense_bias
 from lib.models.sdtrack.heads import BoxHead, ClassHead
@@ -243,7 +243,7 @@ class Decoder(nn.Module):
         for index, (layer, class_head, box_head) in enumerate(zip(self.layers, self.class_heads, self.box_heads)):
             own = weights.part(index * self.num_streams, (index + 1) * self.num_streams)
             inputs = selected.position, keys[index], values[index], boxes, own, form
-            streams = call(layer, streams, *inputs, recompute=self.recompute)
+            streams = checkpointed(layer, streams, *inputs, recompute=self.recompute)
             refined = box_head(self.norms[-1](streams[-1]), boxes)
             logits = at_least_float32(class_head(self.norms[0](streams[0])).squeeze(-1))
             outputs.append({"pred_logits": logits, "pred_boxes": refined})

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from lib.models.layers.activation_checkpointing import checkpointed
 from lib.models.layers.attention import SelfAttention
 from lib.models.layers.mlp import FeedForward
-from lib.models.layers.recompute import call
 
 
 class EncoderLayer(nn.Module):
@@ -46,7 +46,7 @@ class NeckEncoder(nn.Module):
         """tokens (B, Nt + Ns, in_dim), search_grid (H, W) with H*W = Ns -> search features F (B, dim, H, W)."""
         tokens = self.project(tokens)
         for layer in self.layers:
-            tokens = call(layer, tokens, recompute=self.recompute)
+            tokens = checkpointed(layer, tokens, recompute=self.recompute)
         height, width = search_grid
         search = self.norm(tokens[:, -height * width :])
         return search.transpose(1, 2).unflatten(2, search_grid)

@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from lib.models.layers.attention import attention_kernel
-from lib.models.layers.one_stream import OneStreamNetwork
-from lib.models.sdtrack.backbone import VisionTransformer, backbone_options
 from lib.models.sdtrack.decoder import COUPLINGS, BranchWeights, Decoder
 from lib.models.sdtrack.neck import NeckEncoder
 from lib.models.sdtrack.query_selection import QuerySelection, SelectionWeights
+from lib.models.vit.backbone import VisionTransformer, backbone_options
+from lib.models.vit.one_stream import OneStreamNetwork
 
 
 @dataclass
@@ -33,6 +33,50 @@ class SDTrack(OneStreamNetwork):
         self.neck = neck
         self.query_selection = query_selection
         self.decoder = decoder
+
+    @classmethod
+    def from_config(cls, cfg) -> SDTrack:
+        """The network that a config describes, with fresh weights."""
+        model, encoder, decoder, query = cfg.MODEL, cfg.MODEL.ENCODER, cfg.MODEL.DECODER, cfg.MODEL.QUERY
+        trunk = model.BACKBONE
+        dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
+        backbone = VisionTransformer(**backbone_options(cfg))
+        return cls(
+            backbone=backbone,
+            neck=NeckEncoder(
+                in_dim=trunk.DIM,
+                dim=dim,
+                layers=encoder.LAYERS,
+                num_heads=model.NUM_HEADS,
+                ffn_dim=encoder.FFN_DIM,
+                dropout=encoder.DROPOUT,
+                recompute=recompute,
+            ),
+            query_selection=QuerySelection(
+                dim=dim,
+                num_queries=query.NUM,
+                grid=backbone.search_grid,
+                num_branches=COUPLINGS[decoder.COUPLING][0],
+                anchors_per_cell=query.ANCHORS_PER_CELL,
+                anchor_size=1 / cfg.DATA.SEARCH.FACTOR,
+                tower_layers=query.TOWER_LAYERS,
+                roi_size=query.ROI_SIZE,
+                points=query.POINTS,
+            ),
+            decoder=Decoder(
+                dim=dim,
+                layers=decoder.LAYERS,
+                num_heads=model.NUM_HEADS,
+                ffn_dim=decoder.FFN_DIM,
+                crop_size=cfg.DATA.SEARCH.SIZE,
+                grid=backbone.search_grid,
+                dropout=decoder.DROPOUT,
+                coupling=decoder.COUPLING,
+                rpb_hidden=decoder.BOX_RPB_HIDDEN if decoder.BOX_RPB else 0,
+                rpb_form=decoder.BOX_RPB_FORM,
+                recompute=recompute,
+            ),
+        )
 
     def repeated_parts(self) -> list[nn.Module]:
         return [*super().repeated_parts(), *self.neck.layers, *self.decoder.layers]
@@ -56,47 +100,3 @@ class SDTrack(OneStreamNetwork):
             selected = self.query_selection(features, weights.query_selection)
             *earlier, last = self.decoder(selected, features, weights.decoder)
         return {**last, "aux_outputs": earlier, "proposals": selected.proposals}
-
-
-def build_network(cfg) -> SDTrack:
-    """The network that a config describes, with fresh weights."""
-    model, encoder, decoder, query = cfg.MODEL, cfg.MODEL.ENCODER, cfg.MODEL.DECODER, cfg.MODEL.QUERY
-    trunk = model.BACKBONE
-    dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
-    backbone = VisionTransformer(**backbone_options(cfg))
-    return SDTrack(
-        backbone=backbone,
-        neck=NeckEncoder(
-            in_dim=trunk.DIM,
-            dim=dim,
-            layers=encoder.LAYERS,
-            num_heads=model.NUM_HEADS,
-            ffn_dim=encoder.FFN_DIM,
-            dropout=encoder.DROPOUT,
-            recompute=recompute,
-        ),
-        query_selection=QuerySelection(
-            dim=dim,
-            num_queries=query.NUM,
-            grid=backbone.search_grid,
-            num_branches=COUPLINGS[decoder.COUPLING][0],
-            anchors_per_cell=query.ANCHORS_PER_CELL,
-            anchor_size=1 / cfg.DATA.SEARCH.FACTOR,
-            tower_layers=query.TOWER_LAYERS,
-            roi_size=query.ROI_SIZE,
-            points=query.POINTS,
-        ),
-        decoder=Decoder(
-            dim=dim,
-            layers=decoder.LAYERS,
-            num_heads=model.NUM_HEADS,
-            ffn_dim=decoder.FFN_DIM,
-            crop_size=cfg.DATA.SEARCH.SIZE,
-            grid=backbone.search_grid,
-            dropout=decoder.DROPOUT,
-            coupling=decoder.COUPLING,
-            rpb_hidden=decoder.BOX_RPB_HIDDEN if decoder.BOX_RPB else 0,
-            rpb_form=decoder.BOX_RPB_FORM,
-            recompute=recompute,
-        ),
-    )

@@ -1,6 +1,6 @@
 """From result files to scores."""
 
-import sys
+import logging
 from collections.abc import Sequence as Collection
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +15,17 @@ from lib.test.analysis.metrics import SequenceScores, iou, mean_of_runs, score_s
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import ORIGIN, Results, begins_with, find_results, read_boxes_of, read_times_of
 
+logger = logging.getLogger("sdtrack")
+
 LengthRule = Literal["error", "cut", "pad"]
-LEAST_OVERLAP = 0.5  # of a result's first box with the given one, as anybody's results have it
+MIN_FIRST_IOU = 0.5  # of a result's first box with the given one, as anybody's results have it
 FAR_AWAY = (1e9, 1e9, 1.0, 1.0)  # a box that hits nothing
 
 
 def common_sequences(
     trackers: Collection[Results], sequences: Collection[Sequence], allow_missing: bool
 ) -> list[Sequence]:
-    """The sequences that every tracker has; what is missing is said on stderr.
+    """The sequences that every tracker has; what is missing is logged.
 
     Raises ResultError that names what is missing, unless allow_missing is set and something is left.
     """
@@ -44,7 +46,7 @@ def common_sequences(
     if not common:
         raise ResultError("; ".join(said) + ". No sequence is left that every tracker has")
     for line in said:
-        print(f"{line}; {len(common)} are scored", file=sys.stderr)
+        logger.warning("%s; %d are scored", line, len(common))
     return common
 
 
@@ -105,18 +107,18 @@ def _score_run(
 
 def _check_first(file: Path, boxes: np.ndarray, truth: np.ndarray) -> None:
     """Results begin with the given box. Raises ResultError where those of tracking/test.py do not; of other tools, some
-    of which write an answer of their own there, one that hardly meets the truth is said on stderr."""
+    of which write an answer of their own there, one that hardly meets the truth is logged."""
     told = f"{file}: begins with {boxes[0].tolist()}, the truth with {truth[0].tolist()}: results of other data?"
     if (file.parent / ORIGIN).is_file() and not begins_with(boxes, truth[0]):
         raise ResultError(f"{told} Track it again with tracking/test.py --overwrite")
-    if iou(boxes[:1], truth[:1])[0] < LEAST_OVERLAP:
-        print(f"note: {told}", file=sys.stderr)
+    if iou(boxes[:1], truth[:1])[0] < MIN_FIRST_IOU:
+        logger.warning(told)
 
 
 def _same_length(
     file: Path, boxes: np.ndarray, truth: np.ndarray, visible: np.ndarray | None, lengths: LengthRule
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Boxes, truth and labels as long as each other by the rule, which is said on stderr."""
+    """Boxes, truth and labels as long as each other by the rule, which is logged."""
     number = min(len(boxes), len(truth))
     problem = f"{file}: {len(boxes)} boxes for {len(truth)} frames"
     if lengths == "error":
@@ -125,7 +127,7 @@ def _same_length(
             "have), --lengths pad (missing ones are misses)"
         )
     if lengths == "cut":
-        print(f"{problem}: the first {number} are scored", file=sys.stderr)
+        logger.warning("%s: the first %d are scored", problem, number)
         return boxes[:number], truth[:number], None if visible is None else visible[:number]
-    print(f"{problem}: {'missing ones are misses' if number < len(truth) else 'the rest is ignored'}", file=sys.stderr)
+    logger.warning("%s: %s", problem, "missing ones are misses" if number < len(truth) else "the rest is ignored")
     return np.concatenate([boxes[:number], np.tile(FAR_AWAY, (len(truth) - number, 1))]), truth, visible

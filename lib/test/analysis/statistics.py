@@ -42,7 +42,7 @@ def confidence_interval(scores: list[SequenceScores], convention: Convention, fi
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Tracker a minus tracker b in one figure, over the same sequences; percentage points."""
 
     figure: str
@@ -54,7 +54,7 @@ class Comparison:
     by_sequence: list[tuple[str, float, float]]  # name, score of a, score of b; the largest difference first
 
 
-def compare(a: list[SequenceScores], b: list[SequenceScores], convention: Convention, figure: str) -> Comparison:
+def compare(a: list[SequenceScores], b: list[SequenceScores], convention: Convention, figure: str) -> PairedComparison:
     """Paired comparison of two trackers. Raises ResultError unless both have the same sequences."""
     if [item.name for item in a] != [item.name for item in b]:
         raise ResultError("a paired comparison needs the same sequences of both trackers")
@@ -64,7 +64,7 @@ def compare(a: list[SequenceScores], b: list[SequenceScores], convention: Conven
     weights = weights[:, [column]]
     gaps = difference[:, 0]
     order = np.argsort(-np.abs(gaps), kind="stable")
-    return Comparison(
+    return PairedComparison(
         figure=figure,
         difference=float(weighted_mean(difference, weights)[0]),
         interval=percentiles(bootstrap(difference, weights)[:, 0]),

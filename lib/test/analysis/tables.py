@@ -16,7 +16,7 @@ from lib.test.evaluation.data import Sequence, read_table
 Scores = dict[str, list[SequenceScores]]  # tracker -> its sequences
 TEXT_FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # our name -> tabulate's
 FORMATS = (*TEXT_FORMATS, "csv", "json")
-MOST_DIFFERENT = 10  # rows of a comparison
+MAX_DIFFERENCES = 10  # rows of a comparison
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def comparison_tables(scores: Scores, a: str, b: str, convention: Convention) ->
     columns = [a, b, "difference", "from", "to", "wins", "ties", "losses"]
     overall = pd.DataFrame([row], columns=columns, index=pd.Index([ranking], name="figure"))
     title = f"{a} minus {b} (from, to: 95 % of bootstrap draws; wins, ties, losses of {a} by sequence)"
-    rows = [(name, first, second, first - second) for name, first, second in result.by_sequence[:MOST_DIFFERENT]]
+    rows = [(name, first, second, first - second) for name, first, second in result.by_sequence[:MAX_DIFFERENCES]]
     by_sequence = pd.DataFrame(rows, columns=["sequence", a, b, "difference"]).set_index("sequence")
     return [
         Table("comparison", title, overall),

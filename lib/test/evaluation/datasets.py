@@ -14,7 +14,7 @@ from lib.test.evaluation.listeddataset import listed_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.test.evaluation.tnl2kdataset import tnl2k_sequences
 from lib.test.evaluation.trackingnetdataset import trackingnet_sequences
-from lib.test.evaluation.vot2020dataset import vot2020_sequences
+from lib.test.vot.vot2020dataset import vot2020_sequences
 from lib.utils.local_paths import LocalPaths
 
 DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder below data_dir, how it is opened

@@ -1,4 +1,4 @@
-"""Folders of this machine, under the names that OSTrack's test side uses."""
+"""Folders of this machine as OSTrack's test code names them: an exported plugin asks its host for them here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ class EnvSettings:
     results_path: Path
 
 
-def env_settings(save_dir: str | None = None) -> EnvSettings:
-    """The folders in force (lib.utils.local_paths)."""
-    folder = local_paths(save_dir=save_dir).save_dir
-    return EnvSettings(PROJECT, folder, folder / "results")
+def env_settings() -> EnvSettings:
+    """The folders of lib.utils.local_paths."""
+    paths = local_paths()
+    return EnvSettings(PROJECT, paths.save_dir, paths.results_dir)

@@ -12,7 +12,7 @@ class ToolkitTracker(Tracker):
     """
 
     def __init__(self, tracker, name: str):
-        """tracker: of lib.test.evaluation.runner.make_tracker; name: the folder of its results."""
+        """tracker: of lib.registry.make_tracker; name: the folder of its results."""
         super().__init__(name=name, is_deterministic=True)
         self.tracker = tracker
 

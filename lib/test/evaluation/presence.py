@@ -1,11 +1,13 @@
 """Which sequences of an official list are on this machine."""
 
-import sys
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from lib.errors import DataError
+
+logger = logging.getLogger("sdtrack")
 
 Entry = TypeVar("Entry")
 
@@ -13,7 +15,7 @@ Entry = TypeVar("Entry")
 def present(
     dataset: str, root: Path, listed: Mapping[str, Entry], folder: Callable[[Entry], str], layout: str
 ) -> dict[str, Entry]:
-    """Those of the listed sequences whose folder is below root; how many, if not all, is said on stderr.
+    """Those of the listed sequences whose folder is below root; how many, if not all, is logged.
 
     listed: name -> entry, folder(entry) relative to root. layout: what root should look like, for the error. Raises
     DataError where none is there.
@@ -26,6 +28,6 @@ def present(
 
 
 def say_part(dataset: str, here: int, official: int, root: Path) -> None:
-    """Say on stderr how much of a benchmark there is, where that is not all of it."""
+    """Log how much of a benchmark there is, where that is not all of it."""
     if here < official:
-        print(f"{dataset}: {here} of {official} sequences are in {root}", file=sys.stderr)
+        logger.info("%s: %d of %d sequences are in %s", dataset, here, official, root)

@@ -19,11 +19,11 @@ from lib.utils.annotations import parse_numbers
 from lib.utils.files import write_atomically
 
 SEPARATED = re.compile(rb"[^\s,;]+(,[^\s,;]+)*")
-MOST_BYTES = 4 * 2**20  # of one file in a zip; a line of four numbers a frame stays far below
+MAX_BYTES = 4 * 2**20  # of one file in a zip; a line of four numbers a frame stays far below
 
 
 @dataclass(frozen=True)
-class Form:
+class SubmissionFormat:
     """Names and formats of a server's files; {} stands for the sequence."""
 
     boxes: str
@@ -33,26 +33,30 @@ class Form:
     names: str | None = None  # list of their names in lists/
 
 
-FORMS = {
-    "got10k_test": Form("{0}/{0}_001.txt", "%.3f", "{0}/{0}_time.txt", 180, "got10k_test.txt"),
-    "trackingnet": Form("{0}.txt", "%.2f", None, 511),
+SUBMISSION_FORMATS = {
+    "got10k_test": SubmissionFormat("{0}/{0}_001.txt", "%.3f", "{0}/{0}_time.txt", 180, "got10k_test.txt"),
+    "trackingnet": SubmissionFormat("{0}.txt", "%.2f", None, 511),
 }
 
 
-def find_form(dataset: str) -> Form:
+def submission_format(dataset: str) -> SubmissionFormat:
     """The form of a data set. Raises ResultError where there is no server for it."""
-    if dataset not in FORMS:
-        raise ResultError(f"{dataset}: there is no submission for this data set; there is for {', '.join(FORMS)}")
-    return FORMS[dataset]
+    if dataset not in SUBMISSION_FORMATS:
+        raise ResultError(
+            f"{dataset}: there is no submission for this data set; there is for {', '.join(SUBMISSION_FORMATS)}"
+        )
+    return SUBMISSION_FORMATS[dataset]
 
 
-def pack(folder: Path, dataset: str, sequences: Collection[Sequence], target: Path, allow_missing: bool) -> int:
+def pack_submission(
+    folder: Path, dataset: str, sequences: Collection[Sequence], target: Path, allow_missing: bool
+) -> int:
     """Write the results in folder as a zip file for the server; returns the number of sequences in it.
 
     Everything is checked before anything is written. Raises ResultError that lists what is wrong; allow_missing packs
     what is there, for a trial.
     """
-    form = find_form(dataset)
+    form = submission_format(dataset)
     here = [item for item in sequences if find_results(folder, item.name)]
     members: dict[str, bytes] = {}
     for sequence in here:
@@ -68,7 +72,7 @@ def pack(folder: Path, dataset: str, sequences: Collection[Sequence], target: Pa
     return len(here)
 
 
-def check(file: Path, dataset: str, sequences: Collection[Sequence]) -> None:
+def check_submission(file: Path, dataset: str, sequences: Collection[Sequence]) -> None:
     """Raise ResultError that lists what is wrong with a zip file for the server."""
     problems = find_problems(_read_zip(file), dataset, sequences, False)
     if problems:
@@ -79,7 +83,7 @@ def find_problems(
     members: Mapping[str, bytes], dataset: str, sequences: Collection[Sequence], allow_missing: bool
 ) -> list[str]:
     """What is wrong with the files of a submission, in words: name -> contents, against the sequences' frames."""
-    form = find_form(dataset)
+    form = submission_format(dataset)
     problems = [] if allow_missing else _incomplete_data(form, sequences)
     expected: dict[str, Callable[[bytes, str], list[str]]] = {}
     for item in sequences:
@@ -94,7 +98,7 @@ def find_problems(
     return problems
 
 
-def _incomplete_data(form: Form, sequences: Collection[Sequence]) -> list[str]:
+def _incomplete_data(form: SubmissionFormat, sequences: Collection[Sequence]) -> list[str]:
     names = {item.name for item in sequences}
     if form.names:
         absent = [name for name in (LISTS / form.names).read_text(encoding="utf-8").split() if name not in names]
@@ -162,9 +166,9 @@ def _read_zip(file: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.filename.endswith("/")]
             for member in members:
-                if member.file_size > MOST_BYTES:
+                if member.file_size > MAX_BYTES:
                     raise ResultError(
-                        f"{file}: {member.filename} has {member.file_size} bytes; expected at most {MOST_BYTES}"
+                        f"{file}: {member.filename} has {member.file_size} bytes; expected at most {MAX_BYTES}"
                     )
             names = [member.filename for member in members]
             twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
+from lib.synthetic import SyntheticSequence
 from lib.test.evaluation.data import Sequence, Video
-from lib.utils.synthetic import SyntheticSequence
 
 FIRST_SEED = 2_000_000
 NUMBER = 20

@@ -1,6 +1,6 @@
 """TNL2K's test set."""
 
-import sys
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from lib.test.evaluation.data import Sequence, Video, read_attributes, video_of_
 from lib.utils.annotations import read_boxes
 from lib.utils.frame_files import image_files
 
+logger = logging.getLogger("sdtrack")
+
 SUBSET = "TNL2K_test_subset"
 
 
@@ -16,7 +18,7 @@ def tnl2k_sequences(root: Path) -> list[Sequence]:
     """Layout: root/TNL2K_test_subset*/<sequence>/imgs/* (any names, in their order) and groundtruth.txt.
 
     Every folder with images is a sequence; the official list gives 700 of them their 17 attributes. How many of it are
-    there, if not all, is said on stderr.
+    there, if not all, is logged.
     """
     folders = sorted(path.parent for path in root.glob(f"{SUBSET}*/[!.]*/imgs"))
     if not folders:
@@ -24,7 +26,7 @@ def tnl2k_sequences(root: Path) -> list[Sequence]:
     attributes = read_attributes("tnl2k")
     listed = sum(folder.name in attributes for folder in folders)
     if listed < len(attributes):
-        print(f"tnl2k: {listed} of {len(attributes)} sequences of the list are in {root}", file=sys.stderr)
+        logger.info("tnl2k: %d of %d sequences of the list are in %s", listed, len(attributes), root)
     return [
         Sequence(folder.name, "tnl2k", partial(_open, folder), attributes.get(folder.name, ())) for folder in folders
     ]

@@ -1,7 +1,7 @@
 """Parameters of the OSTrack tracker."""
 
 from lib.test.utils import TrackerParams
-from lib.test.utils.checkpointed import network_parameters
+from lib.test.utils.network_parameters import network_parameters
 
 
 def parameters(yaml_name: str, **options) -> TrackerParams:

@@ -35,7 +35,7 @@ class OSTrackWindow(CropWindow):
         return self.centre[0] - self.side / 2, self.centre[1] - self.side / 2
 
 
-class OSTrack(NetworkTracker):
+class OSTrackTracker(NetworkTracker):
     """The cell with the highest score under a Hann window gives the box."""
 
     def __init__(self, params, _dataset_name: str | None = None):
@@ -68,6 +68,6 @@ def hann_window(size: int, device: torch.device) -> Tensor:
     return line[:, None] * line[None, :]
 
 
-def get_tracker_class() -> type[OSTrack]:
+def get_tracker_class() -> type[OSTrackTracker]:
     """What lib.registry looks for."""
-    return OSTrack
+    return OSTrackTracker

@@ -9,7 +9,7 @@ from lib.models.sdtrack import build_sdtrack
 from lib.test.tracker.session import NetworkTracker, hann_factor
 
 
-class SDTrack(NetworkTracker):
+class SDTrackTracker(NetworkTracker):
     """The best-scored query's box, perhaps after a vote of those that overlap it, its size perhaps held back."""
 
     def __init__(self, params, _dataset_name: str | None = None):
@@ -46,6 +46,6 @@ def with_steady_size(box: np.ndarray, size: np.ndarray, share: float) -> np.ndar
     return np.concatenate([box[:2] + (box[2:] - extent) / 2, extent])
 
 
-def get_tracker_class() -> type[SDTrack]:
+def get_tracker_class() -> type[SDTrackTracker]:
     """What lib.registry looks for."""
-    return SDTrack
+    return SDTrackTracker

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lib.deploy.backends import AUTO, make_encode, make_find, resolve_backend
 from lib.errors import TrackingError
-from lib.models.sdtrack.checkpoint import load_network
-from lib.test.tracker.backends import AUTO, make_encode, make_find, resolve_backend
+from lib.models.vit.pretrained import load_network
 from lib.test.tracker.basetracker import BaseTracker
 from lib.utils.box_ops import clip_box
-from lib.utils.checkpoint import read_foreign_checkpoint
 from lib.utils.crop import CropWindow, crop_image, crop_window
 from lib.utils.device import choose_device
 from lib.utils.normalize import Normalizer
@@ -30,8 +29,8 @@ class NetworkTracker(BaseTracker):
         self.cfg = params.cfg
         self.device = choose_device(params.get("device"))
         self.network = network
-        content, _ = read_foreign_checkpoint(params.checkpoint)
-        load_network(self.network, content["net"], str(params.checkpoint))
+        load_network(self.network, params.weights.content["net"], str(params.checkpoint))
+        params.weights.release()
         self.network.to(self.device).eval()
         sizes = params.template_size, params.search_size
         backend = resolve_backend(params.get("backend") or AUTO, self.device)

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from external.alpharefine.checkpoint import WeightsError, load_alpharefine
 from external.alpharefine.refiner import THRESHOLD, AlphaRefine
+from external.alpharefine.weights import WeightsError, load_alpharefine
 from lib.errors import TrackingError
-from lib.test.evaluation.runner import make_tracker
+from lib.registry import make_tracker
 from lib.test.vot.session import VotSession, serve
 from lib.test.vot.settings import VotSettings
 from lib.utils.device import choose_device
 from lib.utils.files import looks_like, make_folder, read_bytes
 from lib.utils.image import Levels, levels_of, read_image
+from lib.utils.logs import set_up_logging
 
 
 def make_session(settings: VotSettings) -> VotSession:
@@ -42,7 +43,7 @@ def make_session(settings: VotSettings) -> VotSession:
     return VotSession(tracker, refiner, THRESHOLD, masks=settings.mask != "none")
 
 
-class Reader:
+class FrameReader:
     """Frames by their paths; those of 16 bits by the levels of the first."""
 
     levels: Levels | None = None
@@ -59,11 +60,12 @@ class Reader:
 
 def main() -> int:
     """Serve until the toolkit quits; a failure's traceback goes to the log of the settings, and ends the process."""
+    set_up_logging()
     settings = VotSettings.read()
     # The toolkit reads stdout, where trax writes by itself: what a tracker prints is not for it
     sys.stdout = sys.stderr
     try:
-        serve(make_session(settings), Reader())
+        serve(make_session(settings), FrameReader(), f"{settings.script}_{settings.config}")
     except Exception:  # noqa: BLE001 - whatever it is, it is written down, told and ends the process
         log = Path(settings.log)
         make_folder(log.parent)

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.errors import TrackingError
-from lib.utils.masks import box_of_mask, full_size, mask_of_box
+from lib.test.vot.masks import box_of_mask, full_size, mask_of_box
 
 
 class Refiner(Protocol):
@@ -45,12 +45,13 @@ class VotSession:
         return (self.refiner.refine(image, box) > self.threshold).astype(np.uint8), score
 
 
-def serve(session: VotSession, read: Callable[[str], np.ndarray]) -> None:
-    """Answer a trax client until it quits. read: path -> image. Raises TrackingError for more than one target."""
+def serve(session: VotSession, read: Callable[[str], np.ndarray], name: str) -> None:
+    """Answer a trax client until it quits. read: path -> image (H, W, 3) uint8 RGB; name: of the tracker, told to the
+    client. Raises TrackingError for more than one target."""
     import trax
 
     kind = trax.Region.MASK if session.masks else trax.Region.RECTANGLE
-    with trax.Server([kind], [trax.Image.PATH], tracker_name="SDTrack") as server:
+    with trax.Server([kind], [trax.Image.PATH], tracker_name=name) as server:
         while (request := server.wait()).type != trax.TraxStatus.QUIT:
             image = read(next(iter(request.image.values())).path())
             if request.type == trax.TraxStatus.INITIALIZE:

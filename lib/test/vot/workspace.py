@@ -10,13 +10,13 @@ from pathlib import Path
 import yaml
 
 from lib.errors import DataError, TrackingError
+from lib.test.vot.masks import parse_region
 from lib.test.vot.settings import VARIABLE, VotSettings
 from lib.utils.annotations import read_names, read_text
 from lib.utils.files import make_folder, write_atomically
 from lib.utils.frame_files import numbered_files
 from lib.utils.image import read_image
 from lib.utils.local_paths import PROJECT
-from lib.utils.masks import parse_region
 from lib.utils.parsing import parse_yaml
 
 SHORT = "short"  # a stack of our own: VOT2020's baseline, its interval fitted to the sequences that are there

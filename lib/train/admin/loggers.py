@@ -1,16 +1,31 @@
 """Where the figures of a training run go: a text log, TensorBoard, and Weights & Biases where asked for."""
 
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from lib.errors import ConfigError, SDTrackError
 from lib.utils.files import append_text
+
+logger = logging.getLogger("sdtrack")
+
+
+class Log(Protocol):
+    """Where a trainer writes."""
+
+    def line(self, text: str) -> None:
+        """Write a message."""
+
+    def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
+        """Write the means of an epoch of a split, "train" or "val"."""
+
+    def close(self) -> None:
+        """Flush and close."""
 
 
 class TrainingLog:
@@ -27,7 +42,7 @@ class TrainingLog:
 
     def line(self, text: str) -> None:
         """One line to the terminal and to the file."""
-        tqdm.write(text)
+        logger.info(text)
         append_text(self.file, text + "\n")
 
     def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
@@ -56,20 +71,14 @@ class TrainingLog:
             raise SDTrackError(f"{self.file.parent}: cannot be written ({error.strerror})") from error
 
 
-class SilentLog(TrainingLog):
-    """The log of every process but the first."""
+class SilentLog:
+    """The Log of all ranks but the first: it writes nothing."""
 
-    def __init__(self):
-        pass
+    def line(self, text: str) -> None: ...
 
-    def line(self, text: str) -> None:
-        """Nothing."""
+    def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None: ...
 
-    def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+    def close(self) -> None: ...
 
 
 def _start_wandb(folder: Path, options: dict[str, Any]):

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.errors import DataError
-from lib.train.data.rendering import SceneRenderer
 from lib.train.data.sampler import EpochSampler, TrackingSampler
 from lib.utils.normalize import Normalizer
 
@@ -20,7 +19,7 @@ TIMEOUT_S = 300
 
 
 def make_loader(source: TrackingSampler, sampler: EpochSampler, batch_size: int, num_workers: int) -> DataLoader:
-    """A DataLoader whose `sampler.epoch` chooses the epoch's part of the stream; incomplete batches are dropped."""
+    """The DataLoader of a stream; `sampler.epoch` selects the epoch. Incomplete batches are dropped."""
     return DataLoader(
         source,
         batch_size=batch_size,
@@ -38,8 +37,8 @@ def make_loader(source: TrackingSampler, sampler: EpochSampler, batch_size: int,
 
 @contextmanager
 def objects_shared_with_workers() -> Iterator[None]:
-    """What is there now stays out of garbage collection, which would write to every object, and so copy in each process
-    what a worker's fork shares with this one."""
+    """Keep all present objects out of garbage collection, which writes to every object that it visits, and so would
+    copy in each worker the memory that it shares with this process since its fork."""
     gc.collect()
     gc.freeze()
     try:
@@ -49,8 +48,8 @@ def objects_shared_with_workers() -> Iterator[None]:
 
 
 def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] | DataError:
-    """Samples (N, ...) -> batch (N, B, ...): the number of templates or searches stays in front. An error in place of
-    a sample takes the place of the batch."""
+    """Samples (1, ...) -> batch (1, B, ...), stacked along dimension 1 as in OSTrack. An error in place of a sample
+    takes the place of the batch."""
     for sample in samples:
         if isinstance(sample, DataError):
             return sample
@@ -59,22 +58,21 @@ def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] |
 
 @dataclass(frozen=True)
 class BatchPreparation:
-    """Moves a batch to the device, paints on its crops and normalises its crops there, whole: (N, B, S, S, 3)
-    uint8 -> (N, B, 3, S, S) float32. Workers, their queues and the bus thus carry a quarter of the bytes."""
+    """Moves a batch to the device and normalises its crops there: (1, B, S, S, 3) uint8 -> (1, B, 3, S, S) float32.
+    Workers, their queues and the bus thus carry a quarter of the bytes.
+
+    paint: changes the uint8 crops before, and may read and remove other entries of the batch.
+    """
 
     normalize: Normalizer
-    renderer: SceneRenderer | None = None
+    paint: Callable[[dict[str, Tensor], torch.device], dict[str, Tensor]] | None = None
 
     def __call__(self, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-        plans = {key: batch[key] for key in batch if key.endswith(("_layers", "_finish"))}  # stay where they are
-        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items() if key not in plans}
-        for name in ("template", "search"):
-            images = batch[f"{name}_images"]
-            if f"{name}_layers" in plans:
-                tensors = images, plans[f"{name}_layers"], plans[f"{name}_finish"]
-                flat = (tensor.flatten(0, 1) for tensor in tensors)
-                images = self.renderer(*flat).view_as(images)
-            batch[f"{name}_images"] = self.normalize(images)
+        if self.paint is not None:
+            batch = self.paint(batch, device)
+        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        for name in ("template_images", "search_images"):
+            batch[name] = self.normalize(batch[name])
         return batch
 
 

@@ -1,6 +1,5 @@
 """From frames and boxes to the crops of a training sample, with OSTrack's jitter and colour."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,7 +13,7 @@ from lib.utils.crop import CropWindow, crop_image, crop_window
 
 @dataclass(frozen=True)
 class CropSpec:
-    """How one of the two kinds of crops is made. Jitter 0, 0 gives the tracker's own crop."""
+    """Size in pixels, search area factor and jitter of template or search crops. Without jitter: the tracker's crop."""
 
     size: int
     factor: float
@@ -24,7 +23,7 @@ class CropSpec:
 
 @dataclass(frozen=True)
 class CropPlan:
-    """Everything about a crop that is drawn by chance, before a frame is read."""
+    """All random choices of a crop, made before a frame is read."""
 
     window: CropWindow
     box: np.ndarray  # (4,) xywh in image pixels
@@ -32,9 +31,9 @@ class CropPlan:
     flip: bool
     gain: float  # brightness
 
-    def blank(self) -> np.ndarray:
-        """The crop before anything is painted: (size, size, 3) uint8."""
-        return np.zeros((self.window.size, self.window.size, 3), np.uint8)
+    def max_reduction(self) -> int:
+        """How many times smaller, per side, the frame may be read so that the crop keeps its output resolution."""
+        return max(1, self.window.side // self.window.size)
 
     def box_in_crop(self) -> np.ndarray:
         """(4,) xywh in fractions of the crop."""
@@ -44,11 +43,11 @@ class CropPlan:
 
 @dataclass(frozen=True)
 class PairProcessing:
-    """Plans the template and search crops of a sample; make_crop makes them.
+    """Plans the template and the search crop of a sample; make_crop makes them.
 
-    Grayscale is decided for the sample; brightness and the horizontal flip for each crop. (OSTrack flips all frames,
-    then each crop again: the same distribution.) Colour and flips run on the crops, not on the frames. blur: how often
-    a crop of a composition is blurred.
+    grayscale, flip: probabilities; brightness: half-width of the uniform factor around 1. Grayscale is drawn for the
+    sample, brightness and the horizontal flip for each crop. (OSTrack flips all frames, then each crop again: the same
+    distribution.) Colour and flips are applied to the crops, not to the frames.
     """
 
     template: CropSpec
@@ -56,15 +55,14 @@ class PairProcessing:
     grayscale: float = 0.0
     flip: float = 0.0
     brightness: float = 0.0
-    blur: float = 0.0
 
     def plan(
-        self, rng: np.random.Generator, template_boxes: Iterable[np.ndarray], search_boxes: Iterable[np.ndarray]
-    ) -> tuple[list[CropPlan], list[CropPlan]]:
-        """The crops around boxes xywh in image pixels. Raises DataError for a box without an area."""
+        self, rng: np.random.Generator, template_box: np.ndarray, search_box: np.ndarray
+    ) -> tuple[CropPlan, CropPlan]:
+        """The crops around two boxes (4,) xywh in image pixels. Raises DataError for a box without an area."""
         gray = bool(rng.random() < self.grayscale)
-        templates = [self._plan(rng, self.template, box, gray) for box in template_boxes]
-        return templates, [self._plan(rng, self.search, box, gray) for box in search_boxes]
+        template = self._plan(rng, self.template, template_box, gray)
+        return template, self._plan(rng, self.search, search_box, gray)
 
     def _plan(self, rng: np.random.Generator, spec: CropSpec, box: np.ndarray, gray: bool) -> CropPlan:
         box = np.asarray(box, float)
@@ -74,22 +72,21 @@ class PairProcessing:
         return CropPlan(window, box, gray, flip, gain)
 
 
-def assemble(
-    templates: Sequence[tuple[np.ndarray, np.ndarray]], searches: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> dict[str, torch.Tensor]:
-    """Crops and boxes of make_crop -> a sample: template_images, search_images (N, S, S, 3) uint8 and template_anno,
-    search_anno (N, 4) float32 xywh in fractions of the crop."""
+def assemble(template: tuple[np.ndarray, np.ndarray], search: tuple[np.ndarray, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Crop and box of each kind, from make_crop -> a sample: template_images, search_images (1, S, S, 3) uint8, and
+    template_anno, search_anno (1, 4) float32 xywh in fractions of the crop. The first dimension is OSTrack's number of
+    templates or search images."""
     sample = {}
-    for name, kind in (("template", templates), ("search", searches)):
-        images = [crop for crop, _ in kind]
-        sample[f"{name}_images"] = torch.from_numpy(np.stack(images) if len(images) > 1 else images[0][None])
-        sample[f"{name}_anno"] = torch.from_numpy(np.stack([box for _, box in kind]).astype(np.float32))
+    for name, (crop, box) in (("template", template), ("search", search)):
+        sample[f"{name}_images"] = torch.from_numpy(crop[None])
+        sample[f"{name}_anno"] = torch.from_numpy(box[None].astype(np.float32))
     return sample
 
 
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (S, S, 3) uint8 of a plan, and the box xywh in fractions of it. image: the frame, reduced so much.
+    """The crop (S, S, 3) uint8 of a plan, and the target's box (4,) xywh in fractions of it.
 
+    image: the frame (H, W, 3) uint8 RGB, `reduction` times smaller per side than the one that the plan refers to.
     Raises DataError for a target or a window outside the frame.
     """
     plan = replace(plan, window=plan.window.aligned(reduction))

@@ -1,63 +1,72 @@
 """Draws training samples."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lib.errors import DataError
 from lib.train.data.frame_selection import choose_frames
 from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop
-from lib.train.data.rendering import plan_finish, plan_layers
 from lib.train.dataset.base import BaseVideoDataset
-from lib.train.dataset.scenes import ScenePairs, colour_gains
 from lib.utils.jpeg import FrameBuffer
 
 MAX_DRAWS = 50
-FRAME_TINT = 0.1  # of frames among compositions; lib.train.dataset.scenes.colour_gains
+Sample = dict[str, Tensor]
+Extend = Callable[[np.random.Generator, Sample, tuple[CropPlan, CropPlan]], Sample]
 
 
 @dataclass(frozen=True)
 class SamplingSpec:
-    """How frames are chosen (lib.train.data.frame_selection), and how many of each kind a sample has."""
+    """How the two frames of a sample are chosen (lib.train.data.frame_selection)."""
 
     mode: str = "causal"
     max_gap: int = 200
-    templates: int = 1
-    searches: int = 1
+
+
+class SampleSource(Protocol):
+    """A data set that draws whole samples itself, such as lib.train.composed.composer's."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, rng: np.random.Generator, processing: PairProcessing) -> Sample: ...
 
 
 class TrackingSampler(Dataset):
-    """A stream of training samples: item i depends on the seed and i alone, whatever worker or rank draws it.
+    """A stream of training samples: item i depends on the seed and i only, whatever worker or rank draws it.
 
-    Data set by ratio, sequence uniformly, frames by the spec; of a still image all crops show the same frame. A draw
-    that cannot be used is repeated; after MAX_DRAWS an error names the first cause.
+    The data set is drawn by its ratio, the sequence uniformly, the frames by `spec`; of a still image both crops show
+    the same frame. A draw that cannot be used is repeated, up to MAX_DRAWS times.
     """
 
     def __init__(
         self,
         *,
-        datasets: Sequence[BaseVideoDataset | ScenePairs],
+        datasets: Sequence[BaseVideoDataset | SampleSource],
         ratios: Sequence[float],
         spec: SamplingSpec,
         processing: PairProcessing,
         seed: int,
+        extend: Extend | None = None,
     ):
+        """extend: adds tensors to a sample that was made of frames; called with its plans of template and search."""
         self.datasets = list(datasets)
         self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
         self.spec = spec
         self.processing = processing
         self.seed = seed
-        self._composer = next((dataset for dataset in datasets if isinstance(dataset, ScenePairs)), None)
+        self.extend = extend
         self._buffer = FrameBuffer()
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor] | DataError:
-        """Sample `index` of the endless stream: the tensors of `assemble` and `redraws`, how many draws before it
-        could not be used; or the error that there is none.
+    def __getitem__(self, index: int) -> Sample | DataError:
+        """Sample `index` of the endless stream: the tensors of `assemble`, and `redraws` (1,), the number of rejected
+        draws; or the DataError of the first rejected draw where MAX_DRAWS were rejected.
 
-        The error is handed back instead of raised, because a loader's worker would bury it in a traceback; `collate`
+        The error is returned instead of raised, because a loader's worker would bury it in a traceback; `collate`
         passes it on and the trainer's process raises it.
         """
         rng = np.random.default_rng([self.seed, index])
@@ -70,75 +79,44 @@ class TrackingSampler(Dataset):
                 first_cause = first_cause or error
         return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first cause: {first_cause}")
 
-    def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset | ScenePairs) -> dict[str, torch.Tensor]:
-        """A sample of a data set. Raises DataError where the draw cannot be used.
+    def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset | SampleSource) -> Sample:
+        """A sample of a data set. Raises DataError where the draw cannot be used."""
+        if not isinstance(dataset, BaseVideoDataset):
+            return dataset.sample(rng, self.processing)
+        sample, plans = self._sample_of_frames(rng, dataset)
+        return sample if self.extend is None else self.extend(rng, sample, plans)
 
-        Where some data sets are compositions, every sample has the plans that lib.train.data.rendering paints: a frame
-        gets another tint and blur, and now and then something in front of the target.
-        """
-        if isinstance(dataset, ScenePairs):
-            template, search = dataset.draw(rng)
-            views = [template] * self.spec.templates, [search] * self.spec.searches
-            plans = self.processing.plan(rng, *([scene.box for scene in kind] for kind in views))
-            painted = [[scene.layers for scene in kind] for kind in views]
-            sample = assemble(*([(plan.blank(), plan.box_in_crop()) for plan in kind] for kind in plans))
-            finish = [[(plan.gain * np.ones(3), plan.gray) for plan in kind] for kind in plans]
-        else:
-            sample, plans = self._crops(rng, dataset)
-            if self._composer is None:
-                return sample
-            painted = [()] * len(plans[0]), [self._composer.in_front(rng, plan.box) for plan in plans[1]]
-            finish = [[(colour_gains(rng, FRAME_TINT), False) for _ in kind] for kind in plans]
-        for name, shown, kind, colours in zip(("template", "search"), painted, plans, finish):
-            layers = [plan_layers(one, plan) for one, plan in zip(shown, kind)]
-            finished = [plan_finish(rng, *colour, self.processing.blur) for colour in colours]
-            sample[f"{name}_layers"] = torch.from_numpy(np.stack(layers))
-            sample[f"{name}_finish"] = torch.from_numpy(np.stack(finished))
-        return sample
-
-    def _crops(
+    def _sample_of_frames(
         self, rng: np.random.Generator, dataset: BaseVideoDataset
-    ) -> tuple[dict[str, torch.Tensor], tuple[list[CropPlan], list[CropPlan]]]:
-        """A sample of frames, and the plans of its template and search crops."""
+    ) -> tuple[Sample, tuple[CropPlan, CropPlan]]:
+        """A sample of two frames, or of a still image twice, and the plans of its template and search crop."""
         sequence = int(rng.integers(len(dataset)))
         info, spec = dataset.sequence_info(sequence), self.spec
         if dataset.is_video:
-            frames = choose_frames(
-                rng, info, mode=spec.mode, max_gap=spec.max_gap, templates=spec.templates, searches=spec.searches
-            )
+            frames = choose_frames(rng, info, mode=spec.mode, max_gap=spec.max_gap)
         else:
-            frames = ([0] * spec.templates, [0] * spec.searches) if info.valid[0] else None
+            frames = (0, 0) if info.valid[0] else None
         if frames is None:
-            reason = info.too_few(spec.templates, spec.searches) or "no further template near a search frame"
-            if not dataset.is_video:
-                reason = f"no target: its box is {info.boxes[0].tolist()}"
+            reason = info.too_few() if dataset.is_video else f"no target: its box is {info.boxes[0].tolist()}"
             raise DataError(f"{dataset.sequence_name(sequence)}: {reason}")
-        plans = self.processing.plan(rng, *([info.boxes[frame] for frame in kind] for kind in frames))
-        wanted = [*zip(frames[0], plans[0]), *zip(frames[1], plans[1])]
-        most_reduced = _most_reduced(wanted)
-        crops, shown = [], None
-        for frame, plan in wanted:
+        plans = self.processing.plan(rng, *(info.boxes[frame] for frame in frames))
+        reductions = [plan.max_reduction() for plan in plans]
+        if frames[0] == frames[1]:
+            reductions = [min(reductions)] * 2
+        crops, shown, picture = [], None, None
+        for frame, plan, reduction in zip(frames, plans, reductions):
             if frame != shown:  # one picture at a time: the next one takes its memory
-                picture, shown = dataset.frame(sequence, frame, most_reduced[frame], self._buffer), frame
+                picture, shown = dataset.frame(sequence, frame, reduction, self._buffer), frame
             crops.append(make_crop(plan, *picture))
-        return assemble(crops[: spec.templates], crops[spec.templates :]), plans
-
-
-def _most_reduced(wanted: list[tuple[int, CropPlan]]) -> dict[int, int]:
-    """How small each frame may be read, so that every crop of it still has at least its output resolution."""
-    most: dict[int, int] = {}
-    for frame, plan in wanted:
-        reduction = max(1, plan.window.side // plan.window.size)
-        most[frame] = min(most.get(frame, reduction), reduction)
-    return most
+        return assemble(*crops), plans
 
 
 class EpochSampler(Sampler[int]):
-    """The stream's indices of one epoch, shared among `world_size` ranks: epoch e begins at e * samples_per_epoch and
-    has as many whole steps as fit; a step takes `step_size` samples of each rank, and the same ones for any number of
-    ranks.
+    """The indices of one epoch of the stream, shared among `world_size` ranks.
 
-    start: how many samples of the epoch are done already, by all ranks together.
+    Epoch e begins at index e * samples_per_epoch and has as many whole steps as fit into it. A step takes `step_size`
+    samples of each rank; the samples of a step are the same for any number of ranks. start: samples of the epoch that
+    all ranks together have done already.
     """
 
     def __init__(self, samples_per_epoch: int, step_size: int, rank: int = 0, world_size: int = 1):

@@ -11,10 +11,11 @@ from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
 from lib.utils.frame_files import in_frame_order, is_numbered
 from lib.utils.image import Levels, decode_image, image_size, levels_of
-from lib.utils.jpeg import Decoder, FrameBuffer, find_decoder
+from lib.utils.jpeg import FrameBuffer, JpegDecoder, find_decoder
 
 KEPT_INFOS = 256
-MIN_LENGTH = 20  # frames of a video, as OSTrack has it
+MIN_LENGTH = 20  # frames of a video, as in OSTrack
+MIN_VISIBLE = 5  # of them, with a visible target: more than twice as many as a sample has crops, as in OSTrack
 
 
 @dataclass
@@ -25,13 +26,13 @@ class SequenceInfo:
     valid: np.ndarray  # (T,) bool: the box has an area
     visible: np.ndarray  # (T,) bool: valid, and enough of the target is seen to learn from
 
-    def too_few(self, templates: int = 1, searches: int = 1) -> str:
-        """Why no frames of a video can be drawn for a sample of so many crops, in words, or ""."""
-        frames, visible, least = len(self.visible), int(self.visible.sum()), 2 * (templates + searches) + 1
+    def too_few(self) -> str:
+        """Why no two frames of a video can be drawn for a sample, in words; "" where they can."""
+        frames, visible = len(self.visible), int(self.visible.sum())
         if frames < MIN_LENGTH:
             return f"too few frames ({frames}; at least {MIN_LENGTH} are needed)"
-        if visible < least:
-            return f"too few visible frames ({visible} of {frames}; at least {least} are needed)"
+        if visible < MIN_VISIBLE:
+            return f"too few visible frames ({visible} of {frames}; at least {MIN_VISIBLE} are needed)"
         return ""
 
 
@@ -79,7 +80,7 @@ class BaseVideoDataset(ABC):
 class StoredDataset(BaseVideoDataset):
     """A data set whose frames are image files of a storage."""
 
-    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         super().__init__()
         self.storage = storage
         self.decoder = decoder or find_decoder()
@@ -132,8 +133,8 @@ class StoredDataset(BaseVideoDataset):
         file = self.frame_file(index, 0)
         return image_size(self.storage.read(file), self.storage.place(file))
 
-    def undrawable(self, index: int, templates: int = 1, searches: int = 1) -> tuple[str, bool]:
-        """Why no sample of so many crops can be drawn from a sequence, in words, or ""; whether it shows a target."""
+    def undrawable(self, index: int) -> tuple[str, bool]:
+        """Why no sample can be drawn from a sequence, in words, or ""; whether it shows a target at all."""
         info = self.sequence_info(index)
         if not info.visible.any():
             one = f": its box is {info.boxes[0].tolist()}" if len(info.boxes) == 1 else ""
@@ -142,7 +143,7 @@ class StoredDataset(BaseVideoDataset):
         inside = replace(info, visible=info.visible & meets_picture(info.boxes, width, height))
         if not inside.visible.any():
             return f"no target: all boxes lie outside its pictures of {width} x {height} pixels", False
-        return inside.too_few(templates, searches) if self.is_video else "", True
+        return inside.too_few() if self.is_video else "", True
 
     def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
         """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless
@@ -177,7 +178,7 @@ class ListedFrames(StoredDataset):
 
     images: str  # the folder of the frames in that of their sequence
 
-    def __init__(self, storage: Storage, sequences: list[str], decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, sequences: list[str], decoder: JpegDecoder | None = None):
         """sequences: their folders, in the storage."""
         super().__init__(storage, decoder)
         self.sequences = sequences

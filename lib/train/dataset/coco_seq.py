@@ -5,7 +5,7 @@ import numpy as np
 from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 from lib.utils.parsing import parse_json
 
 ANNOTATION = "annotations/instances_train2017.json"
@@ -19,7 +19,7 @@ class CocoSeq(StoredDataset):
     name = "COCO17"
     is_video = False
 
-    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         super().__init__(storage, decoder)
         place = storage.place(ANNOTATION)
         try:

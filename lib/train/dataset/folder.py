@@ -3,7 +3,7 @@
 from lib.errors import DataError
 from lib.train.dataset.base import ListedFrames, SequenceInfo, has_area
 from lib.train.dataset.storage import Storage
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 
 TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
@@ -14,7 +14,7 @@ class Folder(ListedFrames):
 
     images = "img"
 
-    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         self.name = f"folder:{storage.root}"
         super().__init__(storage, [name for name in storage.children() if storage.has(f"{name}/img")], decoder)
         if not self.sequences:

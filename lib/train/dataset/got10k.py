@@ -8,7 +8,7 @@ from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_names, parse_numbers, read_numbers
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 
 SPLIT_FILES = Path(__file__).parent / "splits"
 LABELS = {"absence": "absence", "cover": "cover", "cut": "cut_by_image"}
@@ -22,7 +22,7 @@ class Got10k(StoredDataset):
     the training list.txt, without the sequences that VOT shares).
     """
 
-    def __init__(self, storage: Storage, split: str, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, split: str, decoder: JpegDecoder | None = None):
         super().__init__(storage, decoder)
         self.name = f"GOT10K_{split}"
         self.part = "val" if split == "official_val" else "train"

@@ -11,7 +11,7 @@ from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.files import write_atomically
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 
@@ -25,7 +25,7 @@ class ImagenetVid(StoredDataset):
 
     name = "VID"
 
-    def __init__(self, storage: Storage, index_file: str | Path, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, index_file: str | Path, decoder: JpegDecoder | None = None):
         super().__init__(storage, decoder)
         self.snippets = [
             f"{part}/{snippet}"

@@ -8,7 +8,7 @@ from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_numbers
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 
 TRAIN_SPLIT = Path(__file__).parent / "splits" / "lasot_train.txt"
 
@@ -19,7 +19,7 @@ class Lasot(StoredDataset):
 
     name = "LASOT"
 
-    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         super().__init__(storage, decoder)
         listed = TRAIN_SPLIT.read_text(encoding="utf-8").split()
         there = {

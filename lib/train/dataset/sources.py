@@ -1,8 +1,7 @@
-"""The names of DATA.TRAIN.DATASETS_NAME: where each data set belongs, and how it is opened and checked."""
+"""The data sets that DATA.TRAIN.DATASETS_NAME may name: where each belongs, and how it is opened and checked."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,14 @@ from lib.train.dataset.folder import Folder
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.imagenetvid import ImagenetVid
 from lib.train.dataset.lasot import Lasot
-from lib.train.dataset.scenes import ScenePairs
-from lib.train.dataset.stills import Stills, load_stills
 from lib.train.dataset.storage import Storage, lmdb_path, open_storage
 from lib.train.dataset.synthetic import Synthetic
 from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
-from lib.utils.jpeg import Decoder, find_decoder
+from lib.utils.jpeg import JpegDecoder, find_decoder
 from lib.utils.local_paths import LocalPaths
 
 FOLDER_PREFIX = "folder:"
-COMPOSED = ("VIEWS", "PASTED")  # of lib.train.dataset.scenes
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,7 @@ class Source:
 
     folder: str  # "" for a data set without files
     layout: str
-    # the path: a folder for what is read once and kept; None: composed of still images
-    open: Callable[[Storage, Decoder, Path], BaseVideoDataset] | None
+    open: Callable[[Storage, JpegDecoder, Path], BaseVideoDataset]  # the path: a folder for index files
 
 
 def _got10k(split: str) -> Source:
@@ -74,7 +69,6 @@ SOURCES = {
         "TNL2K_train_subset*/<sequence>/imgs/*, groundtruth.txt",
         lambda storage, decoder, _: Tnl2k(storage, decoder=decoder),
     ),
-    **dict.fromkeys(COMPOSED, Source("", "", None)),
     "SYNTHETIC": Source("", "", lambda *_: Synthetic("train")),
     "SYNTHETIC_val": Source("", "", lambda *_: Synthetic("val")),
 }
@@ -87,31 +81,42 @@ FOLDER_SOURCE = Source(
 
 @dataclass(frozen=True)
 class DataAccess:
-    """How data sets are reached: the folders of this machine, files or LMDB, and the JPEG decoder."""
+    """How data sets are opened: the folders of this machine, files or LMDB, and the JPEG decoder.
+
+    further: data sets besides SOURCES, by name, with the function that makes each.
+    """
 
     paths: LocalPaths
     storage: str = "auto"
     decoder: str = "auto"
-    images: tuple[str, ...] = ("images",)  # folders of still images, relative to data_dir
-    coco_splits: tuple[str, ...] = ()  # of COCO's annotations, whose images are still images as well
+    further: Mapping[str, Callable[[], Sized]] = field(default_factory=dict)
 
-    def stills(self) -> Stills:
-        """The still images that VIEWS and PASTED are composed of; read once. Raises DataError where there are none."""
-        folders = tuple(self.paths.dataset(name) for name in self.images)
-        return _load_stills(folders, self.paths.dataset("coco"), self.coco_splits)
+    def names(self) -> list[str]:
+        """The names of all data sets, without those of folders."""
+        return [*SOURCES, *self.further]
 
     def root(self, name: str) -> Path | None:
-        """The root folder of a data set; None for one without files."""
+        """The root folder of a data set; None for one without files. Raises DataError for an unknown name."""
         if name.startswith(FOLDER_PREFIX):
             return Path(name.removeprefix(FOLDER_PREFIX)).expanduser().absolute()
-        folder = find_source(name).folder
+        folder = "" if name in self.further else self.source(name).folder
         return self.paths.dataset(folder) if folder else None
 
-    def open(self, name: str) -> BaseVideoDataset | ScenePairs:
-        """The data set of a name. Raises DataError where it is not there or not in its layout."""
-        source, root = find_source(name), self.root(name)
-        if source.open is None:
-            return ScenePairs(name, self.stills())
+    def source(self, name: str) -> Source:
+        """The source of a data set with files. Raises DataError for an unknown name."""
+        if name.startswith(FOLDER_PREFIX):
+            return FOLDER_SOURCE
+        if name not in SOURCES:
+            raise DataError(
+                f"there is no training data set '{name}'; there are: {', '.join(self.names())}, folder:PATH"
+            )
+        return SOURCES[name]
+
+    def open(self, name: str) -> BaseVideoDataset | Sized:
+        """The data set of a name. Raises DataError where it is missing or not in its layout."""
+        if name in self.further:
+            return self.further[name]()
+        source, root = self.source(name), self.root(name)
         if root is None:
             return source.open(None, None, None)
         if not root.exists() and not lmdb_path(root).exists():
@@ -119,43 +124,41 @@ class DataAccess:
         return source.open(open_storage(root, self.storage), find_decoder(self.decoder), self.paths.save_dir / "cache")
 
 
-_load_stills = lru_cache(maxsize=2)(load_stills)
-
-
 @dataclass(frozen=True)
 class DatasetReport:
-    """What a check has found: how much is there, and what is wrong."""
+    """Result of a check: how much of a data set exists, and what is wrong with it."""
 
     name: str
     root: Path | None
+    layout: str = ""  # expected below root
     sequences: int = 0
-    checked: int = 0  # sequences that were looked at
+    checked: int = 0  # number of sequences that were checked
     frames: int = 0  # in those
     note: str = ""
-    missing: str = ""
-    there: bool = False  # what is missing is not all of it
-    broken: Sequence[str] = ()  # an error for each sequence that cannot be used
-    targetless: Sequence[str] = ()  # of each sequence that is whole, but shows no target, the reason
-    short: Sequence[str] = ()  # the same of those that have too few frames for a sample
+    missing: str = ""  # why the data set cannot be opened
+    there: bool = False  # its folder or LMDB exists all the same
+    broken: Sequence[str] = ()  # the error of each sequence that cannot be used
+    targetless: Sequence[str] = ()  # the reason for each sequence that is complete, but shows no target
+    short: Sequence[str] = ()  # the same for those that have too few frames for a sample
 
     @property
     def usable(self) -> bool:
-        """Whether nothing is wrong with it, and there is a target."""
+        """Whether all checked sequences are complete, and one of them shows a target."""
         nothing_there = self.checked > 0 and len(self.targetless) == self.checked
         return not self.missing and not self.broken and not nothing_there
 
     @property
     def trainable(self) -> bool:
-        """Whether it is usable, and a sample can be drawn."""
+        """Whether it is usable, and a sample can be drawn from it."""
         return self.usable and not 0 < self.checked == len(self.targetless) + len(self.short)
 
     def __str__(self) -> str:
         if self.missing:
-            expected = f"; expected in {self.root}: {find_source(self.name).layout}" if self.root else ""
+            expected = f"; expected in {self.root}: {self.layout}" if self.root else ""
             return f"{self.name}: {self.missing}{expected}"
         if not self.checked:
             place = f"{self.root}: " if self.root else ""
-            return f"{self.name}: {place}{self.sequences:,} sequences, made on the way"
+            return f"{self.name}: {place}{self.sequences:,} sequences, generated on the fly"
         of = f" in {self.checked:,} of {self.sequences:,} sequences" if self.checked < self.sequences else ""
         text = f"{self.name}: {self.root}: {self.sequences:,} sequences, {self.frames:,} frames{of}"
         text += f" ({self.note})" if self.note else ""
@@ -168,41 +171,31 @@ class DatasetReport:
         return text
 
 
-def check_dataset(
-    name: str, access: DataAccess, most: int | None = None, templates: int = 1, searches: int = 1
-) -> DatasetReport:
-    """Open a data set, compare the annotation of its sequences with their frames, and count those that a sampler can
+def check_dataset(name: str, access: DataAccess, count: int | None = None) -> DatasetReport:
+    """Open a data set, compare the annotation of its sequences with their frames, and find those that a sampler can
     draw from.
 
-    most: look at this many, spread evenly, instead of all. templates, searches: crops of a sample.
+    count: check so many sequences, evenly spaced, instead of all. Raises DataError for an unknown name.
     """
     root = access.root(name)
+    layout = access.source(name).layout if root else ""
     try:
         dataset = access.open(name)
     except DataError as error:
         there = root is not None and (root.exists() or lmdb_path(root).exists())
-        return DatasetReport(name, root, missing=str(error), there=there)
+        return DatasetReport(name, root, layout, missing=str(error), there=there)
     if not isinstance(dataset, StoredDataset):
-        return DatasetReport(name, root, sequences=len(dataset))
-    count = len(dataset)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, most or count)).round().astype(int))
+        return DatasetReport(name, root, layout, sequences=len(dataset))
+    number = len(dataset)
+    chosen = np.unique(np.linspace(0, number - 1, min(number, count or number)).round().astype(int))
     frames, broken, targetless, short = 0, [], [], []
     for index in tqdm(chosen, desc=name, unit="sequence", leave=False, disable=None):
         try:
             frames += dataset.check(int(index))
-            reason, has_target = dataset.undrawable(int(index), templates, searches)
+            reason, has_target = dataset.undrawable(int(index))
             if reason:
                 (short if has_target else targetless).append(f"{dataset.sequence_name(int(index))}: {reason}")
         except DataError as error:
             broken.append(str(error))
     found = {"broken": broken, "targetless": targetless, "short": short}
-    return DatasetReport(name, dataset.storage.root, count, len(chosen), frames, dataset.note, **found)
-
-
-def find_source(name: str) -> Source:
-    """The source of a name. Raises DataError for one that is not known."""
-    if name.startswith(FOLDER_PREFIX):
-        return FOLDER_SOURCE
-    if name not in SOURCES:
-        raise DataError(f"there is no training data set '{name}'; there are: {', '.join(SOURCES)}, folder:PATH")
-    return SOURCES[name]
+    return DatasetReport(name, dataset.storage.root, layout, number, len(chosen), frames, dataset.note, **found)

@@ -158,7 +158,7 @@ def open_storage(root: str | Path, kind: str = "auto") -> Storage:
     return FileStorage(root)
 
 
-def pack(root: Path, names: Iterable[str], to: Path) -> None:
+def pack_lmdb(root: Path, names: Iterable[str], to: Path) -> None:
     """Write files into an LMDB, images that are there already left out; committed every COMMIT_BYTES, so that an
     interrupted packing loses little and goes on. Raises DataError for a file that cannot be read or a full disk.
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from lib.synthetic import SyntheticSequence
 from lib.train.dataset.base import BaseVideoDataset, SequenceInfo
 from lib.utils.jpeg import FrameBuffer
-from lib.utils.synthetic import SyntheticSequence
 
 SPLITS = {"train": (0, 2000), "val": (1_000_000, 100)}  # first seed, number of sequences
 

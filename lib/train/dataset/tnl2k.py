@@ -3,7 +3,7 @@
 from lib.errors import DataError
 from lib.train.dataset.base import ListedFrames, SequenceInfo, has_area
 from lib.train.dataset.storage import Storage
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 
 
 class Tnl2k(ListedFrames):
@@ -15,7 +15,7 @@ class Tnl2k(ListedFrames):
     name = "TNL2K"
     images = "imgs"
 
-    def __init__(self, storage: Storage, subset: str = "TNL2K_train_subset", decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, subset: str = "TNL2K_train_subset", decoder: JpegDecoder | None = None):
         parts = [part for part in storage.children() if part.startswith(subset)]
         inside = [f"{part}/{name}" for part in parts for name in storage.children(part)]
         super().__init__(storage, inside, decoder)

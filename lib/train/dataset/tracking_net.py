@@ -5,7 +5,7 @@ from pathlib import Path
 from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
-from lib.utils.jpeg import Decoder
+from lib.utils.jpeg import JpegDecoder
 
 SETS = 12
 CLASS_MAP = Path(__file__).parent / "splits" / "trackingnet_classmap.txt"
@@ -17,7 +17,7 @@ class TrackingNet(StoredDataset):
 
     name = "TRACKINGNET"
 
-    def __init__(self, storage: Storage, decoder: Decoder | None = None):
+    def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         super().__init__(storage, decoder)
         self.videos = [
             (number, file.removesuffix(".txt"))

@@ -1,58 +1,41 @@
-"""The training loop: epochs, mixed precision, accumulation, averaging, checkpoints. Knows no model and no data set."""
+"""The training loop: epochs, mixed precision, accumulation, EMA, checkpoints; for any model and data set."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from lib.errors import CheckpointError, DataError, TrainingError
-from lib.train.admin.checkpoints import checkpoint_path, remove_older, save_checkpoint, versions
-from lib.train.admin.loggers import TrainingLog
-from lib.train.admin.processes import Processes
+from lib.errors import TrainingError
+from lib.train.admin.checkpoints import checkpoint_path, remove_older, save_checkpoint
+from lib.train.admin.loggers import Log
 from lib.train.admin.settings import Settings
 from lib.train.admin.statistics import Statistics, Stopwatch, add_up
 from lib.train.admin.stopping import StopSignals
+from lib.train.trainers.averaging import WeightAverage
+from lib.train.trainers.batches import Batch, batches_of
 from lib.train.trainers.joint_optimizer import JointOptimizer
+from lib.train.trainers.non_finite import dump_and_raise, explain_step, non_finite_names
+from lib.train.trainers.progress import Progress
+from lib.train.trainers.schedule import Schedule
+from lib.train.trainers.state import restore_training, training_state
 from lib.train.trainers.step_record import BadStep, Figures, StepRecord
 from lib.utils.device import fast_half_precision
+from lib.utils.distributed import Processes
 
 MEMORY_KEYS = "TRAIN.BATCH_SIZE (with TRAIN.ACCUMULATION), TRAIN.AMP=true or TRAIN.ACTIVATION_CHECKPOINTING=true"
 
-Batch = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how the trainer runs. lr_factor(step) multiplies the learning rate of every group."""
-
-    epochs: int
-    lr_factor: Callable[[int], float]
-    grad_clip_norm: float = 0.0
-    accumulation: int = 1  # batches a step
-    amp: bool = False
-    ema: float = 0.0
-    val_interval: int = 1
-    print_interval: int = 50
-    save_interval: int = 0  # steps between checkpoints within an epoch; 0: none
-    keep_checkpoints: int = 3
-    keep_every: int = 0
-    milestones: Collection[int] = ()  # epochs whose checkpoints stay
-
 
 class Trainer:
-    """Runs an actor over a loader, in one process or in several. A run that is resumed goes on as if it had never
-    stopped.
+    """Trains an actor's network on the batches of a loader, in one process or several.
 
-    epoch: epochs finished; position: samples of the next one that all processes together have done.
+    A resumed run gives the same weights as one that was never interrupted. epoch: epochs finished; position: samples of
+    the next epoch that all processes together have done; step: optimizer steps so far.
     """
 
     def __init__(
@@ -65,7 +48,7 @@ class Trainer:
         prepare: Callable[[Batch, torch.device], Batch],
         schedule: Schedule,
         settings: Settings,
-        log: TrainingLog,
+        log: Log,
         config: dict,
         processes: Processes | None = None,
     ):
@@ -92,14 +75,17 @@ class Trainer:
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.amp_dtype = fast_half_precision(settings.device) if schedule.amp else None
         self.scaler = torch.amp.GradScaler(settings.device.type, enabled=self.amp_dtype is torch.float16)
-        self.warmed_average = WarmedAverage(schedule.ema)
-        self.average = AveragedModel(self.net, multi_avg_fn=self.warmed_average) if schedule.ema else None
+        self.average = WeightAverage(self.net, schedule.ema) if schedule.ema else None
         if self.processes.world_size > 1:
             devices = [settings.device] if settings.device.type == "cuda" else None
             actor.net = DistributedDataParallel(self.net, device_ids=devices, gradient_as_bucket_view=True)
         self.train_net = actor.net
-        self.steps_per_epoch = len(train_loader) // schedule.accumulation
-        self.pairs_per_step = (train_loader.batch_size or 0) * schedule.accumulation * self.processes.world_size
+        self.accumulation = schedule.accumulation
+        self.steps_per_epoch = len(train_loader) // self.accumulation
+        self.pairs_per_step = (train_loader.batch_size or 0) * self.accumulation * self.processes.world_size
+        self.progress = Progress(
+            log, self.processes.is_first, schedule.print_interval, schedule.epochs, self.steps_per_epoch
+        )
 
     def train(self) -> None:
         """Train up to the schedule's last epoch, with a checkpoint after each.
@@ -123,62 +109,20 @@ class Trainer:
         are removed once it is there."""
         path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, self.position)
         self._read_record()
-        if bad := not_finite(self.net.state_dict()):
-            self._stop_for("weights are not finite", bad)
-        content = {
-            "net": self.tested_network().state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "position": self.position,
-            "validation_due": self.validation_due,
-            "statistics": add_up(self.processes.gather(dict(self.statistics.sums))),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "rng": self.processes.gather(self._random_state()),
-            "world_size": self.processes.world_size,
-            "script": self.settings.script_name,
-            "config_name": self.settings.config_name,
-            "config": self.config,
-            "versions": versions(),
-        }
-        if self.average is not None:
-            content["net_raw"] = self.net.state_dict()
-            content["averaged_steps"] = int(self.average.n_averaged)
+        if names := non_finite_names(self.net.state_dict()):
+            self._dump_and_raise("weights are not finite", names, self.step)
+        content = training_state(self)
         self.processes.first(lambda: self._write(path, content))
         return path
 
     def resume(self, content: dict, source: str) -> None:
-        """Take up the state of a checkpoint of this very configuration. source: named in errors.
-
-        With another number of processes the samples go on where they were, but random numbers do not.
-        """
-        needed = {"net", "optimizer", "scaler", "rng", "epoch", "step", "position", "validation_due", "statistics"}
-        if self.average is not None:
-            needed |= {"net_raw", "averaged_steps"}
-        missing = needed - set(content)
-        if missing:
-            raise CheckpointError(f"{source}: no training state to go on from; missing: {', '.join(sorted(missing))}")
-        self.net.load_state_dict(content["net_raw"] if self.average is not None else content["net"])
-        if self.average is not None:
-            self.average.module.load_state_dict(content["net"])
-            self.average.n_averaged.fill_(content["averaged_steps"])
-            self.warmed_average.steps = content["averaged_steps"]
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.scaler.load_state_dict(content["scaler"])
-        self.epoch, self.step, self.position = content["epoch"], content["step"], content["position"]
-        self.validation_due = content["validation_due"]
-        self.statistics = Statistics(content["statistics"] if self.processes.is_first else None)
-        states = content["rng"]
-        if len(states) == self.processes.world_size:
-            self._set_random_state(states[self.processes.rank])
-        else:
-            self.log.line(f"{source} is of {len(states)} processes, now {self.processes.world_size}: not the same run")
-            self.step = self.epoch * self.steps_per_epoch + self.position // self.pairs_per_step  # the rate hangs on it
-            torch.manual_seed(self.step * self.processes.world_size + self.processes.rank)
+        """Continue from the contents of a checkpoint of this very config. source: the file, named in errors. Raises
+        CheckpointError where it holds no training state."""
+        restore_training(self, content, source)
 
     def tested_network(self) -> torch.nn.Module:
         """The network to validate and to track with: the average where there is one."""
-        return self.net if self.average is None else self.average.module
+        return self.net if self.average is None else self.average.network
 
     def _train_epoch(self, stop: StopSignals) -> bool:
         """Finish the running epoch. False where the run was told to stop before its end."""
@@ -187,28 +131,27 @@ class Trainer:
         sampler.epoch, sampler.start = self.epoch, self.position
         if self.position == 0:
             self.statistics = Statistics()
-        accumulation, world = self.schedule.accumulation, self.processes.world_size
         done = self.position // self.pairs_per_step
-        steps = done + len(self.train_loader) // accumulation
+        steps = done + len(self.train_loader) // self.accumulation
         watch = Stopwatch()
-        with self._bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps, done) as bar:
+        with self.progress.bar(f"epoch {self.epoch + 1}/{self.schedule.epochs}", steps, done) as bar:
             batches = self._batches(self.train_loader, stop)
             for number in range(done + 1, steps + 1):
-                step_batches = list(islice(batches, accumulation))
-                if len(step_batches) < accumulation:
-                    return False  # told to stop, and so were the loader's workers
+                step_batches = list(islice(batches, self.accumulation))
+                if len(step_batches) < self.accumulation:
+                    return False  # told to stop, like the loader's workers
                 watch.got_data()
                 pairs = 0
                 self.record.begin(self.step, self.position)
                 for status, size in self._train_step(step_batches):
                     self.record.add(status, size)
-                    pairs += size * world
+                    pairs += size * self.processes.world_size
                 self.position += pairs
                 if number % self.schedule.print_interval == 0 or number == steps:
                     self._read_record()
                 watch.did(pairs)
                 bar.update()
-                self._show_progress(bar, number, number - done, watch)
+                self.progress.show(bar, self.epoch + 1, number, number - done, watch, self.statistics)
                 if number < steps and self._told_to_stop(stop):
                     return False
                 if self.schedule.save_interval and number < steps and self.step % self.schedule.save_interval == 0:
@@ -253,7 +196,7 @@ class Trainer:
         self.scaler.update()
         self.step += 1
         if self.average is not None:
-            self.average.update_parameters(self.net)
+            self.average.update(self.net)
         return answers
 
     def _read_record(self) -> None:
@@ -270,23 +213,7 @@ class Trainer:
         return nullcontext() if now or self.processes.world_size == 1 else self.train_net.no_sync()
 
     def _batches(self, loader: DataLoader, stop: StopSignals) -> Iterator[Batch]:
-        """The batches of a loader; an error in place of a batch is raised here. They end early where a signal to stop
-        has ended the loader's workers as well."""
-        try:
-            for batch in loader:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
-        except RuntimeError as error:
-            if not str(error).startswith(("DataLoader worker (pid", "DataLoader timed out")):
-                raise
-            if stop.received is not None and self.processes.world_size == 1:
-                return
-            raise DataError(
-                f"a loader's worker process died or gave nothing for {loader.timeout:.0f} s ({error}). Too little "
-                "memory: lower TRAIN.NUM_WORKER; a full /dev/shm: enlarge it; storage that does not answer: see "
-                "docs/SCALE.md"
-            ) from error
+        return batches_of(loader, lambda: stop.received is not None and self.processes.world_size == 1)
 
     def _forward(self, batch: Batch) -> tuple[torch.Tensor, Figures]:
         redraws = float(batch["redraws"].numpy().mean())
@@ -313,7 +240,7 @@ class Trainer:
         self.actor.net = self.tested_network()
         self.actor.eval()
         try:
-            with self._bar("validation", len(self.val_loader)) as bar:
+            with self.progress.bar("validation", len(self.val_loader)) as bar:
                 for batch in self._batches(self.val_loader, stop):
                     record.add(self._forward(batch)[1], batch["search_images"].shape[1])
                     bar.update()
@@ -336,93 +263,26 @@ class Trainer:
     def _means(self, statistics: Statistics) -> dict[str, float]:
         return Statistics(add_up(self.processes.gather(dict(statistics.sums)))).means()
 
-    def _bar(self, description: str, total: int, done: int = 0) -> tqdm:
-        hidden = None if self.processes.is_first else True  # None: shown on a terminal
-        return tqdm(total=total, initial=done, desc=description, unit="step", leave=False, disable=hidden)
-
-    def _show_progress(self, bar: tqdm, number: int, timed: int, watch: Stopwatch) -> None:
-        """Every print_interval steps: on the bar, or, where there is no terminal, as a line of the log.
-
-        number: of the step in the epoch; timed: how many of them the watch has seen.
-        """
-        steps = self.steps_per_epoch
-        if not self.processes.is_first or number % self.schedule.print_interval:
-            return
-        left = steps - number + (self.schedule.epochs - self.epoch - 1) * steps
-        eta = timedelta(seconds=round(left * watch.elapsed() / timed))
-        figures = [f"{name.removeprefix('Loss/')} {value:.3f}" for name, value in self.statistics.means().items()]
-        speed = f"{watch.pairs_per_s():.1f} pairs/s, data wait {100 * watch.wait():.0f} %, {eta} left"
-        if bar.disable:
-            self.log.line(f"[train {self.epoch + 1}, {number}/{steps}] {', '.join(figures)}, {speed}")
-        else:
-            bar.set_postfix_str(", ".join([*figures, speed]))
-
-    def _random_state(self) -> dict[str, torch.Tensor]:
-        state = {"cpu": torch.get_rng_state()}
-        if self.settings.device.type == "cuda":
-            state["cuda"] = torch.cuda.get_rng_state(self.settings.device)
-        return state
-
-    def _set_random_state(self, state: dict[str, torch.Tensor]) -> None:
-        torch.set_rng_state(state["cpu"])
-        if "cuda" in state and self.settings.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"], self.settings.device)
-
     def _write(self, path: Path, content: dict) -> None:
         save_checkpoint(path, content)
         schedule = self.schedule
         remove_older(path.parent, schedule.keep_checkpoints, schedule.milestones, schedule.keep_every)
 
-    def _stop_for_step(self, bad: BadStep) -> None:
-        """Repeat a step that was not finite, with the weights that it left as they were, to name what was not finite;
-        its samples are drawn again by their numbers."""
-        sampler = self.train_loader.sampler
+    def _stop_for_step(self, bad: BadStep) -> NoReturn:
+        """Repeat a step that was not finite, with the weights that it left unchanged, to name the tensors with NaN or
+        Inf, and stop; its samples are drawn again by their numbers."""
+        loader, sampler = self.train_loader, self.train_loader.sampler
         sampler.start = bad.position
         numbers = iter(sampler)
-        self.actor.net = self.net  # this process alone
-        for _ in range(self.schedule.accumulation):
-            indices = list(islice(numbers, self.train_loader.batch_size))
-            batch = self.train_loader.collate_fn([self.train_loader.dataset[index] for index in indices])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self._forward(batch)[0]
-            if not torch.isfinite(loss):
-                names = not_finite(batch) + not_finite(dict(self.net.named_parameters()))
-                self._stop_for(f"the loss is {loss.item()}", names, batch, bad.step)
-            loss.backward()
-            gradients = {f"gradient of {name}": value.grad for name, value in self.net.named_parameters()}
-            if names := not_finite(gradients):
-                norm = get_total_norm([value for value in gradients.values() if value is not None])
-                self._stop_for(f"the gradient's norm is {norm.item()}", names, batch, bad.step)
-        self._stop_for("loss or gradient were not finite (a repetition of the step is)", [], batch, bad.step)
-
-    def _stop_for(self, reason: str, bad: list[str], batch: Batch | None = None, step: int | None = None) -> None:
-        """Save the batch and the names of the tensors that hold NaN or Inf, and stop; the checkpoints stay as they are.
-        step: the running one unless told."""
-        step = self.step if step is None else step
-        path = self.settings.log_dir / f"not_a_number_step{step}_rank{self.processes.rank}.pth"
-        save_checkpoint(path, {"step": step, "epoch": self.epoch, "batch": batch, "not_finite": bad})
-        raise TrainingError(
-            f"{reason} at step {step} (epoch {self.epoch + 1}); tensors that are not finite: "
-            f"{', '.join(bad[:5]) or 'none of the batch or the weights'}. What is known is in {path}"
+        drawn = (
+            [loader.dataset[index] for index in islice(numbers, loader.batch_size)] for _ in range(self.accumulation)
         )
+        self.actor.net = self.net  # this process only
+        reason, names, batch = explain_step(
+            (loader.collate_fn(samples) for samples in drawn), lambda batch: self._forward(batch)[0], self.net
+        )
+        self._dump_and_raise(reason, names, bad.step, batch)
 
-
-def not_finite(tensors: dict[str, torch.Tensor | None]) -> list[str]:
-    """Names of those that hold a value that is no finite number."""
-    return [name for name, value in tensors.items() if value is not None and not torch.isfinite(value).all()]
-
-
-class WarmedAverage:
-    """Averaging rule for AveragedModel: decay, but less over the first steps: min(decay, (1 + n) / (10 + n)).
-
-    Counts the steps n itself: AveragedModel's own count lies on the device, and reading it would wait for that.
-    """
-
-    def __init__(self, decay: float):
-        self.decay = decay
-        self.steps = 1  # AveragedModel copies the first
-
-    def __call__(self, averaged: list[torch.Tensor], current: list[torch.Tensor], _steps: torch.Tensor) -> None:
-        """Move the averaged weights on, in place."""
-        n, self.steps = self.steps, self.steps + 1
-        torch._foreach_lerp_(averaged, current, 1 - min(self.decay, (1 + n) / (10 + n)))
+    def _dump_and_raise(self, reason: str, names: list[str], step: int, batch: Batch | None = None) -> NoReturn:
+        file = self.settings.log_dir / f"not_a_number_step{step}_rank{self.processes.rank}.pth"
+        dump_and_raise(file, reason, names, step=step, epoch=self.epoch, batch=batch)

@@ -18,7 +18,7 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import dataset_identity
 from lib.test.evaluation.results import Results
 from lib.utils.files import make_folder, write_atomically
-from lib.vis.report.content import Answer, Scored, answer_of, overview, score_all, sequence_page
+from lib.vis.report.content import ReportScores, TrackerOutput, overview, score_all, sequence_page, tracker_output
 from lib.vis.report.frames import write_frames
 
 PAGE = Path(__file__).parent / "page"
@@ -35,7 +35,7 @@ def build_report(
     lengths: LengthRule = "error",
     most_frames: int = 500,
     megabytes: float | None = None,
-) -> tuple[Path, Scored]:
+) -> tuple[Path, ReportScores]:
     """Write the pages into folder, in place of an older report there, and return index.html and what was scored.
 
     dataset: its name as get_dataset takes it; most_frames: pictures a sequence; megabytes: of all pictures together,
@@ -56,7 +56,7 @@ def build_report(
     write_atomically(mark, lambda path: path.write_text(identity, encoding="utf-8"))
     for part in ("data", "frames"):
         shutil.rmtree(folder / part, ignore_errors=True)
-    data, scored = make_folder(folder / "data"), Scored()
+    data, scored = make_folder(folder / "data"), ReportScores()
     budget = int(1e6 * (megabytes or max(40, 0.4 * len(sequences))) / len(sequences))
 
     def one(index: int) -> None:
@@ -92,17 +92,17 @@ def _sequence(
     notes: list[dict[str, str]],
 ) -> dict:
     """The content of a sequence's page; what is wrong with its files of scores is added to notes."""
-    answers: dict[str, Answer | str] = {}
+    answers: dict[str, TrackerOutput | str] = {}
     for tracker in trackers:
         try:
             missing = bool(tracker.missing([sequence.name]))
-            answers[tracker.label] = "there is no result" if missing else answer_of(tracker, sequence, lengths)
+            answers[tracker.label] = "there is no result" if missing else tracker_output(tracker, sequence, lengths)
         except ResultError as error:
             answers[tracker.label] = str(error)
         else:
-            if isinstance(found := answers[tracker.label], Answer) and found.note:
+            if isinstance(found := answers[tracker.label], TrackerOutput) and found.note:
                 notes.append({"tracker": tracker.label, "sequence": sequence.name, "reason": found.note})
-    found = [answer.worst for answer in answers.values() if isinstance(answer, Answer)]
+    found = [answer.worst for answer in answers.values() if isinstance(answer, TrackerOutput)]
     wanted = [
         moment.frame for rank in range(max(map(len, found), default=0)) for w in found for moment in w[rank : rank + 1]
     ]

@@ -23,7 +23,7 @@ NOTHING = 255  # in a packed curve: no value there
 
 
 @dataclass
-class Scored:
+class ReportScores:
     """Scores of every tracker on every sequence, and what could not be scored, with the reason."""
 
     scores: dict[str, dict[str, SequenceScores]] = field(default_factory=dict)  # tracker -> sequence -> scores
@@ -35,7 +35,7 @@ class Scored:
 
 
 def score_all(
-    trackers: Collection[Results], sequence: Sequence, convention: Convention, lengths: LengthRule, into: Scored
+    trackers: Collection[Results], sequence: Sequence, convention: Convention, lengths: LengthRule, into: ReportScores
 ) -> None:
     """Add the scores of one sequence; a result that is missing or broken becomes a problem."""
     for tracker in trackers:
@@ -51,7 +51,11 @@ def score_all(
 
 
 def overview(
-    trackers: Collection[Results], sequences: Collection[Sequence], scored: Scored, convention: Convention, dataset: str
+    trackers: Collection[Results],
+    sequences: Collection[Sequence],
+    scored: ReportScores,
+    convention: Convention,
+    dataset: str,
 ) -> dict:
     """The first page: tables and curves of all sequences and of each attribute, over what every tracker has."""
     common = set(scored.common(sequences))
@@ -94,7 +98,7 @@ def _curves(convention: Convention) -> dict:
     return {kind: curve for kind, curve in CURVES.items() if curve.ranked_by in convention.figures}
 
 
-def _group(names: set[str], scored: Scored, convention: Convention) -> dict:
+def _group(names: set[str], scored: ReportScores, convention: Convention) -> dict:
     """Figures and curves of some sequences: tracker -> values, percent."""
     if not names:
         return {"number": 0, "figures": {}, "curves": {}}
@@ -110,14 +114,14 @@ def _group(names: set[str], scored: Scored, convention: Convention) -> dict:
     }
 
 
-def _ranking(name: str, scored: Scored, convention: Convention) -> list[float | None]:
+def _ranking(name: str, scored: ReportScores, convention: Convention) -> list[float | None]:
     """The ranking figure of every tracker on one sequence."""
     found = [scores.get(name) for scores in scored.scores.values()]
     return [_number(figure_values([item], convention)[0][0, 0]) if item else None for item in found]
 
 
 @dataclass
-class Answer:
+class TrackerOutput:
     """One tracker on one sequence: boxes (T, 4) xywh, overlap (T,) and scores (T,), NaN where there is none; note: what
     is wrong with the file of scores."""
 
@@ -128,7 +132,7 @@ class Answer:
     note: str = ""
 
 
-def answer_of(tracker: Results, sequence: Sequence, lengths: LengthRule) -> Answer:
+def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) -> TrackerOutput:
     """What a tracker answered, in the first of its runs; boxes end or go on as NaN where the file has another length
     than the truth, overlap as lengths says. Raises ResultError for a broken file of boxes."""
     truth, visible = sequence.video.truth, sequence.video.visible
@@ -142,7 +146,9 @@ def answer_of(tracker: Results, sequence: Sequence, lengths: LengthRule) -> Answ
     if lengths == "cut":
         there = there & (np.arange(len(truth)) < len(read))
     overlap = np.where(there, iou(np.where(answered[:, None], boxes, 0), np.nan_to_num(truth)), np.nan)
-    return Answer(boxes, overlap, None if scores is None else _fitted(scores, len(truth)), worst_moments(overlap), note)
+    return TrackerOutput(
+        boxes, overlap, None if scores is None else _fitted(scores, len(truth)), worst_moments(overlap), note
+    )
 
 
 def _scores(file: Path, length: int) -> tuple[np.ndarray | None, str]:
@@ -163,7 +169,7 @@ def _fitted(values: np.ndarray, length: int) -> np.ndarray:
     return fitted
 
 
-def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mapping[str, Answer | str]) -> dict:
+def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mapping[str, TrackerOutput | str]) -> dict:
     """The page of a sequence. shown: frames with a picture, whose boxes are given, and their size; answers: tracker ->
     answer, or why there is none."""
     return {

@@ -23,7 +23,7 @@ def plot_attention(crop: np.ndarray, box: Sequence[float], rows: Mapping[str, np
         for index, (axes, values) in enumerate(zip(panel_row, [maps.mean(0), *maps])):
             show_crop(axes, np.repeat(crop.mean(-1, keepdims=True), 3, axis=-1))
             axes.imshow(heat(values), extent=WHOLE, interpolation="bilinear")
-            outline(axes, box, "white")
+            draw_rectangle(axes, box, "white")
             axes.set_title(f"head {index}" if index else "mean", fontsize=9)
         panel_row[0].set_ylabel(label, fontsize=9)
     figure.suptitle(title)
@@ -44,7 +44,7 @@ def show_crop(axes: Axes, crop: np.ndarray) -> None:
     axes.set(xticks=[], yticks=[], xlim=WHOLE[:2], ylim=WHOLE[2:])
 
 
-def outline(axes: Axes, box: Sequence[float], colour: str, **style) -> None:
+def draw_rectangle(axes: Axes, box: Sequence[float], colour: str, **style) -> None:
     """The outline of a box, cxcywh."""
     x, y, w, h = box
     axes.add_patch(Rectangle((x - w / 2, y - h / 2), w, h, fill=False, edgecolor=colour, **style))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.test.analysis.plots.attention import outline, show_crop
+from lib.test.analysis.plots.attention import draw_rectangle, show_crop
 from lib.test.analysis.plots.curves import BLUE, ORANGE, SKY, VERMILION
 
 SHOWN = 10  # boxes, the best-scored
@@ -33,11 +33,11 @@ def plot_queries(
     for axes in (left, right):
         show_crop(axes, crop)
     for query in ranked[::-1]:
-        outline(left, anchors[query], ORANGE, alpha=0.25 + 0.75 * scores[query] / scores[best])
-    outline(left, anchors[best], ORANGE, linewidth=3)
+        draw_rectangle(left, anchors[query], ORANGE, alpha=0.25 + 0.75 * scores[query] / scores[best])
+    draw_rectangle(left, anchors[best], ORANGE, linewidth=3)
     left.set_title(f"anchor boxes of the {len(ranked)} best of {len(scores)} queries")
-    outline(right, anchors[best], ORANGE, linestyle="--", label="anchor box")
-    outline(right, boxes[best], BLUE, linewidth=2, label="box of the last layer")
+    draw_rectangle(right, anchors[best], ORANGE, linestyle="--", label="anchor box")
+    draw_rectangle(right, boxes[best], BLUE, linewidth=2, label="box of the last layer")
     for (branch, places), colour, marker in zip(points.items(), (VERMILION, SKY), MARKERS):
         right.plot(
             *places[best].T,

@@ -1,0 +1,123 @@
+"""The keys that every tracker's config has: the ViT trunk, data, training and test. Values are the SDTrack paper's.
+
+Key names are OSTrack's where OSTrack has the same setting, so that its trainer and tools read such a config as well.
+A tracker's lib/config/<script>/config.py takes these sections, changes their defaults and adds keys of its own.
+"""
+
+BACKBONE = {  # lib.models.vit
+    "PRETRAIN_TYPE": "cae",  # key format of MODEL.PRETRAIN_FILE: lib.models.vit.pretrained.KEY_FORMATS
+    "PATCH_SIZE": 16,
+    "DIM": 768,
+    "DEPTH": 12,
+    "NUM_HEADS": 12,
+    "MLP_RATIO": 4.0,
+    "DROP_PATH": 0.1,
+    # For training from scratch, off in the paper's configs (docs/CONFIG.md)
+    "STEM": "patch",  # patch: one linear projection | conv: a small convolutional stem
+    "TEMPLATE_EMBED": 0.0,  # init std of the target embedding, added to template tokens inside the box; 0: no embedding
+    "QK_INIT": 0.0,  # initialise W_k = W_q, scaled by this factor; 0: off
+}
+
+DATA = {
+    "MEAN": [0.485, 0.456, 0.406],
+    "STD": [0.229, 0.224, 0.225],
+    "MAX_SAMPLE_INTERVAL": 200,  # frames between template and search frame, inclusive
+    "SAMPLER_MODE": "causal",  # causal: the search frame after the template's | trident: both anywhere
+    "STORAGE": "auto",  # files | lmdb (tracking/make_lmdb.py) | auto: the LMDB if it exists
+    "DECODER": "auto",  # JPEG decoder: simplejpeg | jpeg4py | cv2 | auto: simplejpeg
+    "GRAYSCALE": 0.05,  # probabilities, and the half-width of the brightness factor
+    "FLIP": 0.5,
+    "BRIGHTNESS": 0.2,
+    # Sources of the composed data sets VIEWS and PASTED: folders of still images, relative to data_dir or absolute, and
+    # splits of COCO-style annotations; BLUR: probability
+    "STILLS": {"IMAGES_DIR": ["images"], "COCO_SPLITS": [], "BLUR": 0.25},
+    "TRAIN": {
+        "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
+        "DATASETS_RATIO": [1.0, 1.0, 1.0, 1.0],
+        "SAMPLE_PER_EPOCH": 60000,
+    },
+    "VAL": {"DATASETS_NAME": ["GOT10K_votval"], "DATASETS_RATIO": [1.0], "SAMPLE_PER_EPOCH": 10000},
+    "TEMPLATE": {"SIZE": 128, "FACTOR": 2.0, "CENTER_JITTER": 0.0, "SCALE_JITTER": 0.0},
+    "SEARCH": {"SIZE": 256, "FACTOR": 4.0, "CENTER_JITTER": 3.0, "SCALE_JITTER": 0.25},
+}
+
+TRAIN = {
+    "LR": 4e-4,
+    "BACKBONE_MULTIPLIER": 0.1,
+    "WEIGHT_DECAY": 4e-4,
+    "EPOCH": 300,
+    "LR_DROP_EPOCH": 40,  # for SCHEDULER.TYPE step
+    "SCHEDULER": {"TYPE": "Mstep", "MILESTONES": [40], "GAMMA": 0.1},  # Mstep | step | cosine; OSTrack: [240]
+    "WARMUP_STEPS": 0,
+    "BATCH_SIZE": 32,  # a process and forward pass
+    "ACCUMULATION": 1,  # forward passes a step
+    "ACTIVATION_CHECKPOINTING": False,  # less memory: activations of blocks and layers are computed again
+    "NUM_WORKER": 4,
+    "OPTIMIZER": "ADAMW",  # ADAMW | MUON: Muon for the matrices of linear layers, AdamW for the rest
+    "MUON_MULTIPLIER": 2.0,  # learning rate of Muon's parameters over AdamW's
+    "GRAD_CLIP_NORM": 0.1,
+    "L1_WEIGHT": 5.0,
+    "GIOU_WEIGHT": 2.0,
+    # Half precision: auto (on a GPU) | true | false; bf16 where the device computes fast in it, fp16 on older GPUs
+    "AMP": "auto",
+    "TF32": "auto",  # auto (on a GPU) | true | false: float32 products with 10 bits of mantissa
+    "COMPILE": False,  # torch.compile of blocks and layers: minutes at the start
+    "EMA": 0.0,  # decay of the averaged weights, which are then the ones that are saved and tested; 0: none
+    "PRINT_INTERVAL": 50,
+    "VAL_EPOCH_INTERVAL": 20,
+    "SAVE_INTERVAL": 0,  # steps between checkpoints within an epoch; 0: at the ends of epochs only
+    "KEEP_CHECKPOINTS": 3,  # the newest; those of SCHEDULER.MILESTONES and of every KEEP_EVERY-th epoch stay as well
+    "KEEP_EVERY": 50,
+    "TIMEOUT_S": 1800,  # how long a process waits for the others before it fails
+    "SEED": 42,
+}
+
+TEST = {
+    "TEMPLATE_FACTOR": 2.0,
+    "TEMPLATE_SIZE": 128,
+    "SEARCH_FACTOR": 4.0,
+    "SEARCH_SIZE": 256,
+    "EPOCH": 300,  # which checkpoint is tested; 0: the newest
+    "HANN_WEIGHT": 0.0,  # share of a Hann window, over the centres of the boxes, in the ranking score
+}
+
+# Keys that OSTrack's code reads and this toolkit does not: an exported plugin's config has them, with these values. A
+# config of an older checkpoint may name them.
+HOST_KEYS = {"MODEL.BACKBONE.TYPE": "vit", "DATA.TEMPLATE.NUMBER": 1, "DATA.SEARCH.NUMBER": 1}
+
+# Keys that choose between implementations of one computation: neither weights nor boxes depend on them
+SAME_RESULT_KEYS = ("TRAIN.COMPILE",)
+
+ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted spelling -> key
+
+CHOICES = {
+    "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack", "sdtrack"),
+    "MODEL.BACKBONE.STEM": ("patch", "conv"),
+    "DATA.SAMPLER_MODE": ("causal", "trident"),
+    "DATA.STORAGE": ("auto", "files", "lmdb"),
+    "DATA.DECODER": ("auto", "simplejpeg", "jpeg4py", "cv2"),
+    "TRAIN.AMP": ("auto", True, False),
+    "TRAIN.TF32": ("auto", True, False),
+    "TRAIN.OPTIMIZER": ("ADAMW", "MUON"),
+    "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
+}
+
+MINIMUM = {  # smallest value that makes sense
+    "MODEL.BACKBONE.PATCH_SIZE": 1,
+    "MODEL.BACKBONE.DEPTH": 1,
+    "DATA.MAX_SAMPLE_INTERVAL": 1,
+    "TRAIN.LR_DROP_EPOCH": 1,
+    "TRAIN.EPOCH": 1,
+    "TRAIN.BATCH_SIZE": 1,
+    "TRAIN.ACCUMULATION": 1,
+    "TRAIN.SAVE_INTERVAL": 0,
+    "TRAIN.KEEP_CHECKPOINTS": 1,
+    "TRAIN.KEEP_EVERY": 1,
+    "TRAIN.TIMEOUT_S": 1,
+    "TRAIN.NUM_WORKER": 0,
+    "TRAIN.PRINT_INTERVAL": 1,
+    "TRAIN.VAL_EPOCH_INTERVAL": 1,
+    "TRAIN.WARMUP_STEPS": 0,
+    "TRAIN.SEED": 0,
+    "TEST.EPOCH": 0,
+}

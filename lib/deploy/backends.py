@@ -1,0 +1,145 @@
+"""What computes a frame: PyTorch as it is, in half precision, compiled or as a CUDA graph, or another program from an
+ONNX graph.
+
+The template is encoded once a sequence, by PyTorch in float32.
+"""
+
+import copy
+import logging
+import tempfile
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lib.deploy.cuda_graph import CudaGraph
+from lib.deploy.onnx_graphs import (
+    example,
+    example_output,
+    load_onnxruntime,
+    load_openvino,
+    tensors_of,
+    write_int8,
+    write_search,
+)
+from lib.errors import ConfigError
+from lib.utils.device import fast_half_precision
+
+logger = logging.getLogger("sdtrack")
+
+AUTO = "auto"  # cuda-graph on a GPU, torch elsewhere
+TORCH = ("torch", "torch-bf16", "torch-compile", "torch-compile-bf16")
+CUDA = ("cuda-graph", "cuda-graph-bf16")
+GRAPH = ("onnxruntime", "onnxruntime-int8", "openvino", "openvino-bf16")
+BACKENDS = (AUTO, *TORCH, *CUDA, *GRAPH)
+SAME_BOXES = (AUTO, "torch", "cuda-graph")  # the same operations in the same precision
+Encode = Callable[[Tensor, Tensor], Tensor]  # template crop (1, 3, S, S), its box (1, 4) -> template tokens
+Find = Callable[[Tensor, Tensor], dict[str, Tensor]]  # template tokens, search crop (1, 3, S, S) -> the answer
+
+
+def resolve_backend(backend: str, device: torch.device) -> str:
+    """The backend that a name stands for on a device: "auto" is chosen, and said once.
+
+    Raises ConfigError for a backend that is unknown, or that this device or processor has not.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError(f"backend {backend}: unknown; there are {', '.join(BACKENDS)}")
+    if backend == AUTO:
+        backend = "cuda-graph" if device.type == "cuda" else "torch"
+        _say_choice(backend, device.type)
+    if backend in GRAPH and device.type != "cpu":
+        raise ConfigError(f"backend {backend} computes on the CPU, not on {device}: choose the device cpu")
+    if backend in CUDA and device.type != "cuda":
+        raise ConfigError(f"backend {backend} needs a GPU, not {device}: take torch, or another of the CPU's")
+    if backend in TORCH + CUDA and "bf16" in backend and fast_half_precision(device) != torch.bfloat16:
+        raise ConfigError(f"backend {backend}: {device} does not compute in bfloat16; leave -bf16 out")
+    return backend
+
+
+@cache
+def _say_choice(backend: str, device: str) -> None:
+    logger.info("backend auto: %s, on this %s", backend, "GPU" if device == "cuda" else device.upper())
+
+
+def make_encode(backend: str, network: nn.Module) -> Encode:
+    """`network.encode_template`, as a resolved backend computes it: a CUDA graph for those, else PyTorch."""
+    if backend not in CUDA:
+        return network.encode_template
+    graph = CudaGraph(network.encode_template, backend)
+    return lambda images, boxes: graph(images, boxes).clone()  # the graph's own memory changes with the next template
+
+
+def make_find(backend: str, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
+    """`network.track`, as the backend computes it. sizes: of the template and the search crop in pixels.
+
+    Raises ConfigError as resolve_backend does.
+    """
+    backend = resolve_backend(backend, device)
+    if backend in GRAPH:
+        return _by_graph(backend, network, sizes)
+    find = _half_precision(network) if "bf16" in backend else with_stacked_weights(network)
+    if backend in CUDA:
+        return CudaGraph(lambda *inputs: tensors_of(find(*inputs)), backend)
+    return _compiled(backend, find, network, device, sizes) if "compile" in backend else find
+
+
+@torch.inference_mode()
+def with_stacked_weights(network: nn.Module) -> Find:
+    """`network.track`, its weights stacked once for all frames where the network has that (OneStreamNetwork.stack)."""
+    weights = network.stack()
+    return network.track if weights is None else partial(network.track, weights=weights)
+
+
+def _half_precision(network: nn.Module) -> Find:
+    """In bfloat16 from end to end, but for modules that keep full precision. The network itself stays as it is."""
+    half = copy.deepcopy(network)
+    _round_weights(half)
+    find = with_stacked_weights(half)
+    return lambda template_tokens, search_images: find(template_tokens.bfloat16(), search_images.bfloat16())
+
+
+def _round_weights(module: nn.Module) -> None:
+    if getattr(module, "FULL_PRECISION", False) or isinstance(module, nn.BatchNorm2d):
+        return
+    for parameter in module.parameters(recurse=False):
+        parameter.data = parameter.data.bfloat16()
+    for child in module.children():
+        _round_weights(child)
+
+
+@torch.inference_mode()
+def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
+    """By TorchInductor, on a GPU as CUDA graphs. Compiles at once, so that no frame waits for it."""
+    logger.info("backend %s: compiling, about a minute", backend)
+    compiled = torch.compile(find, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else "default")
+    template, box, search = (value.to(device) for value in example(sizes))
+    tokens = network.encode_template(template, box)
+    try:
+        for _ in range(2):  # CUDA graphs are recorded by the second call
+            compiled(tokens, search)
+    except RuntimeError as error:  # such as a missing C++ compiler
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"backend {backend}: PyTorch cannot compile here ({reason}); take torch") from error
+    return compiled
+
+
+def _by_graph(backend: str, network: nn.Module, sizes: tuple[int, int]) -> Find:
+    names = list(example_output(network, sizes))
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "search.onnx"
+        write_search(network, sizes, graph)
+        if backend == "onnxruntime-int8":
+            write_int8(graph, graph.with_name("int8.onnx"))
+            graph = graph.with_name("int8.onnx")
+        if backend.startswith("onnxruntime"):
+            run = load_onnxruntime(graph)
+        else:
+            run = load_openvino(graph, half=backend == "openvino-bf16")
+
+    def find(template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
+        values = run(template_tokens.numpy(), search_images.numpy())
+        return {name: torch.from_numpy(value) for name, value in zip(names, values)}
+
+    return find

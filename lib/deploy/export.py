@@ -1,0 +1,165 @@
+"""A session's network as files of graphs, and how their answers compare with PyTorch's."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.deploy.backends import with_stacked_weights
+from lib.deploy.onnx_graphs import (
+    example,
+    example_output,
+    load_onnxruntime,
+    load_openvino,
+    tensors_of,
+    write_int8,
+    write_search,
+    write_template,
+)
+from lib.errors import TrackingError
+from lib.test.tracker.session import NetworkTracker
+from lib.utils.parsing import parse_json
+
+FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "openvino": ".xml"}
+ABOUT = "about.json"
+TOLERANCES = {  # differences that are put up with: of boxes in pixels, and of scores and tokens
+    "onnx": (0.1, 1e-3),
+    "onnx-int8": (5.0, 0.2),
+    "openvino": (0.1, 1e-3),
+}
+
+
+@dataclass(frozen=True)
+class GraphComparison:
+    """The largest differences between what the graphs and PyTorch answer, and how long they take.
+
+    tokens: of the template's tokens; pixels, score: of the box that is chosen, in pixels of the search crop, and of its
+    score, over the frames of a video; torch_ms, graph_ms: medians, taken in turns.
+    """
+
+    tokens: float
+    pixels: float
+    score: float
+    torch_ms: float
+    graph_ms: float
+
+    def check(self, form: str) -> None:
+        """Raise TrackingError where the graphs differ by more than the form's TOLERANCES, or answer with NaN."""
+        pixels, value = TOLERANCES[form]
+        if not (self.pixels <= pixels and self.score <= value and self.tokens <= value):
+            raise TrackingError(
+                f"the exported graphs do not answer as PyTorch does (nothing was written): box {self.pixels:.3g} px "
+                f"apart, at most {pixels}; score {self.score:.3g}, template tokens {self.tokens:.3g}, at most {value}"
+            )
+
+
+def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
+    """template and search in a form of FORMATS, and about.json: what goes in, what comes out. folder: there already."""
+    network, params = tracker.network, tracker.params
+    sizes = params.template_size, params.search_size
+    for name, write in (("template", write_template), ("search", write_search)):
+        file = folder / f"{name}.onnx"
+        write(network, sizes, file)
+        if form == "onnx-int8":
+            exact = file.rename(folder / f"{name}.float.onnx")
+            write_int8(exact, file)
+            exact.unlink()
+        if form == "openvino":
+            import openvino
+
+            openvino.save_model(openvino.convert_model(str(file)), file.with_suffix(".xml"), compress_to_fp16=False)
+            file.unlink()
+    about = {
+        "weights": Path(params.checkpoint).name,
+        "sha256": params.weights.sha256,
+        "template": "template_images (1, 3, S, S), template_boxes (1, 4) xywh in fractions -> template_tokens",
+        "search": f"template_tokens, search_images (1, 3, S, S) -> {', '.join(example_output(network, sizes))}",
+        "images": "RGB / 255, less mean, by std; pred_boxes: cxcywh in fractions of the search crop",
+        "template_size": params.template_size,
+        "template_factor": params.template_factor,
+        "search_size": params.search_size,
+        "search_factor": params.search_factor,
+        "mean": list(tracker.cfg.DATA.MEAN),
+        "std": list(tracker.cfg.DATA.STD),
+    }
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def clear_target(folder: Path, sha256: str, overwrite: bool) -> None:
+    """Remove graphs of other weights from a folder, if overwrite is set. sha256: of the file of weights to be exported.
+
+    Raises TrackingError where it holds such graphs and overwrite is not set.
+    """
+    about = folder / ABOUT
+    if not about.is_file():
+        return
+    try:
+        content = parse_json(about.read_bytes())
+    except ValueError:
+        content = None
+    there = content.get("sha256") if isinstance(content, dict) else "unknown"
+    if there in (None, sha256):  # older versions did not note it
+        return
+    if not overwrite:
+        raise TrackingError(f"{folder} holds graphs of other weights: --overwrite, or choose another folder with --to")
+    for file in [*folder.glob("template.*"), *folder.glob("search.*"), about]:
+        file.unlink()
+
+
+@torch.inference_mode()
+def compare_graphs(
+    tracker: NetworkTracker, form: str, folder: Path, frames: Sequence[np.ndarray], box: Sequence[float]
+) -> GraphComparison:
+    """Graphs and PyTorch on the same crops: those of tracking `box` [x, y, w, h] through the frames with PyTorch."""
+    load = load_openvino if form == "openvino" else load_onnxruntime
+    template, search = (load(folder / f"{name}{FORMATS[form]}") for name in ("template", "search"))
+    images, boxes, _ = example((tracker.params.template_size, tracker.params.search_size))
+    tokens = np.abs(template(images.numpy(), boxes.numpy())[0] - tracker.network.encode_template(images, boxes).numpy())
+    rows, track = [], with_stacked_weights(tracker.network)
+    for inputs in crops_of(tracker, frames, box):
+        start = time.perf_counter()
+        answer = tensors_of(track(*inputs))
+        middle = time.perf_counter()
+        values = search(*(value.numpy() for value in inputs))
+        end = time.perf_counter()
+        other = {name: torch.from_numpy(value) for name, value in zip(answer, values)}
+        rows.append((*_difference(tracker, answer, other), middle - start, end - middle))
+    pixels, score, first, second = np.array(rows).T
+    return GraphComparison(
+        float(tokens.max()), pixels.max(), score.max(), 1000 * float(np.median(first)), 1000 * float(np.median(second))
+    )
+
+
+def crops_of(
+    tracker: NetworkTracker, frames: Sequence[np.ndarray], box: Sequence[float]
+) -> list[tuple[Tensor, Tensor]]:
+    """What the network is given while frames are tracked: template tokens and search crop, for each but the first."""
+    inputs, find = [], tracker.find
+
+    def noting(*given: Tensor) -> dict[str, Tensor]:
+        inputs.append(given)
+        return find(*given)
+
+    tracker.find = noting
+    try:
+        tracker.initialize(frames[0], {"init_bbox": box})
+        for frame in frames[1:]:
+            tracker.track(frame)
+    finally:
+        tracker.find = find
+    return inputs
+
+
+def _difference(tracker: NetworkTracker, answer: dict, other: dict) -> tuple[float, float]:
+    chosen = []
+    for given in (answer, other):
+        scores, boxes, ranked = tracker.candidates(given)
+        best = int(ranked.argmax())
+        chosen.append((scores[best], boxes[best]))
+    (score, box), (other_score, other_box) = chosen
+    return float((box - other_box).abs().max()) * tracker.params.search_size, float((score - other_score).abs())

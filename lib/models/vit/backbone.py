@@ -1,0 +1,154 @@
+"""The encoder of Sec. III-A: a plain ViT on the tokens of template and search image together."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from timm.layers import LayerNorm2d
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from lib.models.layers.activation_checkpointing import checkpointed
+from lib.models.layers.attention import start_with_equal_query_and_key
+
+
+class ConvStem(nn.Sequential):
+    """Patch embedding by stride-2 3x3 convolutions, for training from scratch: (B, 3, H, W) -> (B, dim, H/p, W/p)."""
+
+    def __init__(self, *, patch_size: int, dim: int):
+        halvings = int(math.log2(patch_size))
+        widths = [3] + [max(16, dim >> (halvings - step)) for step in range(1, halvings + 1)]
+        layers: list[nn.Module] = []
+        for dim_in, dim_out in zip(widths, widths[1:]):
+            layers += [nn.Conv2d(dim_in, dim_out, 3, 2, 1), LayerNorm2d(dim_out), nn.GELU()]
+        super().__init__(*layers, nn.Conv2d(widths[-1], dim, 1))
+
+
+class PatchEmbed(nn.Module):
+    """Image to tokens. stem "patch": one projection of p x p pixels (timm's keys); "conv": ConvStem."""
+
+    def __init__(self, *, patch_size: int, dim: int, stem: str = "patch"):
+        super().__init__()
+        if stem == "conv":
+            self.proj = ConvStem(patch_size=patch_size, dim=dim)
+        else:
+            self.proj = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) -> (B, H/p * W/p, dim), row by row."""
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+def box_coverage(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
+    """How much of each cell a box covers: boxes (B, 4) xywh, fractions of the crop -> (B, H*W) in [0, 1]."""
+    covered = []
+    for start, extent, cells in ((boxes[:, 1], boxes[:, 3], grid[0]), (boxes[:, 0], boxes[:, 2], grid[1])):
+        edges = torch.arange(cells + 1, device=boxes.device, dtype=boxes.dtype) / cells
+        low = torch.maximum(edges[:-1], start[:, None])
+        high = torch.minimum(edges[1:], (start + extent)[:, None])
+        covered.append((high - low).clamp(min=0) * cells)
+    return (covered[0][:, :, None] * covered[1][:, None, :]).flatten(1)
+
+
+class VisionTransformer(nn.Module):
+    """ViT blocks (timm) on [template; search] tokens with a learned position embedding for each, no class token.
+
+    State-dict keys are timm's and OSTrack's: patch_embed.proj, blocks.N.*, norm, pos_embed_z, pos_embed_x.
+    """
+
+    def __init__(
+        self,
+        *,
+        template_size: int,
+        search_size: int,
+        patch_size: int = 16,
+        dim: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        stem: str = "patch",
+        template_embed: float = 0.0,
+        qk_init: float = 0.0,
+        recompute: bool = False,
+    ):
+        super().__init__()
+        self.recompute = recompute
+        self.template_grid = (template_size // patch_size,) * 2
+        self.search_grid = (search_size // patch_size,) * 2
+        self.dim = dim
+        self.patch_embed = PatchEmbed(patch_size=patch_size, dim=dim, stem=stem)
+        self.pos_embed_z = nn.Parameter(torch.zeros(1, self.template_grid[0] ** 2, dim))
+        self.pos_embed_x = nn.Parameter(torch.zeros(1, self.search_grid[0] ** 2, dim))
+        self.template_embed = nn.Parameter(torch.zeros(1, 1, dim)) if template_embed else None
+        self.blocks = nn.ModuleList(
+            Block(
+                dim,
+                num_heads,
+                mlp_ratio=mlp_ratio,
+                qkv_bias=True,
+                drop_path=drop_path * index / max(depth - 1, 1),
+                norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            )
+            for index in range(depth)
+        )
+        for block in self.blocks:  # of probability 0, but calls all the same
+            block.attn.proj_drop = block.mlp.drop1 = block.mlp.drop2 = nn.Identity()
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self._init_weights(qk_init, template_embed)
+
+    def _init_weights(self, qk_init: float, mark: float) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for embedding in (self.pos_embed_z, self.pos_embed_x):
+            nn.init.trunc_normal_(embedding, std=0.02)
+        if self.template_embed is not None:
+            nn.init.normal_(self.template_embed, std=mark)
+        if qk_init:
+            for block in self.blocks:
+                start_with_equal_query_and_key(block.attn.qkv, qk_init)
+
+    def encode_template(self, images: Tensor, boxes: Tensor | None = None) -> Tensor:
+        """The part that needs no search image: (B, 3, Ht, Wt) -> tokens (B, Nt, dim) with their positions.
+
+        boxes (B, 4) xywh, the target in fractions of the crop: needed when built with template_embed.
+        """
+        tokens = self.patch_embed(images) + self.pos_embed_z
+        if self.template_embed is None:
+            return tokens
+        if boxes is None:
+            raise ValueError("this backbone marks the target's tokens (template_embed): it needs the template boxes")
+        coverage = box_coverage(boxes, self.template_grid).to(tokens.dtype)
+        return tokens + coverage.unsqueeze(-1) * self.template_embed
+
+    def forward(self, template_tokens: Tensor, search_images: Tensor) -> Tensor:
+        """template_tokens (B, Nt, dim) of encode_template; search_images (B, 3, Hs, Ws) -> (B, Nt + Ns, dim)."""
+        search_tokens = self.patch_embed(search_images) + self.pos_embed_x
+        tokens = torch.cat([template_tokens, search_tokens], dim=1)
+        for block in self.blocks:
+            tokens = checkpointed(block, tokens, recompute=self.recompute)
+        return self.norm(tokens)
+
+
+def backbone_options(cfg) -> dict:
+    """VisionTransformer's arguments, of a config."""
+    trunk = cfg.MODEL.BACKBONE
+    return {
+        "template_size": cfg.DATA.TEMPLATE.SIZE,
+        "search_size": cfg.DATA.SEARCH.SIZE,
+        "patch_size": trunk.PATCH_SIZE,
+        "dim": trunk.DIM,
+        "depth": trunk.DEPTH,
+        "num_heads": trunk.NUM_HEADS,
+        "mlp_ratio": trunk.MLP_RATIO,
+        "drop_path": trunk.DROP_PATH,
+        "stem": trunk.STEM,
+        "template_embed": trunk.TEMPLATE_EMBED,
+        "qk_init": trunk.QK_INIT,
+        "recompute": cfg.TRAIN.ACTIVATION_CHECKPOINTING,
+    }

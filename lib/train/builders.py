@@ -1,0 +1,150 @@
+"""From a config to the parts of a training run: data sets, loaders, optimizer, learning rate."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lib.config.loader import Config
+from lib.errors import ConfigError
+from lib.train.composed.composer import DATASETS, Composer
+from lib.train.composed.still_images import load_still_images
+from lib.train.data.loader import BatchPreparation, make_loader
+from lib.train.data.processing import CropSpec, PairProcessing
+from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
+from lib.train.dataset.sources import DataAccess, DatasetReport, check_dataset
+from lib.train.trainers.joint_optimizer import JointOptimizer
+from lib.utils.local_paths import LocalPaths
+from lib.utils.normalize import Normalizer
+
+CHECKED_BEFORE_TRAINING = 200  # sequences a data set
+MIN_MUON_SIDE = 16  # minimum matrix side for Muon
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The data sets of a config, opened when they are asked for, and once."""
+
+    cfg: Config
+    access: DataAccess
+    composer: Composer
+
+    @classmethod
+    def of(cls, cfg: Config, paths: LocalPaths) -> "TrainingData":
+        """From a config and the folders of this machine."""
+        data, images = cfg.DATA, cfg.DATA.STILLS
+        folders = tuple(paths.dataset(name) for name in images.IMAGES_DIR)
+        load = partial(load_still_images, folders, paths.dataset("coco"), images.COCO_SPLITS)
+        composer = Composer(load, images.BLUR)
+        further = {name: partial(composer.dataset, name) for name in DATASETS}
+        return cls(cfg, DataAccess(paths, data.STORAGE, data.DECODER, further), composer)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the data sets for training and validation, each once."""
+        return list(dict.fromkeys([*self.cfg.DATA.TRAIN.DATASETS_NAME, *self.cfg.DATA.VAL.DATASETS_NAME]))
+
+    def is_composed(self, names: Iterable[str]) -> bool:
+        """Whether one of the named data sets is composed of still images."""
+        return not set(DATASETS).isdisjoint(names)
+
+    def check(self) -> list[DatasetReport]:
+        """A report on each data set; of large ones CHECKED_BEFORE_TRAINING sequences are checked."""
+        return [check_dataset(name, self.access, CHECKED_BEFORE_TRAINING) for name in self.names]
+
+    def loaders(self, rank: int = 0, world_size: int = 1) -> tuple[DataLoader, DataLoader | None]:
+        """Training and validation loader, for one of world_size processes; None without validation data.
+
+        Raises ConfigError where there is nothing to train on, or less than one step; DataError where a data set is
+        missing or not in its layout.
+        """
+        data, train = self.cfg.DATA, self.cfg.TRAIN
+        crops = {"template": _crop_spec(data.TEMPLATE), "search": _crop_spec(data.SEARCH)}
+        augmented = PairProcessing(**crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS)
+        if not data.TRAIN.DATASETS_NAME:
+            raise ConfigError("DATA.TRAIN.DATASETS_NAME is empty: there is nothing to train on")
+        training = self._loader("TRAIN", augmented, train.SEED, train.ACCUMULATION, rank, world_size)
+        if not data.VAL.DATASETS_NAME:
+            return training, None
+        return training, self._loader("VAL", PairProcessing(**crops), train.SEED + 1, 1, rank, world_size)
+
+    def _loader(
+        self, split: str, processing: PairProcessing, seed: int, accumulation: int, rank: int, world_size: int
+    ) -> DataLoader:
+        data, train, names = self.cfg.DATA, self.cfg.TRAIN, self.cfg.DATA[split].DATASETS_NAME
+        samples, step_size = data[split].SAMPLE_PER_EPOCH, train.BATCH_SIZE * accumulation
+        if samples < step_size * world_size:
+            raise ConfigError(
+                f"DATA.{split}.SAMPLE_PER_EPOCH: {samples} is less than one step of {step_size * world_size} samples "
+                f"(TRAIN.BATCH_SIZE {train.BATCH_SIZE}, TRAIN.ACCUMULATION {train.ACCUMULATION}, {world_size} "
+                "processes): no step would be made"
+            )
+        source = TrackingSampler(
+            datasets=[self.access.open(name) for name in names],
+            ratios=data[split].DATASETS_RATIO,
+            spec=SamplingSpec(data.SAMPLER_MODE, data.MAX_SAMPLE_INTERVAL),
+            processing=processing,
+            seed=seed,
+            extend=self.composer.extend if self.is_composed(names) else None,
+        )
+        return make_loader(
+            source, EpochSampler(samples, step_size, rank, world_size), train.BATCH_SIZE, train.NUM_WORKER
+        )
+
+    def preparation(self, device: torch.device) -> BatchPreparation:
+        """What makes a batch of the loaders ready for the network on a device."""
+        normalize = Normalizer(self.cfg.DATA.MEAN, self.cfg.DATA.STD, device)
+        return BatchPreparation(normalize, self.composer.painter(device) if self.is_composed(self.names) else None)
+
+
+def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimizer:
+    """AdamW in two groups: parameters named backbone at LR * BACKBONE_MULTIPLIER, the rest at LR.
+
+    With TRAIN.OPTIMIZER MUON, matrices of linear layers are Muon's (Jordan et al. 2024), in the same two groups at
+    MUON_MULTIPLIER times the rate, with steps as large as AdamW's (Liu et al. 2025); the others are AdamW's.
+    """
+    train, matrices = cfg.TRAIN, set()
+    if train.OPTIMIZER == "MUON":
+        layers = (module for module in net.modules() if isinstance(module, nn.Linear))
+        matrices = {layer.weight for layer in layers if min(layer.weight.shape) >= MIN_MUON_SIDE}
+
+    def groups(chosen: Callable[[nn.Parameter], bool], multiplier: float = 1.0) -> list[dict]:
+        backbone, rest = [], []
+        for name, parameter in net.named_parameters():
+            if parameter.requires_grad and chosen(parameter):
+                (backbone if "backbone" in name else rest).append(parameter)
+        rate = train.LR * multiplier
+        return [{"params": backbone, "lr": rate * train.BACKBONE_MULTIPLIER}, {"params": rest, "lr": rate}]
+
+    common = {"lr": train.LR, "weight_decay": train.WEIGHT_DECAY}
+    adamw = torch.optim.AdamW(groups(lambda parameter: parameter not in matrices), fused=True, **common)
+    if not matrices:
+        return adamw
+    muon_groups = groups(lambda parameter: parameter in matrices, train.MUON_MULTIPLIER)
+    return JointOptimizer(torch.optim.Muon(muon_groups, adjust_lr_fn="match_rms_adamw", **common), adamw)
+
+
+def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
+    """Factor of the learning rate at an optimizer step: linear warm-up, then milestones, steps or a cosine."""
+    train, scheduler = cfg.TRAIN, cfg.TRAIN.SCHEDULER
+    total = max(train.EPOCH * steps_per_epoch, 1)
+
+    def factor(step: int) -> float:
+        warmup = min(1.0, (step + 1) / train.WARMUP_STEPS) if train.WARMUP_STEPS else 1.0
+        epoch = step // steps_per_epoch
+        if scheduler.TYPE == "cosine":
+            return warmup * (0.5 + 0.5 * math.cos(math.pi * min(step / total, 1.0)))
+        drops = epoch // train.LR_DROP_EPOCH
+        if scheduler.TYPE == "Mstep":
+            drops = sum(epoch >= milestone for milestone in scheduler.MILESTONES)
+        return warmup * scheduler.GAMMA**drops
+
+    return factor
+
+
+def _crop_spec(spec) -> CropSpec:
+    return CropSpec(spec.SIZE, spec.FACTOR, spec.CENTER_JITTER, spec.SCALE_JITTER)

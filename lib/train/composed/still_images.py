@@ -1,0 +1,231 @@
+"""Still images in memory, whole and as cut-outs of their objects: the material of composed pairs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from lib.errors import DataError
+from lib.utils.image import is_image, read_image
+from lib.utils.parsing import parse_json
+
+PICTURE_SIDE = 288  # pixels of the longer side of a picture
+CUT_OUT_SIDE = 128  # the same of a cut-out
+MIN_CUT_OUT_SIDE = 24  # pixels of the shorter side; smaller ones are left out
+MAX_IMAGES = 5000  # pictures, and as many cut-outs: 3 GB together
+LEVELS = 3  # of resolution, each half of the one before
+EXTREME_POINTS = 24  # points of its contour kept per cut-out, for its box after rotation
+GRABCUT_SIDE = 96  # pixels of the longer side at which foreground is segmented in pictures without annotation
+BACKGROUND_MARGIN = 0.06  # of the shorter side: the border that counts as background for GrabCut
+FOREGROUND_SHARE = (0.03, 0.65)  # of the picture's area: smaller or larger regions are not used
+
+
+@dataclass(frozen=True)
+class ImageStack:
+    """Images of different sizes in one tensor: RGBA uint8, each in the upper left corner of a square, at LEVELS
+    resolutions."""
+
+    levels: tuple[Tensor, ...]  # (N, 4, side, side), (N, 4, side / 2, side / 2), ...
+    sizes: np.ndarray  # (N, 2) width and height in pixels of the first level
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def to(self, device: torch.device) -> "ImageStack":
+        """A copy on a device."""
+        return ImageStack(tuple(level.to(device) for level in self.levels), self.sizes)
+
+
+@dataclass(frozen=True)
+class StillImages:
+    """Pictures, and cut-outs of their objects.
+
+    boxes: for each picture the annotated boxes (k, 4) xywh in its pixels, k from 0. contours: (N, EXTREME_POINTS, 2)
+    x, y of the extreme points of each cut-out. classes: (N,) category number of each cut-out; -1: unknown.
+    """
+
+    pictures: ImageStack
+    boxes: Sequence[np.ndarray]
+    cut_outs: ImageStack
+    contours: np.ndarray
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """One object: pixels (h, w, 4) uint8 RGBA, contour (EXTREME_POINTS, 2) x, y in them, category number."""
+
+    pixels: np.ndarray
+    contour: np.ndarray
+    category: int
+
+
+def load_still_images(folders: Sequence[Path], coco: Path | None, splits: Iterable[str], seed: int = 0) -> StillImages:
+    """Read every image below the folders, at any depth, and those in coco/images/<split> with COCO-style annotations
+    coco/annotations/instances_<split>.json.
+
+    Cut-outs are the annotated objects; of a picture without annotation, its foreground by GrabCut, or, where that finds
+    none, a region of random shape around its middle. Of more than MAX_IMAGES pictures or cut-outs, that many are taken,
+    evenly spaced in the list. Raises DataError where there is no image, and for a broken one.
+    """
+    plain = []
+    for folder in folders:
+        here = [path for path in sorted(folder.rglob("*")) if _is_picture(path.relative_to(folder))]
+        if not here:
+            raise DataError(f"{folder}: no image there, at any depth; DATA.STILLS.IMAGES_DIR names it")
+        plain += here
+    annotated = [entry for split in splits for entry in _coco_entries(coco, split)] if coco else []
+    if not plain and not annotated:
+        raise DataError("DATA.STILLS.IMAGES_DIR and DATA.STILLS.COCO_SPLITS are empty: there are no still images")
+    rng = np.random.default_rng(seed)
+    chosen = _evenly([*((path, None) for path in plain), *annotated], MAX_IMAGES)
+    pixels, boxes, cut_outs = [], [], []
+    for path, objects in tqdm(chosen, desc="still images", unit="image", leave=False, disable=None):
+        image = read_image(path)
+        picture, scale = _reduced(image, PICTURE_SIDE)
+        pixels.append(_opaque(picture))
+        if objects is None:
+            contour = _foreground_contour(picture)
+            boxes.append(np.empty((0, 4)) if contour is None else np.array([[*contour.min(0), *np.ptp(contour, 0)]]))
+            cut_outs.append(_cut_out(picture, [_random_region(picture, rng) if contour is None else contour], -1))
+        else:
+            boxes.append(np.array([item["bbox"] for item in objects], float).reshape(-1, 4) * scale)
+            cut_outs += filter(None, (_segment(image, item, path) for item in objects))
+    cut_outs = _evenly(cut_outs, MAX_IMAGES)
+    if not cut_outs:
+        raise DataError(
+            f"{coco}: no annotated object of {', '.join(splits)} has {MIN_CUT_OUT_SIDE} pixels a side, as a cut-out "
+            "needs; add a folder to DATA.STILLS.IMAGES_DIR"
+        )
+    return StillImages(
+        pictures=_image_stack(pixels, PICTURE_SIDE),
+        boxes=boxes,
+        cut_outs=_image_stack([item.pixels for item in cut_outs], CUT_OUT_SIDE),
+        contours=np.array([item.contour for item in cut_outs]),
+        classes=np.array([item.category for item in cut_outs]),
+    )
+
+
+def _is_picture(path: Path) -> bool:
+    return is_image(path.name) and not any(part.startswith(".") for part in path.parent.parts)
+
+
+def _coco_entries(root: Path, split: str) -> Iterator[tuple[Path, list[dict]]]:
+    """For each image of a split, its file and its annotated objects, crowds left out."""
+    file = root / "annotations" / f"instances_{split}.json"
+    try:
+        content = parse_json(file.read_bytes())
+        objects: dict[int, list[dict]] = {image["id"]: [] for image in content["images"]}
+        for item in content["annotations"]:
+            if not item["iscrowd"] and min(item["bbox"][2:]) > 0:
+                objects[item["image_id"]].append(item)
+        for image in content["images"]:
+            yield root / "images" / split / image["file_name"], objects[image["id"]]
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: not readable as COCO's instances ({type(error).__name__}: {error})") from error
+
+
+def _segment(image: np.ndarray, item: dict, path: Path) -> CutOut | None:
+    """The cut-out of an annotated object; None where it is smaller than MIN_CUT_OUT_SIDE. Raises DataError for a
+    segmentation that is not a list of polygons."""
+    height, width = image.shape[:2]
+    try:
+        polygons = [np.array(points, float).reshape(-1, 2) for points in item["segmentation"]]
+        points = np.concatenate(polygons).clip(0, (width, height))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: an object's segmentation is no list of polygons ({error})") from error
+    if np.ptp(points, 0).min() < MIN_CUT_OUT_SIDE:
+        return None
+    return _cut_out(image, polygons, item.get("category_id", -1))
+
+
+def _foreground_contour(picture: np.ndarray) -> np.ndarray | None:
+    """The contour (k, 2) x, y of the largest foreground region in pixels of the picture (GrabCut, Rother et al. 2004,
+    with the border as background); None where there is none of a plausible size."""
+    small, scale = _reduced(picture, GRABCUT_SIDE)
+    height, width = small.shape[:2]
+    margin = max(1, round(BACKGROUND_MARGIN * min(height, width)))
+    if min(height, width) < 8 * margin:
+        return None
+    mask = np.full((height, width), cv2.GC_BGD, np.uint8)
+    mask[margin:-margin, margin:-margin] = cv2.GC_PR_FGD
+    cv2.setRNGSeed(0)
+    cv2.grabCut(small, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    found = cv2.morphologyEx((mask == cv2.GC_PR_FGD).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    contours, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = max(contours, key=cv2.contourArea, default=None)
+    if largest is None or not FOREGROUND_SHARE[0] < cv2.contourArea(largest) / (height * width) < FOREGROUND_SHARE[1]:
+        return None
+    contour = (largest[:, 0] + 0.5) / scale
+    return contour if np.ptp(contour, 0).min() >= MIN_CUT_OUT_SIDE else None
+
+
+def _random_region(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The contour (k, 2) x, y of a region around the middle of a picture: an ellipse with a few random waves on it."""
+    height, width = picture.shape[:2]
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    waves = sum(
+        rng.normal(0, 0.25 / k) * np.cos(k * angle + phase) for k, phase in zip((2, 3, 4), rng.uniform(0, 6.3, 3))
+    )
+    share = np.exp(rng.normal(-0.8, 0.3, 2)).clip(0.2, 0.9)
+    radii = np.maximum(share * (width, height), MIN_CUT_OUT_SIDE) / 2
+    middle = np.array([width, height]) * rng.uniform(0.4, 0.6, 2)
+    points = middle + radii * (1 + waves)[:, None].clip(0.3) * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return points.clip(0, (width, height))
+
+
+def _cut_out(image: np.ndarray, polygons: list[np.ndarray], category: int) -> CutOut:
+    """The pixels of an image (H, W, 3) inside polygons, (k, 2) x, y in its pixels each; edges are antialiased."""
+    height, width = image.shape[:2]
+    points = np.concatenate(polygons).clip(0, (width, height))
+    (x1, y1), (x2, y2) = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
+    patch, mask = image[y1:y2, x1:x2], np.zeros((y2 - y1, x2 - x1), np.uint8)
+    sixteenths = [((polygon - (x1, y1)) * 16).round().astype(np.int32) for polygon in polygons]
+    cv2.fillPoly(mask, sixteenths, 255, cv2.LINE_AA, shift=4)
+    small, scale = _reduced(np.dstack([patch, cv2.GaussianBlur(mask, (3, 3), 0)]), CUT_OUT_SIDE)
+    contour = np.concatenate(sixteenths) / 16 * scale
+    directions = np.linspace(0, 2 * np.pi, EXTREME_POINTS, endpoint=False)
+    reach = contour @ np.stack([np.cos(directions), np.sin(directions)])
+    return CutOut(small, contour[reach.argmax(0)], category)
+
+
+def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
+    """An image resized so that its longer side is at most max_side pixels, and the scale."""
+    height, width = image.shape[:2]
+    scale = min(1.0, max_side / max(height, width))
+    if scale == 1:
+        return image, scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
+
+
+def _opaque(image: np.ndarray) -> np.ndarray:
+    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+
+
+def _image_stack(images: Sequence[np.ndarray], side: int) -> ImageStack:
+    first = torch.zeros(len(images), 4, side, side, dtype=torch.uint8)
+    for row, image in zip(first, images):
+        height, width = image.shape[:2]
+        row[:, :height, :width] = torch.from_numpy(image).permute(2, 0, 1)
+    levels = [first]
+    while len(levels) < LEVELS:
+        finer = levels[-1]
+        coarser = torch.empty(len(finer), 4, *(extent // 2 for extent in finer.shape[2:]), dtype=torch.uint8)
+        for target, source in zip(coarser.split(64), finer.split(64)):
+            target.copy_(F.avg_pool2d(source.float(), 2).round_())
+        levels.append(coarser)
+    return ImageStack(tuple(levels), np.array([image.shape[1::-1] for image in images]))
+
+
+def _evenly(items: list, count: int) -> list:
+    """At most `count` of the items, evenly spaced in the list."""
+    return [items[index * len(items) // count] for index in range(count)] if len(items) > count else items
