@@ -116,15 +116,15 @@ def answers(network: torch.nn.Module, batches: list[dict]) -> dict[str, np.ndarr
     for batch in batches:
         boxes = batch["template_anno"][0]
         answer = network(batch["template_images"][0], batch["search_images"][0], boxes)
-        truth = box_xywh_to_xyxy(batch["search_anno"][0])
-        iou, _ = iou_and_giou(box_cxcywh_to_xyxy(answer["pred_boxes"]), truth.unsqueeze(1))
+        ground_truth = box_xywh_to_xyxy(batch["search_anno"][0])
+        iou, _ = iou_and_giou(box_cxcywh_to_xyxy(answer["pred_boxes"]), ground_truth.unsqueeze(1))
         score, best = answer["pred_logits"].sigmoid().max(dim=1)
         extent = boxes[:, 2:] * CROP_RATIO
         still = box_cxcywh_to_xyxy(torch.cat([torch.full_like(extent, 0.5), extent], dim=1))
         found["score"].append(score)
         found["iou"].append(iou.gather(1, best.unsqueeze(1)).squeeze(1))
         found["best_iou"].append(iou.max(dim=1).values)
-        found["static_iou"].append(iou_and_giou(still, truth)[0])
+        found["static_iou"].append(iou_and_giou(still, ground_truth)[0])
     return {name: torch.cat(values).numpy() for name, values in found.items()}
 
 

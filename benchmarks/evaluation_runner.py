@@ -27,7 +27,7 @@ SIZES = {False: (20, 8, 56, 3), True: (3, 0, 2, 1)}  # frames, few sequences, ma
 
 
 def write_sequences(root: Path, number: int, frames: int) -> None:
-    """Scenes as folders of JPEG files with the truth of their first frame."""
+    """Scenes as folders of JPEG files with the ground truth of their first frame."""
     for seed in range(number):
         scene = SyntheticSequence(seed)
         folder = root / f"scene-{seed:02d}"

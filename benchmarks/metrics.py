@@ -17,10 +17,10 @@ from lib.test.analysis.metrics import PRECISION_THRESHOLDS, score_sequence, succ
 SIZES = {False: (280, 2500, 10, 8), True: (4, 50, 2, 2)}  # sequences, frames, trackers, sequences of the loop
 
 
-def plain_score(predicted, truth, visible) -> dict[str, float]:
+def plain_score(predicted, ground_truth, visible) -> dict[str, float]:
     """AUC, OP50, P, P_norm by OSTrack's convention, in percent, frame by frame."""
     overlaps, errors, relative = [], [], []
-    for index, (a, b) in enumerate(zip(predicted, truth)):
+    for index, (a, b) in enumerate(zip(predicted, ground_truth)):
         if index == 0:
             a = b
         if not (visible[index] and b[2] > 0 and b[3] > 0):
@@ -50,10 +50,10 @@ def made_boxes(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.nd
     """Predicted and true boxes (T, 4) xywh of a target that moves at random, and in which frames it is seen."""
     size = rng.uniform(20, 120, 2) * np.exp(rng.normal(0, 0.02, (frames, 2)).cumsum(0).clip(-1, 1))
     corner = rng.uniform(0, 800, 2) + rng.normal(0, 4, (frames, 2)).cumsum(0)
-    truth = np.concatenate([corner, size], axis=1)
-    predicted = truth + rng.normal(0, 1, (frames, 4)) * np.repeat(size, 2, axis=1) * 0.15
+    ground_truth = np.concatenate([corner, size], axis=1)
+    predicted = ground_truth + rng.normal(0, 1, (frames, 4)) * np.repeat(size, 2, axis=1) * 0.15
     predicted[:, 2:] = np.maximum(predicted[:, 2:], 1)
-    return predicted, truth, rng.random(frames) > 0.05
+    return predicted, ground_truth, rng.random(frames) > 0.05
 
 
 def main() -> None:

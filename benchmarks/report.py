@@ -30,8 +30,8 @@ DRAWN = (
 )
 
 
-def made_video(files: list[Path], truth: np.ndarray) -> Video:
-    return Video("made", FrameFiles([files[index % len(files)] for index in range(len(truth))]), truth)
+def made_video(files: list[Path], ground_truth: np.ndarray) -> Video:
+    return Video("made", FrameFiles([files[index % len(files)] for index in range(len(ground_truth))]), ground_truth)
 
 
 def main() -> None:
@@ -51,10 +51,10 @@ def measure(folder: Path, number: int, frames: int, trackers: int, pictures: int
     attributes = list(read_attributes("otb").values())
     sequences, results = [], [Results(f"tracker {n}", (folder / f"tracker {n}",)) for n in range(trackers)]
     for index in range(number):
-        truth = np.concatenate([rng.uniform(20, 200, (frames, 2)), np.full((frames, 2), 40.0)], axis=1)
-        sequences.append(Sequence(f"made-{index}", "made", partial(made_video, files, truth), attributes[index]))
+        ground_truth = np.concatenate([rng.uniform(20, 200, (frames, 2)), np.full((frames, 2), 40.0)], axis=1)
+        sequences.append(Sequence(f"made-{index}", "made", partial(made_video, files, ground_truth), attributes[index]))
         for result in results:
-            boxes = truth + rng.normal(0, 6, truth.shape) * [1, 1, 0, 0]
+            boxes = ground_truth + rng.normal(0, 6, ground_truth.shape) * [1, 1, 0, 0]
             write_result(result.folders[0], f"made-{index}", boxes, np.full(frames, 0.01), rng.random(frames))
     started = time.perf_counter()
     index, _ = build_report(folder / "report", results, sequences, get_convention("ostrack", "made"), "made")

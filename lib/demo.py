@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lib.config.loader import load_config
-from lib.errors import ConfigError, TrackingError
+from lib.errors import TrackingError
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import make_tracker
 from lib.synthetic.writer import write_clip
@@ -36,7 +36,7 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
 
     num_sequences: how many of the sequences.
     """
-    sequences = _sequences(num_sequences)
+    sequences = synthetic_sequences()[:num_sequences]
     folder = make_folder(local_paths(save_dir=save_dir).save_dir / "demo")
     options = {"checkpoint": shipped_weights(SHIPPED_CONFIG), "overrides": overrides}
     clip, tracked = folder / "clip.mp4", folder / "clip_tracked.mp4"
@@ -55,7 +55,7 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
     _say_where(
         {
             "the video, and with boxes": f"{clip}, {tracked}",
-            "a sequence with its truth": f"{video} (truth green, tracker orange)",
+            "a sequence with its ground truth": f"{video} (ground truth green, tracker orange)",
             "success plot": folder / "success.png",
             "result files": folder / "results",
             "what the weights can do": "weights/CARD.md",
@@ -70,7 +70,7 @@ def run_training_demo(
 
     A training that was interrupted goes on from its newest checkpoint. num_sequences: how many test sequences.
     """
-    sequences = _sequences(num_sequences)
+    sequences = synthetic_sequences()[:num_sequences]
     cfg = load_config("sdtrack", TRAINED_CONFIG, overrides)
     root = make_folder(local_paths(save_dir=save_dir).save_dir)
     folder = root / "training_demo"
@@ -93,18 +93,12 @@ def run_training_demo(
     _say_where(
         {
             "success plot": folder / "success.png",
-            "annotated video": f"{video} (truth green, tracker orange)",
+            "annotated video": f"{video} (ground truth green, tracker orange)",
             "result files": folder / "results",
             "checkpoint": trainer.settings.checkpoint_dir,
             "training log": f"{trainer.settings.log_dir} (tensorboard --logdir ...)",
         }
     )
-
-
-def _sequences(number: int | None) -> list[Sequence]:
-    if number is not None and number < 1:
-        raise ConfigError(f"--num_sequences {number}: at least one sequence has to be tracked")
-    return synthetic_sequences()[:number]
 
 
 def _track_and_score(

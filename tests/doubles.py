@@ -10,6 +10,7 @@ import torch
 from lib.config.loader import Config, load_config
 from lib.test.evaluation.data import Sequence, Video
 from lib.test.tracker.basetracker import BaseTracker
+from lib.test.vot.masks import box_of_mask
 
 PROJECT = Path(__file__).resolve().parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"
@@ -22,6 +23,8 @@ needs_real_data = pytest.mark.skipif(
 needs_reference = pytest.mark.skipif(
     not REFERENCE.is_dir(), reason=f"REFERENCE NOT FOUND: {REFERENCE} is missing, the check against it did not run"
 )
+
+EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments" / "sdtrack").glob("*.yaml"))
 
 TINY = (
     "MODEL.HIDDEN_DIM=32",
@@ -127,3 +130,12 @@ def same(a, b):
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
     return a == b
+
+
+def encode_mask(mask: np.ndarray) -> str:
+    """A mask (H, W) as VOT's text, the runs over its tight box; parse_region reads it."""
+    x, y, w, h = (int(value) for value in box_of_mask(mask))
+    flat = mask[y : y + h, x : x + w].ravel() > 0
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+    return "m" + ",".join(map(str, [x, y, w, h, *([0] if flat.any() and flat[0] else []), *runs]))

@@ -44,9 +44,9 @@ SEQUENCES = [made("a", 4, ("IV", "OCC")), made("b", 6, ("OCC",)), made("c", 10)]
 
 
 def write_results(folder, shifts, sequences=SEQUENCES):
-    """Results that are the truth moved right by a number of pixels, for each sequence."""
+    """Results that are the ground truth moved right by a number of pixels, for each sequence."""
     for item, shift in zip(sequences, shifts):
-        boxes = item.video.truth + [shift, 0, 0, 0]
+        boxes = item.video.ground_truth + [shift, 0, 0, 0]
         write_result(folder, item.name, boxes, np.full(len(item), 0.1))
     return folder
 
@@ -122,11 +122,11 @@ def test_what_is_not_known_is_a_dash(scores):
 
 def test_intervals_shrink_with_the_number_of_sequences_and_cover_the_mean():
     rng = np.random.default_rng(0)
-    truth = np.tile([50.0, 50, 20, 20], (20, 1))
+    ground_truth = np.tile([50.0, 50, 20, 20], (20, 1))
 
     def scored(number):
         return [
-            score_sequence(str(i), truth + [shift, 0, 0, 0], truth, OSTRACK)
+            score_sequence(str(i), ground_truth + [shift, 0, 0, 0], ground_truth, OSTRACK)
             for i, shift in enumerate(rng.uniform(0, 20, number))
         ]
 

@@ -15,7 +15,7 @@ from lib.registry import make_tracker
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import score_sequence, summarize
-from lib.test.evaluation.folderdataset import truth_sequences
+from lib.test.evaluation.folderdataset import ground_truth_sequences
 from lib.test.evaluation.results import Results
 from lib.test.tracker.ostrack import hann_window
 from lib.test.vot.multistart import make_run
@@ -39,7 +39,7 @@ def test_alpharefines_crop_lacks_the_last_column_where_it_reaches_the_border(lef
     assert pasted[15, 99] == (0 if last else 1), "a mask covers the last column, too"
 
 
-TRUTH = np.array([[10.0, 10, 20, 20], [0, 0, 0, 0], [10, 10, 20, 20], [0, 0, 0, 0]])
+GROUND_TRUTH = np.array([[10.0, 10, 20, 20], [0, 0, 0, 0], [10, 10, 20, 20], [0, 0, 0, 0]])
 PREDICTED = np.array([[10.0, 10, 20, 20], [50, 50, 5, 5], [300, 300, 20, 20], [60, 60, 5, 5]])
 
 
@@ -54,14 +54,14 @@ PREDICTED = np.array([[10.0, 10, 20, 20], [50, 50, 5, 5], [300, 300, 20, 20], [6
 )
 def test_excluded_frames_leave_the_score_or_as_in_pytracking_the_denominator_alone(name, exclude, expected):
     convention = get_convention(name, "uav", exclude_invalid_frames=exclude)
-    figures = summarize([score_sequence("s", PREDICTED, TRUTH, convention)], convention)
+    figures = summarize([score_sequence("s", PREDICTED, GROUND_TRUTH, convention)], convention)
     assert {key: figures[key] for key in expected} == pytest.approx(expected)
 
 
 def test_a_sequence_without_a_target_does_not_count_where_frames_are_excluded():
     for exclude in ("ours", "pytracking"):
         convention = get_convention("ostrack", "uav", exclude_invalid_frames=exclude)
-        assert score_sequence("s", PREDICTED[1:2], TRUTH[1:2], convention).weight == 0
+        assert score_sequence("s", PREDICTED[1:2], GROUND_TRUTH[1:2], convention).weight == 0
 
 
 @pytest.mark.parametrize("name", ["otb", "got10k", "lasot_toolkit", "got10k_lasot"])
@@ -70,27 +70,27 @@ def test_other_conventions_refuse_pytrackings_exclusion(name):
         get_convention(name, "otb", exclude_invalid_frames="pytracking")
 
 
-def plain_share(predicted, truth, at):
+def plain_share(predicted, ground_truth, at):
     """pytracking's normalised precision of present frames, a loop over frames."""
     hits = 0
-    for (px, py, pw, ph), (tx, ty, tw, th) in zip(predicted, truth):
+    for (px, py, pw, ph), (tx, ty, tw, th) in zip(predicted, ground_truth):
         x = (px + 0.5 * (pw - 1)) / tw - (tx + 0.5 * (tw - 1)) / tw
         y = (py + 0.5 * (ph - 1)) / th - (ty + 0.5 * (th - 1)) / th
         hits += math.sqrt(x * x + y * y) <= at / 100
-    return hits / len(truth)
+    return hits / len(ground_truth)
 
 
 def test_errors_that_tie_with_a_threshold_fall_where_the_tools_have_them():
     generator = np.random.default_rng(0)
-    truth = generator.integers(1, 60, (4000, 4)).astype(float)
-    truth[:, 2:] = generator.choice([5, 10, 15, 20, 25, 30, 50], (4000, 2))
-    predicted = truth.copy()
-    predicted[:, 0] += truth[:, 2] * generator.integers(0, 51, 4000) / 100  # on a threshold each
-    predicted[0] = truth[0]
+    ground_truth = generator.integers(1, 60, (4000, 4)).astype(float)
+    ground_truth[:, 2:] = generator.choice([5, 10, 15, 20, 25, 30, 50], (4000, 2))
+    predicted = ground_truth.copy()
+    predicted[:, 0] += ground_truth[:, 2] * generator.integers(0, 51, 4000) / 100  # on a threshold each
+    predicted[0] = ground_truth[0]
     convention = get_convention("pytracking", "otb")
-    found = score_sequence("s", predicted, truth, convention).normalized
-    assert found.tolist() == [plain_share(predicted, truth, at) for at in range(51)]
-    exact = [(np.abs((predicted - truth)[:, 0] / truth[:, 2]) <= at / 100).mean() for at in range(51)]
+    found = score_sequence("s", predicted, ground_truth, convention).normalized
+    assert found.tolist() == [plain_share(predicted, ground_truth, at) for at in range(51)]
+    exact = [(np.abs((predicted - ground_truth)[:, 0] / ground_truth[:, 2]) <= at / 100).mean() for at in range(51)]
     assert found.tolist() != exact, "the order decides"
 
 
@@ -99,7 +99,7 @@ def test_pytrackings_figures_of_autotrack_on_uav123_10fps():
     """Reference: pytracking at commit 7eb9e74."""
     folder = REAL_DATA / "raw_results" / "UAV123_10fps" / "AutoTrack"
     names = {path.stem for path in folder.glob("*.txt")}
-    sequences = [item for item in truth_sequences(REAL_DATA / "gt" / "UAV123_10fps") if item.name in names]
+    sequences = [item for item in ground_truth_sequences(REAL_DATA / "gt" / "UAV123_10fps") if item.name in names]
     found = {}
     for exclude in ("pytracking", "ours"):
         convention = get_convention("pytracking", "uav", exclude_invalid_frames=exclude)

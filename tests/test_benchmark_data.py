@@ -12,7 +12,7 @@ import lib.utils.annotations
 from lib.errors import DataError
 from lib.test.evaluation.data import LISTS, Sequence, Video, read_attributes, read_table
 from lib.test.evaluation.datasets import DATASETS, dataset_folder, get_dataset
-from lib.test.evaluation.folderdataset import folder_sequences, truth_sequences
+from lib.test.evaluation.folderdataset import folder_sequences, ground_truth_sequences
 from lib.test.evaluation.got10kdataset import got10k_sequences
 from lib.test.evaluation.lasotdataset import lasot_extension_sequences, lasot_sequences
 from lib.test.evaluation.listeddataset import listed_sequences
@@ -45,7 +45,7 @@ def test_otb_knows_late_starts_and_frames_without_boxes(tmp_path, messages):
     assert "2 of 100" in messages()
     assert (david.name, len(david), len(football)) == ("David", 471, 74)
     assert abs(int(david.video.frames[0].mean()) - 300 % 256) <= 1
-    assert football.video.truth[5].tolist() == [1, 2, 8, 4]
+    assert football.video.ground_truth[5].tolist() == [1, 2, 8, 4]
     assert football.attributes == ("IPR", "OPR", "BC")
     otb(tmp_path, "Crossing", 1, 3, 3, ",")
     crossing = listed_sequences(tmp_path, "otb")[0]
@@ -69,7 +69,7 @@ def test_uav_cuts_several_sequences_from_one_video_and_keeps_absent_frames(tmp_p
     assert set(found) == {"uav_bird1_1", "uav_bird1_2", "uav_bird1_3"}
     bird = found["uav_bird1_2"]
     assert (len(bird), int(bird.video.frames[702].mean())) == (703, pytest.approx(1477 % 256, abs=1))
-    assert np.isnan(bird.video.truth[702]).all()
+    assert np.isnan(bird.video.ground_truth[702]).all()
     (tmp_path / "data_seq" / "UAV123" / "bird1" / "000900.jpg").unlink()
     with pytest.raises(DataError, match=r"000900\.jpg is missing; 1 of the list's 703 frames"):
         _ = listed_sequences(tmp_path, "uav")[1].video.frames[0]
@@ -139,7 +139,7 @@ def test_got10k_covers_say_what_is_visible(tmp_path):
     assert sequence.video.visible.tolist() == [True, True, True, False]
     got10k(tmp_path, "GOT-10k_Test_000001", 3, "test")
     (sequence,) = got10k_sequences(tmp_path, "test")
-    assert (len(sequence), sequence.video.truth.shape, sequence.video.visible) == (3, (1, 4), None)
+    assert (len(sequence), sequence.video.ground_truth.shape, sequence.video.visible) == (3, (1, 4), None)
     (folder / "cover.label").write_text("8\n8")
     with pytest.raises(DataError, match="2 labels for 4 boxes"):
         len(got10k_sequences(tmp_path, "val")[0])
@@ -167,7 +167,7 @@ def test_folder_takes_a_box_a_frame_or_the_first_alone(tmp_path):
         otb(tmp_path, name, 1, 3, boxes, ",")
         (tmp_path / name / "groundtruth_rect.txt").rename(tmp_path / name / file)
     first, second = folder_sequences(tmp_path)
-    assert (len(first.video.truth), len(second.video.truth), len(second)) == (3, 1, 3)
+    assert (len(first.video.ground_truth), len(second.video.ground_truth), len(second)) == (3, 1, 3)
     (tmp_path / "a" / "groundtruth.txt").write_text(lines(2))
     with pytest.raises(DataError, match="2 boxes for 3 frames"):  # which frames they belong to cannot be known
         len(folder_sequences(tmp_path)[0])
@@ -181,7 +181,7 @@ def test_folder_takes_a_box_a_frame_or_the_first_alone(tmp_path):
 
 def test_truth_alone_has_no_frames(tmp_path):
     (tmp_path / "a.txt").write_text(lines(3))
-    (a,) = truth_sequences(tmp_path)
+    (a,) = ground_truth_sequences(tmp_path)
     assert (a.name, len(a)) == ("a", 3)
     with pytest.raises(DataError, match="no frames"):
         a.frame_size()
@@ -240,7 +240,7 @@ def test_vot_masks_become_tight_boxes(tmp_path):
     vot(tmp_path, "a", [runs, "m28,18,4,4,0,16", "3,4,5,6", "2,2,6,2,6,8,2,8", "m0,0,2,2,4"])
     (sequence,) = vot2020_sequences(tmp_path)
     video = sequence.video
-    assert video.truth.tolist() == [[5, 6, 3, 2], [28, 18, 4, 4], [3, 4, 5, 6], [2, 2, 4, 6], [0, 0, 0, 0]]
+    assert video.ground_truth.tolist() == [[5, 6, 3, 2], [28, 18, 4, 4], [3, 4, 5, 6], [2, 2, 4, 6], [0, 0, 0, 0]]
     first = video.masks[0]
     assert first.shape == (20, 30)
     assert [tuple(place) for place in np.argwhere(first).tolist()] == [(6, 5), (6, 6), (7, 5), (7, 6), (7, 7)]
@@ -304,8 +304,8 @@ def test_any_labels_and_boxes_fit_the_frames_or_are_an_error(tmp_path_factory, t
             video = opened()[0].video
         except DataError:
             continue
-        assert len(video.truth) in (1, len(video.frames))
-        assert video.visible is None or len(video.visible) == len(video.truth)
+        assert len(video.ground_truth) in (1, len(video.frames))
+        assert video.visible is None or len(video.visible) == len(video.ground_truth)
 
 
 def test_a_sequence_is_opened_once():
@@ -337,8 +337,8 @@ def test_real_layouts_open(messages):
             width, height = item.frame_size()
             assert (0 <= x < width, 0 <= y < height, w > 0, h > 0) == (True,) * 4
     messages()
-    truth = {item.name: item for item in get_dataset(f"truth:{REAL_DATA / 'gt' / 'UAV123_10fps'}", paths)}
-    assert int(np.isnan(truth["bird1_3"].video.truth).all(1).sum()) == 128
+    ground_truth = {item.name: item for item in get_dataset(f"truth:{REAL_DATA / 'gt' / 'UAV123_10fps'}", paths)}
+    assert int(np.isnan(ground_truth["bird1_3"].video.ground_truth).all(1).sum()) == 128
 
 
 @needs_real_data
@@ -347,4 +347,4 @@ def test_real_masks_fit_their_boxes():
         for index in (0, len(item) - 1):
             rows, columns = np.nonzero(item.video.masks[index])
             box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-            assert item.video.truth[index].tolist() == box
+            assert item.video.ground_truth[index].tolist() == box

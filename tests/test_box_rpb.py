@@ -1,5 +1,7 @@
 """BoxRPB against plain loops written from Eq. 6-8."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from lib.models.sdtrack.box_rpb import (
     dense_bias,
     product_of_pairs,
 )
-from lib.models.sdtrack.decoder import Decoder
+from lib.models.sdtrack.decoder import Decoder, DecoderLayer
 from lib.models.sdtrack.query_selection import SelectedQueries
 
 B, N, H, W, HEADS, DIM, CROP = 2, 5, 3, 4, 2, 8, 64
@@ -75,12 +77,17 @@ def test_the_product_of_pairs_has_the_gradients_of_its_plain_form():
 
 def decoder_with(form):
     torch.manual_seed(0)
-    decoder = Decoder(
-        dim=32, layers=2, num_heads=HEADS, ffn_dim=16, crop_size=CROP, grid=(H, W), rpb_hidden=16, rpb_form=form
-    )
+    layer = {"num_heads": HEADS, "ffn_dim": 16, "dropout": 0.0, "coupling": "decoupled", "grid": (H, W)}
+    make_layer = partial(DecoderLayer, dim=32, rpb_hidden=16, **layer)
+    decoder = Decoder(make_layer, dim=32, layers=2, crop_size=CROP, rpb_form=form)
     for head in decoder.box_heads:
         torch.nn.init.normal_(head[-1].weight, std=0.1)
     return decoder
+
+
+def test_a_form_that_is_misspelt_is_refused():
+    with pytest.raises(ValueError, match="rpb_form 'one-hot': expected one of auto, mask, onehot"):
+        decoder_with("one-hot")
 
 
 def test_onehot_form_equals_mask_form_with_its_gradients():

@@ -39,12 +39,17 @@ def succeeds(name, *arguments, **options):
     return answer.stdout
 
 
+def check_error(code, text, message):
+    """One line of error: of a wrong argument (exit code 2, after the usage), or of anything else (1)."""
+    lines = [line for line in text.splitlines() if re.match(r"([\w.]+: )?error: ", line)]
+    assert len(lines) == 1, text
+    assert message in text
+    assert code == (1 if lines[0].startswith("error: ") else 2)
+
+
 def fails(message, name, *arguments, **options):
     answer = command(name, *arguments, **options)
-    assert answer.returncode == 1, f"{answer.returncode}: {answer.stdout}\n{answer.stderr}"
-    lines = [line for line in answer.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, answer.stderr
-    assert message in answer.stderr
+    check_error(answer.returncode, answer.stderr, message)
     assert "Traceback" not in answer.stderr
 
 
@@ -248,9 +253,7 @@ def test_bad_input_ends_with_one_clear_error(workspace, tmp_path, monkeypatch, c
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as ended:  # in this process: each of its own would import torch again
         runpy.run_path(str(PROJECT / arguments[0]), run_name="__main__")
-    assert ended.value.code == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and message in lines[0]
+    check_error(ended.value.code, capsys.readouterr().err, message)
 
 
 def test_broken_frames_end_a_training_with_workers_in_one_error(tmp_path):

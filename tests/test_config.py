@@ -4,11 +4,11 @@ import pickle
 import pytest
 import torch
 import yaml
-from doubles import PROJECT
+from doubles import EXPERIMENTS, PROJECT
 
 from lib.config import loader
 from lib.config.host import host_config
-from lib.config.loader import Config, config_from_dict, differences, experiment_names, load_config
+from lib.config.loader import Config, config_from_dict, differences, load_config
 from lib.config.sdtrack.config import DEFAULTS
 from lib.deploy.profile import profile_network
 from lib.errors import ConfigError
@@ -22,7 +22,7 @@ TABLE = {
 
 
 def test_every_experiment_of_the_design_is_there():
-    assert set(experiment_names("sdtrack")) == TABLE
+    assert set(EXPERIMENTS) == TABLE
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

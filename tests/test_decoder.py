@@ -1,21 +1,22 @@
 """Decoupling: what one branch may see of the other (Sec. III-B, Eq. 3)."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from lib.models.sdtrack.decoder import Decoder
+from lib.models.sdtrack.decoder import Decoder, DecoderLayer
 from lib.models.sdtrack.heads import BoxHead, ClassHead
 from lib.models.sdtrack.query_selection import SelectedQueries
 
 DIM, N, GRID = 32, 6, (4, 4)
 
 
-def decoder_of(coupling, layers=1, **options):
-    return Decoder(
-        dim=DIM, layers=layers, num_heads=2, ffn_dim=32, crop_size=64, grid=GRID, coupling=coupling, **options
-    ).eval()
+def decoder_of(coupling, layers=1, rpb_form="auto", **options):
+    layer = {"num_heads": 2, "ffn_dim": 32, "dropout": 0.0, "coupling": coupling, "grid": GRID, "rpb_hidden": 512}
+    make_layer = partial(DecoderLayer, dim=DIM, **{**layer, **options})
+    return Decoder(make_layer, dim=DIM, layers=layers, crop_size=64, rpb_form=rpb_form).eval()
 
 
 def inputs(streams=2):

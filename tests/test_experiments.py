@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from doubles import EXPERIMENTS
 
-from lib.config.loader import experiment_names, load_config
+from lib.config.loader import load_config
 from lib.train.admin.settings import Settings
 from lib.train.train_script import build_trainer
 from lib.utils.local_paths import LocalPaths
@@ -47,13 +48,13 @@ def one_step(folder, config, overrides):
     return {name: weight.grad for name, weight in trainer.net.named_parameters()}
 
 
-@pytest.mark.parametrize("config", experiment_names("sdtrack"))
+@pytest.mark.parametrize("config", EXPERIMENTS)
 def test_a_step_with_one_block_of_the_backbone(config, tmp_path):
     one_step(tmp_path, config, ["MODEL.BACKBONE.DEPTH=1"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", experiment_names("sdtrack"))
+@pytest.mark.parametrize("config", EXPERIMENTS)
 def test_a_step_of_the_whole_network(config, tmp_path):
     one_step(tmp_path, config, [])
 

@@ -64,19 +64,21 @@ def test_the_radar_labels_its_axes_with_their_range_and_ranks_the_legend():
         plot_radar(RADAR.iloc[:2], "AUC", "x")
 
 
-def lasot_video(name, truth):
-    return Video(name, [np.zeros((8, 8, 3), np.uint8)] * len(truth), truth, np.ones(len(truth), bool))
+def lasot_video(name, ground_truth):
+    return Video(
+        name, [np.zeros((8, 8, 3), np.uint8)] * len(ground_truth), ground_truth, np.ones(len(ground_truth), bool)
+    )
 
 
 def test_the_radar_of_lasots_own_attribute_lists_has_the_means_of_the_tables(tmp_path):
     """All 280 sequences and 14 attributes, results made for them."""
     attributes, rng = read_attributes("lasot"), np.random.default_rng(0)
-    truth = np.tile([10.0, 10, 40, 30], (4, 1))
-    sequences = [Sequence(n, "lasot", partial(lasot_video, n, truth), item) for n, item in attributes.items()]
+    ground_truth = np.tile([10.0, 10, 40, 30], (4, 1))
+    sequences = [Sequence(n, "lasot", partial(lasot_video, n, ground_truth), item) for n, item in attributes.items()]
     for item in sequences:
         for tracker, spread in (("near", 5), ("far", 15)):
             shift = rng.uniform(0, spread)
-            write_result(tmp_path / tracker, item.name, truth + [shift, 0, 0, 0], np.ones(4))
+            write_result(tmp_path / tracker, item.name, ground_truth + [shift, 0, 0, 0], np.ones(4))
     trackers = [Results(name, (tmp_path / name,)) for name in ("far", "near")]
     convention = get_convention("ostrack", "lasot")
     scores = score_trackers(trackers, sequences, convention)
@@ -143,9 +145,12 @@ def test_bubbles_stand_at_epochs_and_ao_with_the_cost_as_their_area():
 
 
 needs_tex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="PDFLATEX NOT FOUND: TikZ output was not compiled")
-TRUTH = np.tile([10.0, 10, 40, 30], (4, 1))
+GROUND_TRUTH = np.tile([10.0, 10, 40, 30], (4, 1))
 OSTRACK = get_convention("ostrack", "made")
-CURVE = {name: [score_sequence("s", TRUTH + [n, 0, 0, 0], TRUTH, OSTRACK)] for n, name in enumerate(("_a^b", "c~\\d"))}
+CURVE = {
+    name: [score_sequence("s", GROUND_TRUTH + [n, 0, 0, 0], GROUND_TRUTH, OSTRACK)]
+    for n, name in enumerate(("_a^b", "c~\\d"))
+}
 FIGURES = {
     "success": lambda: plot_curve("success", CURVE, OSTRACK, "a_b^c~d"),
     "radar": lambda: plot_radar(RADAR, "AUC", "a_b & c, 100 %"),

@@ -137,10 +137,10 @@ def test_results_of_a_sequence_that_cannot_be_opened_any_more_are_kept(tmp_path)
 
 def test_scoring_looks_at_the_first_box(tmp_path, messages):
     item = sequence("a", 3)
-    truth = item.video.truth
-    write_result(tmp_path, "a", truth, np.ones(3))
+    ground_truth = item.video.ground_truth
+    write_result(tmp_path, "a", ground_truth, np.ones(3))
     score_results(tmp_path, [item], OSTRACK)
-    write_result(tmp_path, "a", truth + [1000, 0, 0, 0], np.ones(3))
+    write_result(tmp_path, "a", ground_truth + [1000, 0, 0, 0], np.ones(3))
     score_results(tmp_path, [item], OSTRACK)  # anybody's results: said
     assert f"warning: {result_file(tmp_path, 'a')}: begins with" in messages()
     claim_folder(tmp_path, {"dataset": "made"}, False)
@@ -159,7 +159,7 @@ def test_results_of_another_folder_of_the_same_name_are_not_scored(tmp_path):
 
 def test_a_report_is_not_replaced_by_that_of_another_folder_of_its_name(tmp_path):
     item = sequence("a", 3)
-    write_result(tmp_path / "r", "a", item.video.truth, np.ones(3))
+    write_result(tmp_path / "r", "a", item.video.ground_truth, np.ones(3))
     trackers = [tracker_results(f"t={tmp_path / 'r'}", tmp_path, "otb")]
     for _ in range(2):
         build_report(tmp_path / "report", trackers, [item], OSTRACK, "folder:A/clips")

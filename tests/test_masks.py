@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from doubles import encode_mask
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from vot.region.io import create_mask_from_string
 
-from lib.test.vot.masks import box_of_mask, encode_mask, full_size, mask_of_box, parse_region
+from lib.test.vot.masks import box_of_mask, full_size, mask_of_box, parse_region
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 

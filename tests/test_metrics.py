@@ -16,7 +16,7 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import clip_as_got10k, iou, mean_of_runs, repair, score_sequence, summarize
-from lib.test.evaluation.folderdataset import truth_sequences
+from lib.test.evaluation.folderdataset import ground_truth_sequences
 from lib.test.evaluation.results import Results
 from lib.test.vot.resets import count_failures, failure_table
 
@@ -26,17 +26,17 @@ FRAMES = st.lists(st.tuples(BOX, st.one_of(BOX, BOX, ABSENT), st.booleans()), mi
 
 
 def arrays(frames):
-    predicted, truth, visible = zip(*frames)
-    return np.array(predicted), np.array(truth), np.array(visible)
+    predicted, ground_truth, visible = zip(*frames)
+    return np.array(predicted), np.array(ground_truth), np.array(visible)
 
 
-def scores_of(predicted, truth, name="ostrack", dataset="made", options=None, **more):
+def scores_of(predicted, ground_truth, name="ostrack", dataset="made", options=None, **more):
     convention = get_convention(name, dataset, **(options or {}))
-    return summarize([score_sequence("s", predicted, truth, convention, **more)], convention)
+    return summarize([score_sequence("s", predicted, ground_truth, convention, **more)], convention)
 
 
 # The seven frames of FACTS.md, section 7: the fifth absent, the sixth lost, the last leaving the image
-TRUTH = np.array(
+GROUND_TRUTH = np.array(
     [
         (10, 10, 40, 30), (12, 11, 40, 30), (15, 13, 40, 30), (20, 15, 42, 32), (0, 0, 0, 0), (30, 20, 44, 34),
         (590, 20, 60, 34),
@@ -70,12 +70,12 @@ EXCLUDED = {"exclude_invalid_frames": "ours"}
     ],
 )
 def test_the_toy_gives_the_published_numbers(name, dataset, options, expected):
-    figures = scores_of(PREDICTED, TRUTH, name, dataset, options, visible=VISIBLE, frame_size=(640, 480))
+    figures = scores_of(PREDICTED, GROUND_TRUTH, name, dataset, options, visible=VISIBLE, frame_size=(640, 480))
     assert {key: round(figures[key], 2) for key in expected} == expected
 
 
 def test_the_last_frame_of_the_toy_overlaps_more_where_it_is_clipped():
-    boxes = PREDICTED[-1], TRUTH[-1]
+    boxes = PREDICTED[-1], GROUND_TRUTH[-1]
     assert iou(*boxes) == pytest.approx(0.5814, abs=5e-5)
     assert iou(*(clip_as_got10k(box, (640, 480)) for box in boxes)) == pytest.approx(0.6452, abs=5e-5)
 
@@ -83,15 +83,15 @@ def test_the_last_frame_of_the_toy_overlaps_more_where_it_is_clipped():
 @needs_reference
 def test_the_toy_is_that_of_the_reference():
     toy = json.loads((REFERENCE / "toy_metrics.json").read_text())
-    np.testing.assert_array_equal(toy["truth_xywh"], TRUTH)
+    np.testing.assert_array_equal(toy["truth_xywh"], GROUND_TRUTH)
     np.testing.assert_array_equal(toy["prediction_xywh"], PREDICTED)
     np.testing.assert_array_equal(np.array(toy["visible"], bool), VISIBLE)
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_a_perfect_tracker(name):
-    truth = np.random.default_rng(0).uniform(1, 50, (30, 4))
-    figures = scores_of(truth, truth, name, frame_size=(500, 500), times=np.full(30, 0.02))
+    ground_truth = np.random.default_rng(0).uniform(1, 50, (30, 4))
+    figures = scores_of(ground_truth, ground_truth, name, frame_size=(500, 500), times=np.full(30, 0.02))
     assert figures["AUC"] == pytest.approx(100 * 100 / 101 if name == "got10k" else 100 * 20 / 21)
     assert all(value == pytest.approx(100) for key, value in figures.items() if key not in ("AUC", "fps"))
     assert figures["fps"] == pytest.approx(50)
@@ -116,26 +116,26 @@ ROUNDED = (15.0, 0.0, 1.1345433881281988, 1.0)
 @given(FRAMES)
 @example([(ROUNDED, ROUNDED, True)] * 2)
 def test_scores_equal_a_plain_loop_over_frames(frames):
-    predicted, truth, visible = arrays(frames)
-    truth[0] = (1, 2, 3, 4)
-    figures = scores_of(predicted, truth, visible=visible)
-    for key, value in PLAIN_SCORE(predicted.tolist(), truth.tolist(), visible.tolist()).items():
+    predicted, ground_truth, visible = arrays(frames)
+    ground_truth[0] = (1, 2, 3, 4)
+    figures = scores_of(predicted, ground_truth, visible=visible)
+    for key, value in PLAIN_SCORE(predicted.tolist(), ground_truth.tolist(), visible.tolist()).items():
         assert figures[key] == pytest.approx(value), key
 
 
 @given(st.lists(st.tuples(BOX, BOX), min_size=1, max_size=12))
 def test_overlaps_equal_got10ks_own_code(pairs):
-    predicted, truth = (np.array(boxes) for boxes in zip(*pairs))
+    predicted, ground_truth = (np.array(boxes) for boxes in zip(*pairs))
     for size in (None, (100, 120)):
-        ours = iou(clip_as_got10k(predicted, size), clip_as_got10k(truth, size))
-        np.testing.assert_allclose(ours, rect_iou(predicted.copy(), truth.copy(), bound=size), atol=1e-12)
+        ours = iou(clip_as_got10k(predicted, size), clip_as_got10k(ground_truth, size))
+        np.testing.assert_allclose(ours, rect_iou(predicted.copy(), ground_truth.copy(), bound=size), atol=1e-12)
 
 
 @given(FRAMES, st.sampled_from(sorted(CONVENTIONS)))
 def test_every_convention_is_monotone_and_bounded(frames, name):
-    predicted, truth, visible = arrays(frames)
+    predicted, ground_truth, visible = arrays(frames)
     convention = get_convention(name, "made")
-    item = score_sequence("s", predicted, truth, convention, visible=visible)
+    item = score_sequence("s", predicted, ground_truth, convention, visible=visible)
     for curve, sign in ((item.success, -1), (item.precision, 1), (item.normalized, 1)):
         assert ((curve >= 0) & (curve <= 1)).all()
         assert (sign * np.diff(curve) >= 0).all()
@@ -145,13 +145,13 @@ def test_every_convention_is_monotone_and_bounded(frames, name):
 @given(FRAMES, st.sampled_from(sorted(CONVENTIONS)), st.integers(-99, 99), st.integers(-99, 99))
 def test_every_convention_is_blind_to_translation_but_for_those_that_ask_for_the_origin(frames, name, dx, dy):
     """In eighths of a pixel, which floats add exactly: no error lies on one side of a threshold and then the other."""
-    predicted, truth, visible = arrays(frames)
-    predicted, truth = np.round(8 * predicted) / 8, np.round(8 * truth) / 8
+    predicted, ground_truth, visible = arrays(frames)
+    predicted, ground_truth = np.round(8 * predicted) / 8, np.round(8 * ground_truth) / 8
     convention = get_convention(name, "made")
     if convention.usable == "positive":
         return
-    item = score_sequence("s", predicted, truth, convention, visible=visible)
-    moved = score_sequence("s", predicted + [dx, dy, 0, 0], truth + [dx, dy, 0, 0], convention, visible=visible)
+    item = score_sequence("s", predicted, ground_truth, convention, visible=visible)
+    moved = score_sequence("s", predicted + [dx, dy, 0, 0], ground_truth + [dx, dy, 0, 0], convention, visible=visible)
     for field in ("success", "precision", "normalized", "overlap", "weight"):
         np.testing.assert_array_equal(getattr(moved, field), getattr(item, field), err_msg=field)
 
@@ -161,7 +161,7 @@ FAR, SMALL = (300.0, 300, 8, 8), (10, 10, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("name", "truth", "predicted", "visible", "expected"),
+    ("name", "ground_truth", "predicted", "visible", "expected"),
     [
         ("ostrack", [GOOD, EDGE], [GOOD, EDGE], None, {"OP50": 100, "P": 100}),
         ("pytracking", [GOOD, EDGE], [GOOD, EDGE], None, {"OP50": 50, "P": 50, "P_norm": 100}),
@@ -172,10 +172,10 @@ FAR, SMALL = (300.0, 300, 8, 8), (10, 10, 0.5, 0.5)
         ("got10k_lasot", [GOOD, SMALL], [GOOD, (10.205, *SMALL[1:])], None, {"P_norm": 50 + 50 * 30 / 51}),
     ],
 )  # fmt: skip
-def test_the_rules_that_tell_conventions_apart(name, truth, predicted, visible, expected):
-    """By hand: a truth box at x = 0, a hidden target, no truth at all, a target of less than a pixel."""
+def test_the_rules_that_tell_conventions_apart(name, ground_truth, predicted, visible, expected):
+    """By hand: a ground truth box at x = 0, a hidden target, no ground truth at all, a target of less than a pixel."""
     labels = None if visible is None else np.array(visible, bool)
-    figures = scores_of(np.array(predicted), np.array(truth), name, visible=labels)
+    figures = scores_of(np.array(predicted), np.array(ground_truth), name, visible=labels)
     assert {key: figures[key] for key in expected} == pytest.approx(expected)
 
 
@@ -193,27 +193,27 @@ def test_the_rules_that_tell_conventions_apart(name, truth, predicted, visible, 
     ],
 )
 def test_which_truth_boxes_count_as_there(usable, labelled, expected):
-    truth = {
+    ground_truth = {
         "inside": (5.0, 5, 5, 5), "small": (0.5, 0.5, 0.5, 0.5), "left": (0, 5, 5, 5), "top": (5, 0, 5, 5),
         "flat": (5, 5, 5, 0), "thin": (5, 5, 0, 5),
         "no x": (np.nan, 5, 5, 5), "no y": (5, np.nan, 5, 5), "no w": (5, 5, np.inf, 5), "no h": (5, 5, 5, np.nan),
     }  # fmt: skip
-    convention = replace(get_convention("otb", "made"), usable=usable, counted="present", first_is_truth=False)
+    convention = replace(get_convention("otb", "made"), usable=usable, counted="present", first_is_ground_truth=False)
 
     def seen(name):
         visible = np.array([name != "inside"]) if labelled else None
-        return score_sequence(name, np.ones((1, 4)), np.array([truth[name]]), convention, visible=visible).weight
+        return score_sequence(name, np.ones((1, 4)), np.array([ground_truth[name]]), convention, visible=visible).weight
 
-    assert [name for name in truth if seen(name)] == expected.split()
+    assert [name for name in ground_truth if seen(name)] == expected.split()
 
 
 @pytest.mark.parametrize("name", ["ostrack", "got10k"])
 def test_the_shares_above_a_half_and_three_quarters_are_taken_there(name):
-    truth = np.tile([10.0, 10, 10, 10], (9, 1))
-    predicted = truth.copy()
+    ground_truth = np.tile([10.0, 10, 10, 10], (9, 1))
+    predicted = ground_truth.copy()
     predicted[1:, 2] = [5.03, 4.99, 5.6, 4.4, 7.53, 7.49, 8.1, 6.9]  # overlaps of .503 and so on
-    convention = replace(get_convention(name, "made"), first_is_truth=False, counted="all")
-    figures = summarize([score_sequence("s", predicted[1:], truth[1:], convention)], convention)
+    convention = replace(get_convention(name, "made"), first_is_ground_truth=False, counted="all")
+    figures = summarize([score_sequence("s", predicted[1:], ground_truth[1:], convention)], convention)
     half, quarters = (figures[key] for key in figures if key.endswith(("50", "75")))
     assert (half, quarters) == (75.0, 25.0)
 
@@ -231,20 +231,24 @@ NOTHING = (0.0, 0.0, 0.0, 0.0)
 @given(FRAMES, st.sampled_from(sorted(CONVENTIONS)))
 @example([((0.0, 0.0, 1.0, 1.0), NOTHING, False), ((0.0, -1.0, 1.0, 41.0), NOTHING, False)], "got10k_lasot")
 def test_a_box_nearer_to_the_truth_never_scores_less(frames, name):
-    predicted, truth, visible = arrays(frames)
-    predicted[:, 2:] = np.where(np.isfinite(truth[:, 2:]) & (truth[:, 2:] > 0), truth[:, 2:], predicted[:, 2:])
-    to_truth = truth[:, :2] + truth[:, 2:] / 2 - predicted[:, :2] - predicted[:, 2:] / 2  # of the centres
+    predicted, ground_truth, visible = arrays(frames)
+    predicted[:, 2:] = np.where(
+        np.isfinite(ground_truth[:, 2:]) & (ground_truth[:, 2:] > 0), ground_truth[:, 2:], predicted[:, 2:]
+    )
+    to_ground_truth = (
+        ground_truth[:, :2] + ground_truth[:, 2:] / 2 - predicted[:, :2] - predicted[:, 2:] / 2
+    )  # of the centres
     nearer = predicted.copy()
-    nearer[:, :2] += np.where(np.isfinite(to_truth), to_truth / 2, 0)
-    far, near = (scores_of(boxes, truth, name, visible=visible) for boxes in (predicted, nearer))
+    nearer[:, :2] += np.where(np.isfinite(to_ground_truth), to_ground_truth / 2, 0)
+    far, near = (scores_of(boxes, ground_truth, name, visible=visible) for boxes in (predicted, nearer))
     for key, value in far.items():
         if key != "fps" and np.isfinite(value):
             assert near[key] >= value - 1e-9, key
 
 
 def test_ao_pools_frames_while_auc_averages_sequences():
-    truth = np.tile([10.0, 10, 10, 10], (11, 1))
-    pairs = ((truth, truth), (truth[:6] + [500, 0, 0, 0], truth[:6]))
+    ground_truth = np.tile([10.0, 10, 10, 10], (11, 1))
+    pairs = ((ground_truth, ground_truth), (ground_truth[:6] + [500, 0, 0, 0], ground_truth[:6]))
     figures = {}
     for name in ("got10k", "ostrack"):
         convention = get_convention(name, "made")
@@ -254,20 +258,20 @@ def test_ao_pools_frames_while_auc_averages_sequences():
 
 
 def test_speed_is_frames_a_second_or_for_got10k_the_mean_rate():
-    truth, times = np.tile([1.0, 1, 5, 5], (3, 1)), np.array([0.1, 0.1, 0.4])
-    assert scores_of(truth, truth, times=times)["fps"] == pytest.approx(5)
-    assert scores_of(truth, truth, "got10k", times=times)["fps"] == pytest.approx(7.5)
+    ground_truth, times = np.tile([1.0, 1, 5, 5], (3, 1)), np.array([0.1, 0.1, 0.4])
+    assert scores_of(ground_truth, ground_truth, times=times)["fps"] == pytest.approx(5)
+    assert scores_of(ground_truth, ground_truth, "got10k", times=times)["fps"] == pytest.approx(7.5)
     unknown = np.concatenate([times, [0, np.nan, np.inf, -1]])
     assert scores_of(np.ones((7, 4)), np.ones((7, 4)), times=unknown)["fps"] == pytest.approx(5)
-    assert np.isnan(scores_of(truth, truth)["fps"])
+    assert np.isnan(scores_of(ground_truth, ground_truth)["fps"])
 
 
 def test_the_speed_of_several_sequences_is_all_frames_by_all_seconds_or_for_got10k_the_mean_over_frames():
-    truth = np.tile([1.0, 1, 5, 5], (10, 1))
+    ground_truth = np.tile([1.0, 1, 5, 5], (10, 1))
     seconds = (np.full(10, 0.1), np.array([0.5, 0.5]), None)
     for name, expected in (("ostrack", 12 / 2), ("got10k", (10 * 10 + 2 * 2) / 12)):
         convention = get_convention(name, "made")
-        pairs = [(truth[: 10 if times is None else len(times)], times) for times in seconds]
+        pairs = [(ground_truth[: 10 if times is None else len(times)], times) for times in seconds]
         scores = [score_sequence("s", boxes, boxes, convention, times=times) for boxes, times in pairs]
         assert summarize(scores, convention)["fps"] == pytest.approx(expected), name
 
@@ -287,8 +291,8 @@ def test_boxes_that_a_convention_repairs_repeat_the_last_good_one():
 
 def test_pytracking_keeps_an_empty_box_where_the_truth_is_nan_and_repeats_it():
     boxes = np.array([[1.0, 1, 5, 5], [2, 2, 0, 0], [3, 3, 0, 0], [4, 4, 5, 5]])
-    truth = np.array([[1.0, 1, 5, 5], [np.nan] * 4, [1, 1, 5, 5], [1, 1, 5, 5]])
-    repair("s", boxes, truth, CONVENTIONS["pytracking"])
+    ground_truth = np.array([[1.0, 1, 5, 5], [np.nan] * 4, [1, 1, 5, 5], [1, 1, 5, 5]])
+    repair("s", boxes, ground_truth, CONVENTIONS["pytracking"])
     assert boxes[:, 0].tolist() == [1, 2, 2, 4]
 
 
@@ -303,19 +307,19 @@ def test_impossible_predictions_are_refused(bad):
 
 
 def test_scores_leave_their_input_alone():
-    predicted, truth = PREDICTED.copy(), TRUTH.copy()
+    predicted, ground_truth = PREDICTED.copy(), GROUND_TRUTH.copy()
     predicted[3, 2] = 0
     before = predicted.copy()
-    scores_of(predicted, truth, "got10k", frame_size=(50, 50))
-    scores_of(predicted, truth, "ostrack")
+    scores_of(predicted, ground_truth, "got10k", frame_size=(50, 50))
+    scores_of(predicted, ground_truth, "ostrack")
     np.testing.assert_array_equal(predicted, before)
-    np.testing.assert_array_equal(truth, TRUTH)
+    np.testing.assert_array_equal(ground_truth, GROUND_TRUTH)
 
 
 def test_a_sequence_without_a_counted_frame_has_no_weight():
-    truth = np.full((3, 4), np.nan)
+    ground_truth = np.full((3, 4), np.nan)
     convention = get_convention("ostrack", "made", exclude_invalid_frames="ours")
-    nothing = score_sequence("a", np.ones((3, 4)), truth, convention)
+    nothing = score_sequence("a", np.ones((3, 4)), ground_truth, convention)
     perfect = score_sequence("b", np.ones((3, 4)), np.ones((3, 4)), convention)
     assert (nothing.name, nothing.overlap, nothing.weight) == ("a", 0, 0)
     assert summarize([nothing, perfect], convention)["OP50"] == 100
@@ -324,8 +328,8 @@ def test_a_sequence_without_a_counted_frame_has_no_weight():
 
 def test_runs_are_averaged():
     convention = get_convention("ostrack", "made")
-    truth = np.tile([10.0, 10, 10, 10], (5, 1))
-    runs = [score_sequence("s", truth + [shift, 0, 0, 0], truth, convention) for shift in (0, 500)]
+    ground_truth = np.tile([10.0, 10, 10, 10], (5, 1))
+    runs = [score_sequence("s", ground_truth + [shift, 0, 0, 0], ground_truth, convention) for shift in (0, 500)]
     assert summarize([mean_of_runs(runs)], convention)["OP50"] == pytest.approx(60)
 
 
@@ -347,14 +351,16 @@ def test_failures_of_supervised_results_are_counted(tmp_path):
 
 @needs_real_data
 def test_real_results_of_real_trackers_have_their_reference_scores(messages):
-    """The reference skips frames without truth, and scores ClifBar of STRUCK as far as it goes."""
+    """The reference skips frames without ground truth, and scores ClifBar of STRUCK as far as it goes."""
     reference = json.loads((REAL_DATA / "raw_results" / "REFERENCE_SCORES.json").read_text())
     one_pass = {key: value for key, value in reference.items() if "auc21" in value}
     assert len(one_pass) == 11
     for key, expected in one_pass.items():
         folder = REAL_DATA / "raw_results" / key
         names = {path.stem for path in folder.glob("*.txt")}
-        sequences = [item for item in truth_sequences(REAL_DATA / "gt" / Path(key).parts[0]) if item.name in names]
+        sequences = [
+            item for item in ground_truth_sequences(REAL_DATA / "gt" / Path(key).parts[0]) if item.name in names
+        ]
         assert len(sequences) == expected["sequences"]
         figures = {}
         for bins in (21, 101):

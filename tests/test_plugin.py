@@ -58,8 +58,8 @@ assert check_plain(cfg), "types that a host does not know"
 cfg.TRAIN.LR = 2 * cfg.TRAIN.LR
 _, second = host.run(settings(), epochs=3)
 frames = np.load("frames.npy")
-truth = np.tile([40.0, 30.0, 20.0, 25.0], (len(frames), 1))
-answers, file = Tracker("sdtrack", "tiny", "otb").run_sequence("one", frames, truth)
+ground truth = np.tile([40.0, 30.0, 20.0, 25.0], (len(frames), 1))
+answers, file = Tracker("sdtrack", "tiny", "otb").run_sequence("one", frames, ground truth)
 ours = [module.__file__ for name, module in sys.modules.items() if name.startswith("lib.") and module.__file__]
 print(json.dumps({
     "first": first.settings.first_stats, "epochs": [first.epoch, second.epoch], "kinds": sorted(first.stats),
@@ -131,7 +131,9 @@ def test_it_trains_resumes_tracks_and_scores_there_as_it_does_here(host):
     item = Sequence("one", "made", lambda: Video("one", rolled, np.tile([40.0, 30, 20, 25], (3, 1))))
     (scores,) = score_results(Path(found["file"]).parent, [item], get_convention("ostrack", "made"))
     whole = np.trunc(found["boxes"])
-    assert scores.overlap == pytest.approx(iou(whole, item.video.truth).mean()), "in whole pixels, as the host writes"
+    assert scores.overlap == pytest.approx(iou(whole, item.video.ground_truth).mean()), (
+        "in whole pixels, as the host writes"
+    )
 
     script.write_text(text.replace(NETWORK_LINES, "    #NETWORK\n").replace(ACTOR_LINES, "    #ACTOR\n"))
     shutil.rmtree(host / "output")

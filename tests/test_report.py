@@ -30,21 +30,21 @@ NASTY = "<img src=x onerror=document.title='hacked'>"
 FRAMES = 30
 
 
-def made_video(name, truth):
-    return Video(name, RolledFrames(len(truth)), truth)
+def made_video(name, ground_truth):
+    return Video(name, RolledFrames(len(ground_truth)), ground_truth)
 
 
 def made(name, attributes=(), absent=()):
-    truth = np.tile([40.0, 30, 20, 25], (FRAMES, 1))
-    truth[list(absent)] = np.nan
-    return Sequence(name, "made", partial(made_video, name, truth), attributes)
+    ground_truth = np.tile([40.0, 30, 20, 25], (FRAMES, 1))
+    ground_truth[list(absent)] = np.nan
+    return Sequence(name, "made", partial(made_video, name, ground_truth), attributes)
 
 
 SEQUENCES = [made("a", ("IV", "OCC")), made("b", ("OCC",), absent=(7, 8)), made("c")]
 
 
 def drifted(sequence, start, speed):
-    """The truth, moved right by `speed` pixels a frame from frame `start` on."""
+    """The ground truth, moved right by `speed` pixels a frame from frame `start` on."""
     boxes = np.tile([40.0, 30, 20, 25], (FRAMES, 1))
     boxes[:, 0] += speed * np.maximum(np.arange(FRAMES) - start, 0)
     return boxes
@@ -94,14 +94,14 @@ def test_a_sequences_page_has_overlap_scores_boxes_and_worst_moments(tmp_path, t
     page = content(tmp_path / "out" / "data" / "sequence_1.js", "report.receive(1, ", ");\n")
     assert (page["name"], page["frames"], page["sizes"]) == ("b", FRAMES, [[160, 120]] * FRAMES)
     assert page["shown"] == list(range(FRAMES))
-    assert page["truth"][7] is None
+    assert page["ground_truth"][7] is None
     assert page["trackers"][NASTY] == {
         "problem": f"{tmp_path / 'bad' / 'b.txt'}: 3 numbers a line; expected x, y, w, h"
     }
     good = page["trackers"]["good"]
     levels = np.frombuffer(base64.b64decode(good["overlap"]["data"]), np.uint8)
     assert (levels[:5] == 254).all()
-    assert (levels[[7, 8]] == 255).all(), "no truth, no overlap"
+    assert (levels[[7, 8]] == 255).all(), "no ground truth, no overlap"
     assert levels[-1] / 254 == pytest.approx((20 - 9) / (20 + 9), abs=0.003)
     assert good["boxes"][-1] == [49, 30, 20, 25]
     assert good["scores"]["low"] == 0
@@ -114,7 +114,7 @@ def test_broken_scores_pictures_and_secret_truth(tmp_path, trackers):
     (tmp_path / "good" / "a_score.txt").write_text("0.5\n")
     (tmp_path / "good" / "b_score.txt").write_text("x\n")
     broken = made("c")
-    broken.video = Video("c", FrameFiles([tmp_path / "gone.jpg"] * FRAMES), broken.video.truth)
+    broken.video = Video("c", FrameFiles([tmp_path / "gone.jpg"] * FRAMES), broken.video.ground_truth)
     _, scored = build_report(tmp_path / "out", trackers, [*SEQUENCES[:2], broken], OSTRACK, "made")
     reasons = {(item["tracker"], item["sequence"]): item["reason"] for item in scored.problems}
     assert reasons["good", "a"] == f"a_score.txt: 1 scores for {FRAMES} boxes"

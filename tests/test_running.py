@@ -269,7 +269,7 @@ def test_a_frame_that_cannot_be_read_fails_where_it_is_needed():
             return super().__getitem__(index)
 
     broken = sequence("broken", 8)
-    broken.video = type(broken.video)("broken", Broken(8), broken.video.truth)
+    broken.video = type(broken.video)("broken", Broken(8), broken.video.ground_truth)
     seen = []
     with pytest.raises(DataError, match="frame 6 is broken"):
         track_sequence(DriftingTracker(), broken, lambda: seen.append(1))

@@ -77,11 +77,11 @@ def test_every_attribute_occurs_and_none_always():
 
 def test_attributes_follow_their_definitions():
     for scene in SCENES:
-        truth, flags = scene.annotation, scene.attributes
-        area = truth.boxes[:, 2] * truth.boxes[:, 3]
-        assert flags["OV"] == truth.absent.any()
-        assert flags["LR"] == (area[~truth.absent] < 1000).any()
-        ratio = area[~truth.absent] / area[0]
+        ground_truth, flags = scene.annotation, scene.attributes
+        area = ground_truth.boxes[:, 2] * ground_truth.boxes[:, 3]
+        assert flags["OV"] == ground_truth.absent.any()
+        assert flags["LR"] == (area[~ground_truth.absent] < 1000).any()
+        ratio = area[~ground_truth.absent] / area[0]
         assert flags["SV"] == ((ratio < 0.5) | (ratio > 2)).any()
 
 
@@ -110,6 +110,6 @@ def test_written_to_disk_it_reads_back_as_got10k(tmp_path):
     assert np.array_equal(info.visible, (scene.annotation.visibility > 0) & ~scene.annotation.absent)
     assert np.abs(train.frame(0, 4)[0].astype(int) - scene.frame(4)).mean() < 8  # JPEG
     val, test = got10k_sequences(tmp_path, "val"), got10k_sequences(tmp_path, "test")
-    assert [len(val[0].video.truth), len(test[0].video.truth)] == [24, 1]
+    assert [len(val[0].video.ground_truth), len(test[0].video.ground_truth)] == [24, 1]
     with pytest.raises(DataError, match="9,335"):
         Got10k(FileStorage(tmp_path), "vottrain")

@@ -236,19 +236,6 @@ def test_coco_leaves_crowds_out(tmp_path):
         CocoSeq(FileStorage(tmp_path))
 
 
-def test_tracking_net_knows_its_classes(tmp_path):
-    for video in ("Nf1aqv5Fg5o_0", "mine_0"):
-        write_frames(tmp_path / "TRAIN_0" / "frames" / video, 1, first=0, digits=1)
-        (tmp_path / "TRAIN_0" / "anno").mkdir(exist_ok=True)
-        (tmp_path / "TRAIN_0" / "anno" / f"{video}.txt").write_text("1,2,3,4\n")
-    dataset = TrackingNet(FileStorage(tmp_path))
-    assert dataset.class_name(0) == "airplane"
-    with pytest.raises(DataError, match=r"mine_0\.txt: the class map does not name"):
-        dataset.class_name(1)
-    (tmp_path / "trackingnet_classmap.txt").write_text("mine_0\tbird\n")
-    assert TrackingNet(FileStorage(tmp_path)).class_name(1) == "bird"
-
-
 def test_imagenet_vid_makes_a_sequence_of_each_track(tmp_path):
     annotations, frames = tmp_path / "Annotations/VID/train/part/snippet", tmp_path / "Data/VID/train/part/snippet"
     annotations.mkdir(parents=True)
@@ -283,22 +270,22 @@ def test_imagenet_vid_makes_a_sequence_of_each_track(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "folder", "frames", "truth"),
+    ("kind", "folder", "frames", "ground_truth"),
     [(Folder, "a", "img", "groundtruth_rect.txt"), (Tnl2k, "TNL2K_train_subset_p1/a", "imgs", "groundtruth.txt")],
 )
-def test_frames_of_any_name_are_taken_in_their_order(tmp_path, kind, folder, frames, truth):
+def test_frames_of_any_name_are_taken_in_their_order(tmp_path, kind, folder, frames, ground_truth):
     place = tmp_path / folder
     write_frames(place / frames, 3, first=8, digits=1)
     (place / frames / "notes.txt").write_text("no image")
-    (place / truth).write_text("1,2,3,4\n0,0,0,0\n5,6,7,8\n")
+    (place / ground_truth).write_text("1,2,3,4\n0,0,0,0\n5,6,7,8\n")
     dataset = kind(FileStorage(tmp_path))
     assert dataset.sequence_info(0).visible.tolist() == [True, False, True]
     assert [round(dataset.frame(0, number)[0].mean()) for number in range(3)] == pytest.approx([8, 9, 10], abs=1)
     assert dataset.check(0) == 3
-    (place / truth).write_text("1,2,3,4\n5,6,7,8\n")
+    (place / ground_truth).write_text("1,2,3,4\n5,6,7,8\n")
     with pytest.raises(DataError, match="2 boxes for 3 frames"):
         kind(FileStorage(tmp_path)).check(0)
-    (place / truth).write_text("1,2,3,4\n" * 4)
+    (place / ground_truth).write_text("1,2,3,4\n" * 4)
     with pytest.raises(DataError, match="3 frames, but frame 4 has a box"):
         kind(FileStorage(tmp_path)).frame(0, 3)
 

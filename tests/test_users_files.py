@@ -8,7 +8,7 @@ import pytest
 
 from lib.errors import DataError
 from lib.test.evaluation.datasets import get_dataset
-from lib.test.evaluation.folderdataset import folder_sequences, truth_sequences
+from lib.test.evaluation.folderdataset import folder_sequences, ground_truth_sequences
 from lib.test.evaluation.lasotdataset import lasot_sequences
 from lib.test.vot.workspace import link_sequences
 from lib.train.dataset.folder import Folder
@@ -113,7 +113,7 @@ def test_names_that_begin_with_a_dot_are_nothing_anywhere(tmp_path):
     (tmp_path / "truth").mkdir()
     for name in ("s.txt", "._s.txt"):
         (tmp_path / "truth" / name).write_text(BOX)
-    assert [item.name for item in truth_sequences(tmp_path / "truth")] == ["s"]
+    assert [item.name for item in ground_truth_sequences(tmp_path / "truth")] == ["s"]
 
 
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])

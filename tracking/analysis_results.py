@@ -82,7 +82,7 @@ def arguments() -> argparse.ArgumentParser:
         nargs="?",
         const="ours",
         choices=["ours", "pytracking"],
-        help="ours: frames without a truth box do not count; pytracking: as there, they leave the denominators alone",
+        help="ours: frames without a ground truth box do not count; pytracking: they only leave the denominators, as there",
     )
     parser.add_argument("--bins", type=int, choices=(21, 101), help="overlap thresholds instead of the convention's")
     parser.add_argument(
@@ -99,7 +99,8 @@ def arguments() -> argparse.ArgumentParser:
         "--lengths",
         default="error",
         choices=["error", "cut", "pad"],
-        help="results of another length than the truth: refused; scored on the frames both have; missing frames missed",
+        help="results of another length than the ground truth: error; cut: the frames that both have; pad: missing "
+        "frames are misses",
     )
     parser.add_argument(
         "--plots", nargs="*", default=[], choices=[*CURVES, "radar"], help="figures to write; radar: by attribute"

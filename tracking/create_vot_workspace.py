@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lib.errors import TrackingError
 from lib.test.vot.settings import VotSettings
 from lib.test.vot.workspace import SHORT, check_tracker, write_workspace
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT
@@ -21,15 +20,16 @@ from lib.utils.local_paths import local_paths
 
 
 def main() -> None:
-    args = arguments().parse_args()
+    parser = arguments()
+    args = parser.parse_args()
     mask = args.mask or ("alpha_refine" if args.alpha_refine else None)
     if mask is None:
-        raise TrackingError(
+        parser.error(
             "masks need AlphaRefine's weights: --alpha_refine FILE; or say what to answer instead: --mask box (the "
             "box, filled), --mask none (rectangles)"
         )
     if (mask == "alpha_refine") != bool(args.alpha_refine):
-        raise TrackingError(f"--mask {mask} and --alpha_refine {args.alpha_refine} do not fit together")
+        parser.error(f"--mask {mask} and --alpha_refine {args.alpha_refine} do not fit together")
     name = args.name or f"{args.script}_{args.config}" + {"alpha_refine": "_ar", "box": "_box", "none": ""}[mask]
     workspace = Path(args.workspace).absolute()
     log = workspace / "logs" / f"{name}_traceback.log"

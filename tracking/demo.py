@@ -15,6 +15,8 @@ def main() -> None:
     parser.add_argument("--num_sequences", type=int, help="how many of the test sequences to track")
     add_override_argument(parser)
     args = parser.parse_args()
+    if args.num_sequences is not None and args.num_sequences < 1:
+        parser.error(f"--num_sequences {args.num_sequences}: at least one sequence has to be tracked")
     run = run_training_demo if args.train else run_demo
     run(args.save_dir, args.overrides, args.num_sequences)
 

@@ -42,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         write_graphs(tracker, args.format, work)
-        found = compare_graphs(tracker, args.format, work, frames, video.truth[0].tolist())
+        found = compare_graphs(tracker, args.format, work, frames, video.ground_truth[0].tolist())
         print(
             f"on {FRAMES - 1} crops of a generated video, against PyTorch: box within {found.pixels:.1g} px, score "
             f"within {found.score:.1g}, template tokens within {found.tokens:.1g}"

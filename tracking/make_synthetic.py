@@ -26,7 +26,7 @@ def main() -> None:
     if (Path(args.to) / args.split / "list.txt").exists():
         raise DataError(f"{args.to}/{args.split} already holds a data set (list.txt); choose another folder")
     if args.number < 1 or args.length < 20 or seed < 0:
-        raise DataError(
+        parser.error(
             f"--number {args.number} --length {args.length} --seed {seed}: at least one sequence of 20 frames "
             "(training takes no shorter ones), and no negative seed"
         )

@@ -23,7 +23,7 @@ def main() -> None:
     add_path_arguments(parser)
     args = parser.parse_args()
     if (args.tracker is None) == (args.check is None):
-        raise ResultError("name a tracker whose results to pack, or a file to --check, and not both")
+        parser.error("name a tracker whose results to pack, or a file to --check, and not both")
     submission_format(args.dataset_name)
     paths = local_paths(args.data_dir, args.save_dir)
     sequences = get_dataset(args.dataset_name, paths)

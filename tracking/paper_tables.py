@@ -55,7 +55,9 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
         if not trackers:
             continue
         if name in SECRET:
-            print(f"{benchmark}: its truth is not public; give what its server says with --server", file=sys.stderr)
+            print(
+                f"{benchmark}: its ground truth is not public; give what its server says with --server", file=sys.stderr
+            )
             continue
         sequences = get_dataset(name, paths)
         convention = get_convention(rule, name)

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from lib.config.loader import load_config
-from lib.errors import ConfigError
 from lib.deploy.profile import peak_memory, profile_network, time_calls, time_parts
 from lib.registry import DEFAULT_SCRIPT, find_part
 from lib.deploy.backends import make_find
@@ -30,9 +29,10 @@ PERCENTILES = (50, 90, 99)
 
 
 def main() -> None:
-    args = arguments().parse_args()
+    parser = arguments()
+    args = parser.parse_args()
     if args.rounds < 1 or args.train < 0:
-        raise ConfigError(f"--rounds {args.rounds} --train {args.train}: at least one round, and pairs from 0 on")
+        parser.error(f"--rounds {args.rounds} --train {args.train}: at least one round, and pairs from 0 on")
     cfg = load_config(args.script, args.config, args.overrides)
     device = choose_device(args.device)
     network = find_part(args.script, "build")(cfg, training=False).to(device)

@@ -8,7 +8,6 @@ import _init_paths  # noqa: F401
 import argparse
 from pathlib import Path
 
-from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
 from lib.test.evaluation.results import all_results
@@ -18,9 +17,10 @@ from lib.vis.report.build import build_report
 
 
 def main() -> int:
-    args = arguments().parse_args()
+    parser = arguments()
+    args = parser.parse_args()
     if args.frames < 1 or (args.megabytes is not None and args.megabytes <= 0):
-        raise ResultError(f"--frames {args.frames}, --megabytes {args.megabytes}: both have to be above 0")
+        parser.error(f"--frames {args.frames}, --megabytes {args.megabytes}: both have to be above 0")
     paths, name = local_paths(args.data_dir, args.save_dir), dataset_folder(args.dataset_name)
     trackers = all_results(args.trackers, paths.results_dir, args.dataset_name)
     index, scored = build_report(
@@ -50,7 +50,8 @@ def arguments() -> argparse.ArgumentParser:
         "--lengths",
         default="error",
         choices=["error", "cut", "pad"],
-        help="results of another length than the truth: not scored; scored on what both have; missing frames missed",
+        help="results of another length than the ground truth: error (not scored); cut: the frames that both have; "
+        "pad: missing frames are misses",
     )
     parser.add_argument("--frames", type=int, default=500, help="pictures a sequence, at most")
     parser.add_argument(

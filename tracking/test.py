@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from lib.errors import DataError, TrackingError
+from lib.errors import DataError
 from lib.registry import find_part
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, dataset_root, get_dataset
@@ -28,14 +28,15 @@ PATIENCE_S = 7 * 24 * 3600  # how long the first rank to end waits for the last
 
 
 def main() -> int:
-    args = arguments().parse_args()
+    parser = arguments()
+    args = parser.parse_args()
     if args.threads < 0 or not 0 <= args.num_gpus <= torch.cuda.device_count():
-        raise TrackingError(
+        parser.error(
             f"--threads {args.threads} --num_gpus {args.num_gpus}: neither can be negative, and this machine has "
             f"{torch.cuda.device_count()} GPUs"
         )
     if args.runid is not None and args.runid < 0:
-        raise TrackingError(f"--runid {args.runid}: runs are numbered from 0")
+        parser.error(f"--runid {args.runid}: runs are numbered from 0")
     paths = local_paths(args.data_dir, args.save_dir)
     sequences = get_dataset(args.dataset_name, paths, args.sequence)
     for sequence in sequences:

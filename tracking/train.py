@@ -12,12 +12,12 @@ import os
 import sys
 
 from lib.config.loader import load_config
-from lib.errors import ConfigError
 from lib.registry import DEFAULT_SCRIPT
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
@@ -34,19 +34,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--deterministic", action="store_true", help="equal seeds, equal files; slower on a GPU")
     add_override_argument(parser)
     add_path_arguments(parser)
-    return parser.parse_args()
+    return parser
 
 
 def main() -> int:
-    args = arguments()
+    parser = arguments()
+    args = parser.parse_args()
     overrides = args.overrides
     if args.use_lmdb is not None:
         overrides = [*overrides, f"DATA.STORAGE={'lmdb' if args.use_lmdb else 'files'}"]
     cfg = load_config(args.script, args.config, overrides)
     if args.mode != "single":
+        if args.mode == "multi_node" and not 0 <= args.rank < args.world_size:
+            parser.error(f"--rank {args.rank}: there are {args.world_size} machines (--world-size), from 0")
         return start_processes(args)
     if args.nproc_per_node > 1 and "RANK" not in os.environ:
-        raise ConfigError(f"--nproc_per_node {args.nproc_per_node} needs --mode multiple (or multi_node)")
+        parser.error(f"--nproc_per_node {args.nproc_per_node} needs --mode multiple (or multi_node)")
     from lib.train.run_training import run_training
 
     trainer = run_training(
@@ -69,8 +72,6 @@ def start_processes(args: argparse.Namespace) -> int:
 
     where = LOCAL
     if args.mode == "multi_node":
-        if not 0 <= args.rank < args.world_size:
-            raise ConfigError(f"--rank {args.rank}: there are {args.world_size} machines (--world-size), from 0")
         where = (
             f"--nnodes={args.world_size}",
             f"--node-rank={args.rank}",

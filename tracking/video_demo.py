@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 
-from lib.errors import DataError, TrackingError
 from lib.test.evaluation.results import claim_outputs, output_files, result_file, write_result
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.utils.network_parameters import shipped_weights
@@ -29,29 +28,30 @@ from lib.vis.window import ask_for_box, has_display
 
 
 def main() -> None:
-    args = arguments().parse_intermixed_args()
+    parser = arguments()
+    args = parser.parse_intermixed_args()
     paths = local_paths(args.data_dir, args.save_dir)
     words, box, video = args.what, None, args.save_results
     if len(words) not in (0, 1, 3):
-        raise DataError(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or nothing at all")
+        parser.error(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or nothing at all")
     if len(words) < 3:
         args.checkpoint = args.checkpoint or str(shipped_weights(DEFAULT_CONFIG))
     if not words:
         if args.optional_box:
-            raise DataError(f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before the box")
+            parser.error(f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before the box")
         folder = make_folder(paths.save_dir / "demo")
         words, video = [str(folder / "clip.mp4")], video or str(folder / "clip_tracked.mp4")
         box = write_clip(folder / "clip.mp4")
         print(f"no video is named: {words[0]} is made and tracked, from the box {box}")
     name, config, clip = words if len(words) == 3 else [DEFAULT_SCRIPT, DEFAULT_CONFIG, *words]
     if video and Path(video).absolute() == Path(clip).absolute():
-        raise DataError(f"--save_results {video} is the video itself; name another file")
+        parser.error(f"--save_results {video} is the video itself; name another file")
     if video:
         check_video_name(video)
     source = FrameSource(clip, args.depth == "full")
     if box is None and args.optional_box is None and has_display():
         box = ask_for_box(source.first())
-    box = box or parse_box(args.optional_box)
+    box = box or parse_box(args.optional_box, parser)
     folder = make_folder(paths.results_dir / name / config / "video")
     identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
     overwrite = args.overwrite or not args.what  # the video of its own is made anew each time
@@ -96,19 +96,19 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_box(words: list[str] | None) -> list[float]:
-    """The four numbers of --optional_box. Raises TrackingError for anything else."""
+def parse_box(words: list[str] | None, parser: argparse.ArgumentParser) -> list[float]:
+    """The four numbers of --optional_box; the command ends for anything else."""
     if words is None:
-        raise TrackingError(
+        parser.error(
             "no target, and no display for a window to draw it in: give its box in the first frame with "
             "--optional_box x y w h (pixels)"
         )
     try:
         box = [float(word) for word in words]
-    except ValueError as error:
-        raise TrackingError(f"--optional_box {' '.join(words)}: expected four numbers x y w h") from error
+    except ValueError:
+        parser.error(f"--optional_box {' '.join(words)}: expected four numbers x y w h")
     if len(box) != 4:
-        raise TrackingError(f"--optional_box {' '.join(words)}: {len(box)} values; expected four: x y w h")
+        parser.error(f"--optional_box {' '.join(words)}: {len(box)} values; expected four: x y w h")
     return box
 
 

@@ -21,7 +21,8 @@ from lib.utils.files import read_bytes
 
 
 def main() -> None:
-    args = arguments().parse_args()
+    parser = arguments()
+    args = parser.parse_args()
     workspace = Path(args.workspace)
     if not (workspace / "sequences" / "list.txt").is_file():
         raise ResultError(
@@ -29,7 +30,7 @@ def main() -> None:
         )
     interval = tuple(args.interval) if args.interval else interval_of(workspace)
     if not 0 < interval[0] <= interval[1]:
-        raise ResultError(f"--interval {interval[0]} {interval[1]}: expected the first number of frames, then the last")
+        parser.error(f"--interval {interval[0]} {interval[1]}: expected the first number of frames, then the last")
     found = {name: score_workspace(workspace, name, interval, args.experiment) for name in args.trackers}
     rows = {name: {"EAO": item.eao, "A": item.accuracy, "R": item.robustness} for name, item in ranked(found)}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")

@@ -112,11 +112,6 @@ def differences(old: Config, new: Config) -> list[str]:
     ]
 
 
-def experiment_names(script: str) -> list[str]:
-    """Names of the experiment files of a script."""
-    return _names(EXPERIMENTS / script)
-
-
 def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 

@@ -15,7 +15,7 @@ ATTRIBUTES = ("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "F
 
 @dataclass
 class Annotation:
-    """Exact truth of a sequence of T frames."""
+    """Exact ground truth of a sequence of T frames."""
 
     boxes: np.ndarray  # (T, 4) float xywh: tight around the target's silhouette in the frame; zeros where it is outside
     visibility: np.ndarray  # (T,) share of the whole target that is seen, 0..1
@@ -88,12 +88,12 @@ class SyntheticSequence:
     @cached_property
     def attributes(self) -> dict[str, bool]:
         """LaSOT's 14 flags (ATTRIBUTES) by LaSOT's definitions, from the scene's own numbers."""
-        truth = self.annotation
-        present = ~truth.absent
-        inside = truth.boxes[present]
+        ground_truth = self.annotation
+        present = ~ground_truth.absent
+        inside = ground_truth.boxes[present]
         area = inside[:, 2] * inside[:, 3] / max(inside[0, 2] * inside[0, 3], 1)
         aspect = inside[:, 2] / inside[:, 3] / (inside[0, 2] / inside[0, 3])
-        uncut = truth.visibility[present & ~truth.cut]
+        uncut = ground_truth.visibility[present & ~ground_truth.cut]
         step = np.linalg.norm(np.diff(self.target.centre, axis=0), axis=1)
         return {
             "IV": bool(np.ptp(self.gain) > 0.4),
@@ -107,7 +107,7 @@ class SyntheticSequence:
             "SV": bool(((area < 0.5) | (area > 2)).any()),
             "FOC": bool((uncut <= 0.05).any()),
             "FM": bool((step > np.sqrt(4 * self.target.half_size[1:].prod(1))).any()),
-            "OV": bool(truth.absent.any()),
+            "OV": bool(ground_truth.absent.any()),
             "LR": bool((inside[:, 2] * inside[:, 3] < 1000).any()),
             "ARC": bool(((aspect < 0.5) | (aspect > 2)).any()),
         }

@@ -51,8 +51,8 @@ def _write_sequence(folder: Path, scene: SyntheticSequence, split: str, progress
     for t in range(len(scene)):
         write_jpeg(folder / f"{t + 1:08d}.jpg", scene.frame(t))
         progress(1)
-    truth = scene.annotation
-    boxes = truth.boxes[:1] if split == "test" else truth.boxes
+    ground_truth = scene.annotation
+    boxes = ground_truth.boxes[:1] if split == "test" else ground_truth.boxes
     np.savetxt(folder / "groundtruth.txt", boxes, fmt="%.4f", delimiter=",")
     (folder / "attributes.json").write_text(json.dumps(scene.attributes), encoding="utf-8")
     (folder / "meta_info.ini").write_text(
@@ -62,6 +62,10 @@ def _write_sequence(folder: Path, scene: SyntheticSequence, split: str, progress
         encoding="utf-8",
     )
     if split != "test":
-        labels = {"absence": truth.absent, "cut_by_image": truth.cut, "cover": np.ceil(8 * truth.visibility)}
+        labels = {
+            "absence": ground_truth.absent,
+            "cut_by_image": ground_truth.cut,
+            "cover": np.ceil(8 * ground_truth.visibility),
+        }
         for name, values in labels.items():
             np.savetxt(folder / f"{name}.label", values.astype(int), fmt="%d")

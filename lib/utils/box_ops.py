@@ -20,11 +20,6 @@ def box_xywh_to_xyxy(x: Tensor) -> Tensor:
     return torch.cat([x[..., :2], x[..., :2] + x[..., 2:]], dim=-1)
 
 
-def box_xyxy_to_xywh(x: Tensor) -> Tensor:
-    """(..., 4) xyxy -> xywh."""
-    return torch.cat([x[..., :2], x[..., 2:] - x[..., :2]], dim=-1)
-
-
 def box_xyxy_to_cxcywh(x: Tensor) -> Tensor:
     """(..., 4) xyxy -> cxcywh."""
     return torch.cat([(x[..., :2] + x[..., 2:]) / 2, x[..., 2:] - x[..., :2]], dim=-1)

@@ -57,13 +57,13 @@ def track_video(tracker, source: FrameSource, box: list[float], video: str | Pat
 
 
 def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> Path:
-    """The sequence with its truth (green) and the boxes of a result folder (orange) drawn in; returns path."""
-    boxes, truth = read_result(results, sequence.name, len(sequence)), sequence.video.truth
+    """The sequence with its ground truth (green) and the boxes of a result folder (orange) drawn in; returns path."""
+    boxes, ground_truth = read_result(results, sequence.name, len(sequence)), sequence.video.ground_truth
     with VideoWriter(path, fps) as writer:
         for index in range(len(sequence)):
             frame = sequence.video.frames[index].copy()
-            if index < len(truth) and truth[index][2] > 0:
-                draw_box(frame, truth[index], GREEN)
+            if index < len(ground_truth) and ground_truth[index][2] > 0:
+                draw_box(frame, ground_truth[index], GREEN)
             draw_box(frame, boxes[index], ORANGE)
             writer.write(frame)
     return path

@@ -162,7 +162,7 @@ def targets(folder: Path) -> dict[str, Target]:
             (json.dumps(coco).encode(),),
             lambda path: CocoSeq(FileStorage(path.parents[1])).read_info(0),
         ),
-        "VOT truth": Target("groundtruth.txt", (b"1,2,3,4\nm1,1,2,2,0,4\n",), read_vot_ground_truth),
+        "VOT ground truth": Target("groundtruth.txt", (b"1,2,3,4\nm1,1,2,2,0,4\n",), read_vot_ground_truth),
         "VOT result": Target("a_001.bin", (regions,), read_regions),
         "VOT text": Target("a_001.txt", (b"1\n1,2,3,4\nm1,1,2,2,0,4\n2\n",), read_regions),
         "submission": Target("s.zip", (_zipped({"a/a_001.txt": b"1,2,3,4\n", "a/a_time.txt": b"0.1\n"}),),

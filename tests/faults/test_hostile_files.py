@@ -28,7 +28,7 @@ def all_targets(tmp_path_factory):
 
 NAMES = (
     "checkpoint", "foreign checkpoint", "weights", "tracker", "experiment", "local.yaml", "boxes", "result", "times",
-    "scores", "origin", "COCO", "VOT truth", "VOT result", "VOT text", "submission", "image", "video",
+    "scores", "origin", "COCO", "VOT ground truth", "VOT result", "VOT text", "submission", "image", "video",
 )  # fmt: skip
 
 

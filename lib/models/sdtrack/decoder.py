@@ -12,7 +12,9 @@ The streams are one tensor (S, B, N, dim), and the branches of a layer are compu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,12 +31,21 @@ from lib.models.sdtrack.box_rpb import BiasWeights, BoxRPB, BoxRPBCrossAttention
 from lib.models.sdtrack.heads import BoxHead, ClassHead
 from lib.models.sdtrack.query_selection import SelectedQueries
 
-COUPLINGS = {"decoupled": (2, 1), "independent": (2, 2), "shared": (1, 1)}  # streams, self-attention blocks
+
+class Coupling(NamedTuple):
+    """How the two tasks share a decoder layer."""
+
+    streams: int  # of queries
+    self_attentions: int  # blocks a layer
+
+
+COUPLINGS = {"decoupled": Coupling(2, 1), "independent": Coupling(2, 2), "shared": Coupling(1, 1)}
+RPB_FORMS = ("auto", "mask", "onehot")
 
 
 class Branch(nn.Module):
-    """The weights of what a layer does to one stream alone: cross-attention to the search features, then the
-    feed-forward block. DecoderLayer computes with those of all streams."""
+    """The weights of a layer for one stream: cross-attention to the search features, then the feed-forward block.
+    DecoderLayer computes with those of all streams together."""
 
     def __init__(self, *, dim: int, num_heads: int, ffn_dim: int, box_rpb: BoxRPB | None):
         super().__init__()
@@ -59,9 +70,11 @@ class BranchWeights:
 class DecoderLayer(nn.Module):
     """Eq. 3: self-attention over the concatenation of the streams, then each stream's own branch.
 
-    The bias of the cross-attention (Eq. 6-8) comes in two forms with the same result. form "mask" is the definition: a
-    float mask. form "onehot" needs no N x H*W mask: [B_x, B_y] is appended to the scaled query and the one-hot column
-    and row of the cell to the key, so that the inner product adds the bias by itself, in any fused kernel.
+    coupling: a key of COUPLINGS; grid (H, W): cells of the features; rpb_hidden: width of BoxRPB's MLPs, 0: cross-
+    attention without BoxRPB. The bias of the cross-attention (Eq. 6-8) comes in two forms with the same result. Form
+    "mask" is the definition: a float mask. Form "onehot" needs no N x H*W mask: [B_x, B_y] is appended to the scaled
+    query and the one-hot column and row of the cell to the key, so that the inner product adds the bias, in any fused
+    kernel.
     """
 
     def __init__(
@@ -77,6 +90,8 @@ class DecoderLayer(nn.Module):
     ):
         super().__init__()
         streams, self_attentions = COUPLINGS[coupling]
+        self.num_streams = streams
+        self.has_rpb = rpb_hidden > 0
         self.num_heads = num_heads
         self.dropout = dropout
         self.grid = grid
@@ -173,44 +188,31 @@ def as_heads(x: Tensor, batch: int, heads: int) -> Tensor:
 class Decoder(nn.Module):
     """L decoder layers with heads; boxes are refined layer by layer from the detached boxes of the layer before.
 
-    The class head reads the first stream, the box head the last. grid (H, W): cells of the features. rpb_hidden 0:
-    cross-attention without BoxRPB. rpb_form: mask | onehot | auto, which is onehot where a GPU trains, because fused
-    kernels take no mask that needs a gradient, and mask elsewhere.
+    make_layer: builds one of the `layers` layers. The class head reads the first stream, the box head the last.
+    crop_size: of the search crop in pixels. rpb_form: how the layers get their bias, "mask", "onehot" or "auto", which
+    is onehot where a GPU trains, because fused kernels take no mask that needs a gradient, and mask elsewhere. Raises
+    ValueError for another form.
     """
 
     def __init__(
         self,
+        make_layer: Callable[[], DecoderLayer],
         *,
         dim: int,
         layers: int,
-        num_heads: int,
-        ffn_dim: int,
         crop_size: int,
-        grid: tuple[int, int],
-        dropout: float = 0.0,
-        coupling: str = "decoupled",
-        rpb_hidden: int = 512,
         rpb_form: str = "auto",
         recompute: bool = False,
     ):
         super().__init__()
-        self.num_heads = num_heads
+        if rpb_form not in RPB_FORMS:
+            raise ValueError(f"rpb_form {rpb_form!r}: expected one of {', '.join(RPB_FORMS)}")
+        self.layers = nn.ModuleList(make_layer() for _ in range(layers))
+        first = self.layers[0]
+        grid, self.num_heads, self.num_streams = first.grid, first.num_heads, first.num_streams
         self.crop_size = crop_size
-        self.rpb_form = rpb_form if rpb_hidden else "none"
+        self.rpb_form = rpb_form if first.has_rpb else "none"
         self.recompute = recompute
-        self.num_streams = COUPLINGS[coupling][0]
-        self.layers = nn.ModuleList(
-            DecoderLayer(
-                dim=dim,
-                num_heads=num_heads,
-                ffn_dim=ffn_dim,
-                dropout=dropout,
-                coupling=coupling,
-                grid=grid,
-                rpb_hidden=rpb_hidden,
-            )
-            for _ in range(layers)
-        )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(self.num_streams))
         self.class_heads = nn.ModuleList(ClassHead(dim=dim) for _ in range(layers))
         self.box_heads = nn.ModuleList(BoxHead(dim=dim) for _ in range(layers))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from lib.models.layers.attention import attention_kernel
-from lib.models.sdtrack.decoder import COUPLINGS, BranchWeights, Decoder
+from lib.models.sdtrack.decoder import COUPLINGS, BranchWeights, Decoder, DecoderLayer
 from lib.models.sdtrack.neck import NeckEncoder
 from lib.models.sdtrack.query_selection import QuerySelection, SelectionWeights
 from lib.models.vit.backbone import VisionTransformer, backbone_options
@@ -41,6 +42,16 @@ class SDTrack(OneStreamNetwork):
         trunk = model.BACKBONE
         dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
         backbone = VisionTransformer(**backbone_options(cfg))
+        make_layer = partial(
+            DecoderLayer,
+            dim=dim,
+            num_heads=model.NUM_HEADS,
+            ffn_dim=decoder.FFN_DIM,
+            dropout=decoder.DROPOUT,
+            coupling=decoder.COUPLING,
+            grid=backbone.search_grid,
+            rpb_hidden=decoder.BOX_RPB_HIDDEN if decoder.BOX_RPB else 0,
+        )
         return cls(
             backbone=backbone,
             neck=NeckEncoder(
@@ -56,7 +67,7 @@ class SDTrack(OneStreamNetwork):
                 dim=dim,
                 num_queries=query.NUM,
                 grid=backbone.search_grid,
-                num_branches=COUPLINGS[decoder.COUPLING][0],
+                num_branches=COUPLINGS[decoder.COUPLING].streams,
                 anchors_per_cell=query.ANCHORS_PER_CELL,
                 anchor_size=1 / cfg.DATA.SEARCH.FACTOR,
                 tower_layers=query.TOWER_LAYERS,
@@ -64,15 +75,10 @@ class SDTrack(OneStreamNetwork):
                 points=query.POINTS,
             ),
             decoder=Decoder(
+                make_layer,
                 dim=dim,
                 layers=decoder.LAYERS,
-                num_heads=model.NUM_HEADS,
-                ffn_dim=decoder.FFN_DIM,
                 crop_size=cfg.DATA.SEARCH.SIZE,
-                grid=backbone.search_grid,
-                dropout=decoder.DROPOUT,
-                coupling=decoder.COUPLING,
-                rpb_hidden=decoder.BOX_RPB_HIDDEN if decoder.BOX_RPB else 0,
                 rpb_form=decoder.BOX_RPB_FORM,
                 recompute=recompute,
             ),

@@ -27,14 +27,17 @@ class ConvStem(nn.Sequential):
 
 
 class PatchEmbed(nn.Module):
-    """Image to tokens. stem "patch": one projection of p x p pixels (timm's keys); "conv": ConvStem."""
+    """Image to tokens. stem "patch": one projection of p x p pixels (timm's keys); "conv": ConvStem. Raises ValueError
+    for another stem."""
 
     def __init__(self, *, patch_size: int, dim: int, stem: str = "patch"):
         super().__init__()
         if stem == "conv":
             self.proj = ConvStem(patch_size=patch_size, dim=dim)
-        else:
+        elif stem == "patch":
             self.proj = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
+        else:
+            raise ValueError(f"stem {stem!r}: expected patch or conv")
 
     def forward(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) -> (B, H/p * W/p, dim), row by row."""

@@ -15,12 +15,13 @@ MEANS = ("AUC", "OP50", "OP75", "P", "P_norm", "AO", "fps")
 
 @dataclass(frozen=True)
 class Convention:
-    """Rules by which boxes become scores. Absent frames: those without a usable truth box, or labelled so."""
+    """Rules by which boxes become scores. Absent frames: those without a usable ground truth box, or labelled so."""
 
     name: str
     about: str
     figures: tuple[str, ...] = MEANS
-    # truth that counts as there: w and h > 0; x, y, w and h > 0; no NaN, whatever the labels say; by the labels alone,
+    # ground truth that counts as there: w and h > 0; x, y, w and h > 0; no NaN, whatever the labels say; by the labels
+    # alone,
     # where there are none by w and h
     usable: Literal["area", "positive", "finite", "labelled"] = "area"
     counted: Literal["all", "present", "later"] = "all"  # frames of the denominators; later: present, without the first
@@ -28,7 +29,7 @@ class Convention:
     absent_precision: Literal["miss", "hit"] = "miss"
     absent_normalized: Literal["miss", "hit"] = "miss"
     hidden_miss: bool = False  # frames labelled invisible are misses, even where absent ones are hits
-    first_is_truth: bool = True  # the first predicted box is replaced with the truth
+    first_is_ground_truth: bool = True  # the first predicted box is replaced with the ground truth
     repeat: Literal["empty", "failed", "none"] = (
         "none"  # predictions that repeat the last good one; failed: NaN, w or h <= 0
     )
@@ -36,7 +37,7 @@ class Convention:
     pooled: bool = False  # the mean runs over the frames of all sequences; else over sequences
     bins: Literal[21, 101] = 21  # overlap thresholds from 0 to 1
     normalized_at: float | None = 0.2  # P_norm: its curve there, or the mean of it from 0 to 0.5
-    least_size: float = 0.0  # truth sizes that divide a normalised error are at least this, pixels
+    least_size: float = 0.0  # ground truth sizes that divide a normalised error are at least this, pixels
     mean_rate: bool = False  # fps: mean of 1 / seconds over frames; else frames / seconds
 
     def for_dataset(self, dataset: str) -> "Convention":
@@ -53,7 +54,7 @@ class Convention:
         return self
 
     def without_frames(self) -> "Convention":
-        """The same for truth without frames: what clips boxes to the frame cannot do so."""
+        """The same for ground truth without frames: what clips boxes to the frame cannot do so."""
         if not self.bounded:
             return self
         return replace(self, bounded=False, about=f"{self.about}; here without frames, so that nothing is clipped")
@@ -71,15 +72,15 @@ CONVENTIONS = {
         ),
         Convention(
             name="pytracking",
-            about="as ostrack, and a truth box that touches x = 0 or y = 0 counts as absent",
+            about="as ostrack, and a ground truth box that touches x = 0 or y = 0 counts as absent",
             usable="positive",
             absent_normalized="hit",
             repeat="empty",
         ),
         Convention(
             name="lasot_toolkit",
-            about="LaSOT's evaluation toolkit: frames labelled invisible are misses, other frames without four "
-            "positive truth values are misses in success and hits in precision; failed boxes repeat the last good "
+            about="LaSOT's evaluation toolkit: frames labelled invisible are misses, other frames without "
+            "four positive ground-truth values are misses in success and hits in precision; failed boxes repeat the last good "
             "one; mean over sequences",
             usable="positive",
             absent_precision="hit",
@@ -90,7 +91,7 @@ CONVENTIONS = {
         Convention(
             name="otb",
             about="OTB, and the got10k toolkit's ExperimentOTB: every frame counts, the first as a hit, frames "
-            "without truth as misses; mean over sequences",
+            "without ground truth as misses; mean over sequences",
             figures=("AUC", "OP50", "OP75", "P", "AO", "fps"),
             usable="finite",
         ),
@@ -101,7 +102,7 @@ CONVENTIONS = {
             figures=("AO", "SR50", "SR75", "AUC", "fps"),
             usable="labelled",
             counted="later",
-            first_is_truth=False,
+            first_is_ground_truth=False,
             bounded=True,
             pooled=True,
             bins=101,
@@ -109,8 +110,8 @@ CONVENTIONS = {
         ),
         Convention(
             name="got10k_lasot",
-            about="the got10k toolkit's ExperimentLaSOT: frames whose truth is no NaN; P_norm is the mean of its "
-            "curve from 0 to 0.5; mean over sequences",
+            about="the got10k toolkit's ExperimentLaSOT: frames whose ground truth is not NaN; P_norm is the mean "
+            "of its curve from 0 to 0.5; mean over sequences",
             figures=("AUC", "P", "P_norm", "AO", "fps"),
             usable="finite",
             counted="present",
@@ -143,10 +144,12 @@ def get_convention(
                 f"--exclude_invalid_frames pytracking: the convention {convention.name} does not know it; leave out "
                 "pytracking, or take --convention pytracking or ostrack"
             )
-        about = f"{convention.about}; frames without truth excluded from the denominators alone, as pytracking does"
+        about = (
+            f"{convention.about}; frames without ground truth excluded from the denominators alone, as pytracking does"
+        )
         convention = replace(convention, fewer_in_denominator=True, about=about)
     if exclude_invalid_frames == "ours" and convention.counted == "all":
-        about = f"{convention.about}; frames without truth excluded"
+        about = f"{convention.about}; frames without ground truth excluded"
         usable = "area" if convention.usable == "finite" else convention.usable
         convention = replace(convention, counted="present", usable=usable, about=about)
     if bins not in (None, convention.bins):

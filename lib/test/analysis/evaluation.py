@@ -59,39 +59,40 @@ def score_trackers(
     """Scores of every tracker on every sequence, a mean over its runs. Shows progress where there is much to do."""
     scores: dict[str, list[SequenceScores]] = {item.label: [] for item in trackers}
     for sequence in tqdm(sequences, unit="sequence", desc="scoring", leave=False, delay=2):
-        truth = truth_of(sequence)
+        ground_truth = ground_truth_of(sequence)
         frame_size = sequence.frame_size() if convention.bounded else None
         for tracker in trackers:
             files = [file for folder in tracker.folders for file in find_results(folder, sequence.name)]
-            runs = [_score_run(file, sequence, truth, frame_size, convention, lengths) for file in files]
+            runs = [_score_run(file, sequence, ground_truth, frame_size, convention, lengths) for file in files]
             scores[tracker.label].append(replace(mean_of_runs(runs), name=sequence.name))
     return scores
 
 
 def score_results(folder: Path, sequences: Collection[Sequence], convention: Convention) -> list[SequenceScores]:
-    """Scores of one folder of results. Raises ResultError that names missing ones, or truth that is not public."""
+    """Scores of one folder of results. Raises ResultError that names missing ones, or ground truth that is not
+    public."""
     tracker = Results(str(folder), (folder,))
     return score_trackers([tracker], common_sequences([tracker], sequences, False), convention)[tracker.label]
 
 
-def truth_of(sequence: Sequence) -> np.ndarray:
-    """The truth (T, 4) of every frame. Raises ResultError where the first box alone is public, DataError where it is
-    broken."""
-    truth = sequence.video.truth
-    if len(truth) != len(sequence):
+def ground_truth_of(sequence: Sequence) -> np.ndarray:
+    """The ground truth (T, 4) of every frame. Raises ResultError where the first box alone is public, DataError where
+    it is broken."""
+    ground_truth = sequence.video.ground_truth
+    if len(ground_truth) != len(sequence):
         remedy = (
             "give a box a frame"
             if sequence.dataset == "folder"
             else "its scores come from the benchmark's server (tracking/pack_submission.py packs what it takes)"
         )
-        raise ResultError(f"{sequence.dataset}: {sequence.name} has truth for its first frame alone; {remedy}")
-    return truth
+        raise ResultError(f"{sequence.dataset}: {sequence.name} has ground truth for its first frame alone; {remedy}")
+    return ground_truth
 
 
 def _score_run(
     file: Path,
     sequence: Sequence,
-    truth: np.ndarray,
+    ground_truth: np.ndarray,
     frame_size: tuple[int, int] | None,
     convention: Convention,
     lengths: LengthRule,
@@ -99,28 +100,31 @@ def _score_run(
     boxes, visible, times = read_boxes_of(file), sequence.video.visible, read_times_of(file)
     if times is not None and len(times) != len(boxes):
         raise ResultError(f"{file}: {len(times)} times for {len(boxes)} boxes; remove its time file, or track it again")
-    _check_first(file, boxes, truth)
-    if len(boxes) != len(truth):
-        boxes, truth, visible = _same_length(file, boxes, truth, visible, lengths)
-    return score_sequence(str(file), boxes, truth, convention, visible=visible, frame_size=frame_size, times=times)
+    _check_first(file, boxes, ground_truth)
+    if len(boxes) != len(ground_truth):
+        boxes, ground_truth, visible = _same_length(file, boxes, ground_truth, visible, lengths)
+    return score_sequence(
+        str(file), boxes, ground_truth, convention, visible=visible, frame_size=frame_size, times=times
+    )
 
 
-def _check_first(file: Path, boxes: np.ndarray, truth: np.ndarray) -> None:
+def _check_first(file: Path, boxes: np.ndarray, ground_truth: np.ndarray) -> None:
     """Results begin with the given box. Raises ResultError where those of tracking/test.py do not; of other tools, some
-    of which write an answer of their own there, one that hardly meets the truth is logged."""
-    told = f"{file}: begins with {boxes[0].tolist()}, the truth with {truth[0].tolist()}: results of other data?"
-    if (file.parent / ORIGIN).is_file() and not begins_with(boxes, truth[0]):
+    of which write an answer of their own there, one that hardly meets the ground truth is logged."""
+    first, given = boxes[0].tolist(), ground_truth[0].tolist()
+    told = f"{file}: begins with {first}, the ground truth with {given}: results of other data?"
+    if (file.parent / ORIGIN).is_file() and not begins_with(boxes, ground_truth[0]):
         raise ResultError(f"{told} Track it again with tracking/test.py --overwrite")
-    if iou(boxes[:1], truth[:1])[0] < MIN_FIRST_IOU:
+    if iou(boxes[:1], ground_truth[:1])[0] < MIN_FIRST_IOU:
         logger.warning(told)
 
 
 def _same_length(
-    file: Path, boxes: np.ndarray, truth: np.ndarray, visible: np.ndarray | None, lengths: LengthRule
+    file: Path, boxes: np.ndarray, ground_truth: np.ndarray, visible: np.ndarray | None, lengths: LengthRule
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Boxes, truth and labels as long as each other by the rule, which is logged."""
-    number = min(len(boxes), len(truth))
-    problem = f"{file}: {len(boxes)} boxes for {len(truth)} frames"
+    """Boxes, ground truth and labels as long as each other by the rule, which is logged."""
+    number = min(len(boxes), len(ground_truth))
+    problem = f"{file}: {len(boxes)} boxes for {len(ground_truth)} frames"
     if lengths == "error":
         raise ResultError(
             f"{problem}; the tracker has to answer every frame, or choose a rule: --lengths cut (frames that both "
@@ -128,6 +132,8 @@ def _same_length(
         )
     if lengths == "cut":
         logger.warning("%s: the first %d are scored", problem, number)
-        return boxes[:number], truth[:number], None if visible is None else visible[:number]
-    logger.warning("%s: %s", problem, "missing ones are misses" if number < len(truth) else "the rest is ignored")
-    return np.concatenate([boxes[:number], np.tile(FAR_AWAY, (len(truth) - number, 1))]), truth, visible
+        return boxes[:number], ground_truth[:number], None if visible is None else visible[:number]
+    logger.warning(
+        "%s: %s", problem, "missing ones are misses" if number < len(ground_truth) else "the rest is ignored"
+    )
+    return np.concatenate([boxes[:number], np.tile(FAR_AWAY, (len(ground_truth) - number, 1))]), ground_truth, visible

@@ -24,8 +24,8 @@ class SequenceScores:
     name: str
     success: np.ndarray  # (bins,) share of frames with IoU > threshold
     precision: np.ndarray  # (51,) share with a centre error <= threshold, pixels
-    normalized: np.ndarray  # (51,) the same, the error divided by the truth's width and height
-    overlap: float  # mean IoU of the frames that have truth
+    normalized: np.ndarray  # (51,) the same, the error divided by the ground truth's width and height
+    overlap: float  # mean IoU of the frames that have ground truth
     weight: float  # in means over sequences: 1, or the number of frames where those are pooled; 0: no frame counts
     fps: float  # frames a second, NaN where no times are known
     fps_weight: float  # seconds, or frames, as the convention averages speed
@@ -44,33 +44,36 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def score_sequence(
     name: str,
     predicted: np.ndarray,
-    truth: np.ndarray,
+    ground_truth: np.ndarray,
     convention: Convention,
     *,
     visible: np.ndarray | None = None,
     frame_size: tuple[int, int] | None = None,
     times: np.ndarray | None = None,
 ) -> SequenceScores:
-    """predicted, truth: (T, 4) xywh in image pixels; visible (T,) bool, or None where the data set has no such label;
-    frame_size: width and height to which a bounded convention clips; times: seconds a frame, where they are known.
+    """predicted, ground_truth: (T, 4) xywh in image pixels; visible (T,) bool, or None where the data set has no such
+    label; frame_size: width and height to which a bounded convention clips; times: seconds a frame, where they are
+    known.
 
     Raises ResultError for another number of boxes, and for NaN or negative sizes unless the convention repairs them.
     """
-    if predicted.shape != truth.shape:
-        raise ResultError(f"{name}: {len(predicted)} predicted boxes for {len(truth)} truth boxes")
+    if predicted.shape != ground_truth.shape:
+        raise ResultError(f"{name}: {len(predicted)} predicted boxes for {len(ground_truth)} ground truth boxes")
     # by columns: each step below runs over one coordinate of all frames
-    predicted, truth = np.array(predicted, order="F"), np.array(truth, order="F")
-    repair(name, predicted, truth, convention)
-    if convention.first_is_truth:
-        predicted[0] = truth[0]
-    present = _present(truth, visible, convention)
-    truth[~present] = (0.0, 0.0, 1.0, 1.0)
-    overlap = iou(*(clip_as_got10k(boxes, frame_size) if convention.bounded else boxes for boxes in (predicted, truth)))
-    (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, truth.T
+    predicted, ground_truth = np.array(predicted, order="F"), np.array(ground_truth, order="F")
+    repair(name, predicted, ground_truth, convention)
+    if convention.first_is_ground_truth:
+        predicted[0] = ground_truth[0]
+    present = _present(ground_truth, visible, convention)
+    ground_truth[~present] = (0.0, 0.0, 1.0, 1.0)
+    overlap = iou(
+        *(clip_as_got10k(boxes, frame_size) if convention.bounded else boxes for boxes in (predicted, ground_truth))
+    )
+    (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, ground_truth.T
     x, y = px - tx + (pw - tw) / 2, py - ty + (ph - th) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):  # a truth of no size, where a convention lets it pass
-        relative = _relative_error(predicted, truth, convention.least_size)
-    hidden = ~visible if convention.hidden_miss and visible is not None else np.zeros(len(truth), bool)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a ground truth of no size, where a convention lets it pass
+        relative = _relative_error(predicted, ground_truth, convention.least_size)
+    hidden = ~visible if convention.hidden_miss and visible is not None else np.zeros(len(ground_truth), bool)
     absent = {"miss": np.inf, "hit": -1.0}
     at_precision = np.where(hidden, np.inf, absent[convention.absent_precision])
     at_normalized = np.where(hidden, np.inf, absent[convention.absent_normalized])
@@ -91,13 +94,13 @@ def score_sequence(
     )
 
 
-def _relative_error(predicted: np.ndarray, truth: np.ndarray, least: float) -> np.ndarray:
-    """Distances of the centres (T,) in units of the truth's width and height, which are at least `least`.
+def _relative_error(predicted: np.ndarray, ground_truth: np.ndarray, least: float) -> np.ndarray:
+    """Distances of the centres (T,) in units of the ground truth's width and height, which are at least `least`.
 
     pytracking and LaSOT's toolkit divide each centre and then take the difference; got10k's, which knows a least size,
     divides the difference: an error that ties with a threshold falls on the same side of it as theirs.
     """
-    (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, truth.T
+    (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, ground_truth.T
     x1, x2, y1, y2 = (at + 0.5 * (side - 1) for at, side in ((px, pw), (tx, tw), (py, ph), (ty, th)))
     if least:
         x, y = (x1 - x2) / np.maximum(tw, least), (y1 - y2) / np.maximum(th, least)
@@ -106,9 +109,9 @@ def _relative_error(predicted: np.ndarray, truth: np.ndarray, least: float) -> n
     return np.sqrt(x**2 + y**2)
 
 
-def _present(truth: np.ndarray, visible: np.ndarray | None, convention: Convention) -> np.ndarray:
-    """(T,) bool: frames whose truth box counts as one."""
-    x, y, w, h = truth.T
+def _present(ground_truth: np.ndarray, visible: np.ndarray | None, convention: Convention) -> np.ndarray:
+    """(T,) bool: frames whose ground truth box counts as one."""
+    x, y, w, h = ground_truth.T
     usable = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
     if convention.usable == "positive":
         usable &= (x > 0) & (y > 0)
@@ -137,12 +140,11 @@ def _speed(times: np.ndarray | None, convention: Convention) -> tuple[float, flo
     return float(len(times) / times.sum()), float(times.sum())
 
 
-def repair(name: str, boxes: np.ndarray, truth: np.ndarray, convention: Convention) -> None:
+def repair(name: str, boxes: np.ndarray, ground_truth: np.ndarray, convention: Convention) -> None:
     """Set those of the predicted boxes (T, 4) xywh that the convention repairs to the last good one before, in place.
 
-    The rule "empty" leaves boxes alone where the truth (T, 4) has NaN, and takes them for good ones, as pytracking
-    does. Raises ResultError for a box that no rule repairs.
-    """
+    The rule "empty" leaves boxes alone where the ground truth (T, 4) has NaN, and takes them for good ones, as
+    pytracking does. Raises ResultError for a box that no rule repairs."""
     x, y, w, h = boxes.T
     possible = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w >= 0) & (h >= 0)
     if convention.repeat != "failed" and not possible.all():
@@ -153,7 +155,7 @@ def repair(name: str, boxes: np.ndarray, truth: np.ndarray, convention: Conventi
         )
     good = possible & (w > 0) & (h > 0)
     if convention.repeat == "empty":
-        good |= np.isnan(truth).any(axis=1)
+        good |= np.isnan(ground_truth).any(axis=1)
     if convention.repeat == "none" or good.all():
         return
     good[0] = True

@@ -35,28 +35,29 @@ class Masks(Protocol):
 
 @dataclass(frozen=True)
 class Video:
-    """What a sequence holds once it is opened: frames and truth. Raises DataError where their numbers do not fit."""
+    """What a sequence holds once it is opened: frames and ground truth. Raises DataError where their numbers do not
+    fit."""
 
-    name: str  # file or folder of the truth, named in errors
+    name: str  # file or folder of the ground truth, named in errors
     frames: Frames
-    truth: np.ndarray  # (T, 4) xywh in image pixels; T = 1 where only the first box is public
+    ground_truth: np.ndarray  # (T, 4) xywh in image pixels; T = 1 where only the first box is public
     visible: np.ndarray | None = None  # (T,) bool; None: no such label
-    masks: Masks | None = None  # None: the truth is boxes
+    masks: Masks | None = None  # None: the ground truth is boxes
 
     def __post_init__(self):
-        if not len(self.frames) or len(self.truth) not in (1, len(self.frames)):
-            raise DataError(f"{self.name}: {len(self.truth)} boxes for {len(self.frames)} frames")
-        if self.visible is not None and len(self.visible) != len(self.truth):
-            raise DataError(f"{self.name}: {len(self.visible)} labels for {len(self.truth)} boxes")
+        if not len(self.frames) or len(self.ground_truth) not in (1, len(self.frames)):
+            raise DataError(f"{self.name}: {len(self.ground_truth)} boxes for {len(self.frames)} frames")
+        if self.visible is not None and len(self.visible) != len(self.ground_truth):
+            raise DataError(f"{self.name}: {len(self.visible)} labels for {len(self.ground_truth)} boxes")
 
 
 class Sequence:
-    """A named video of a data set. Neither frames nor truth are touched before one of them is asked for, so that a
-    benchmark of thousands opens at once."""
+    """A named video of a data set. Neither frames nor ground truth are touched before one of them is asked for, so that
+    a benchmark of thousands opens at once."""
 
     def __init__(self, name: str, dataset: str, open_video: Callable[[], Video], attributes: Collection[str] = ()):
-        """open_video: finds frames and truth; for several processes it has to be picklable. attributes: short names of
-        the benchmark's attributes that this sequence has."""
+        """open_video: finds frames and ground truth; for several processes it has to be picklable. attributes: short
+        names of the benchmark's attributes that this sequence has."""
         if Path(name).name != name:
             raise DataError(f"{dataset}: '{name}' cannot be the name of a sequence: result files are named after it")
         self.name, self.dataset, self.attributes = name, dataset, tuple(attributes)
@@ -65,7 +66,7 @@ class Sequence:
 
     @cached_property
     def video(self) -> Video:
-        """Frames and truth. Raises DataError where they are missing or broken."""
+        """Frames and ground truth. Raises DataError where they are missing or broken."""
         video = self._open_video()
         if isinstance(video.frames, FrameFiles):
             video.frames.full_range = self.full_range
@@ -77,13 +78,13 @@ class Sequence:
     @property
     def init_bbox(self) -> list[float]:
         """The first box [x, y, w, h]."""
-        return self.video.truth[0].tolist()
+        return self.video.ground_truth[0].tolist()
 
     def identity(self) -> str:
         """Number of frames and first box, in words: what tells it from another sequence of its name. Raises DataError
         where it cannot be opened."""
         with self.opened() as video:
-            return f"{len(video.frames)} frames from {', '.join(f'{value:g}' for value in video.truth[0])}"
+            return f"{len(video.frames)} frames from {', '.join(f'{value:g}' for value in video.ground_truth[0])}"
 
     @contextmanager
     def opened(self) -> Iterator[Video]:
@@ -105,10 +106,10 @@ class Sequence:
 
 
 def video_of_files(
-    name: str | Path, paths: Collection[Path], truth: np.ndarray, visible: np.ndarray | None = None
+    name: str | Path, paths: Collection[Path], ground_truth: np.ndarray, visible: np.ndarray | None = None
 ) -> Video:
     """A video of image files."""
-    return Video(str(name), FrameFiles(paths), truth, visible)
+    return Video(str(name), FrameFiles(paths), ground_truth, visible)
 
 
 def read_table(name: str) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.folderdataset import folder_sequences, truth_sequences
+from lib.test.evaluation.folderdataset import folder_sequences, ground_truth_sequences
 from lib.test.evaluation.got10kdataset import got10k_sequences
 from lib.test.evaluation.lasotdataset import lasot_extension_sequences, lasot_sequences
 from lib.test.evaluation.listeddataset import listed_sequences
@@ -31,7 +31,7 @@ DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder 
     "synthetic": ("", lambda _root: synthetic_sequences()),
 }
 SUFFIXES = ("_time", "_score")  # of a sequence's further result files
-FOLDERS = {"folder": folder_sequences, "truth": truth_sequences}
+FOLDERS = {"folder": folder_sequences, "truth": ground_truth_sequences}
 NAMES = f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg), truth:PATH (<sequence>.txt, for scoring alone)"
 
 

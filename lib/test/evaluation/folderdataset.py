@@ -11,7 +11,7 @@ from lib.utils.annotations import read_boxes
 from lib.utils.frame_files import image_files
 from lib.utils.image import IMAGE_SUFFIXES
 
-TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
+GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 
 def folder_sequences(root: Path) -> list[Sequence]:
@@ -22,31 +22,35 @@ def folder_sequences(root: Path) -> list[Sequence]:
         raise DataError(f"folder:{root}: there is no such folder")
     folders = sorted(path for path in root.glob("[!.]*") if (path / "img").is_dir())
     if not folders:
-        raise DataError(f"folder:{root}: no sequence in it; expected <sequence>/img/*.jpg with a {TRUTH_FILES[0]}")
+        raise DataError(
+            f"folder:{root}: no sequence in it; expected <sequence>/img/*.jpg with a {GROUND_TRUTH_FILES[0]}"
+        )
     return [Sequence(folder.name, "folder", partial(_open, folder)) for folder in folders]
 
 
 def _open(folder: Path) -> Video:
     frames = image_files(folder / "img")
-    truth_file = next((folder / name for name in TRUTH_FILES if (folder / name).is_file()), None)
+    ground_truth_file = next((folder / name for name in GROUND_TRUTH_FILES if (folder / name).is_file()), None)
     if not frames:
         raise DataError(f"{folder / 'img'}: no images ({', '.join(IMAGE_SUFFIXES)})")
-    if truth_file is None:
-        raise DataError(f"{folder}: neither {' nor '.join(TRUTH_FILES)}; the first box alone is enough (x,y,w,h)")
-    return video_of_files(truth_file, frames, read_boxes(truth_file))
+    if ground_truth_file is None:
+        raise DataError(
+            f"{folder}: neither {' nor '.join(GROUND_TRUTH_FILES)}; the first box alone is enough (x,y,w,h)"
+        )
+    return video_of_files(ground_truth_file, frames, read_boxes(ground_truth_file))
 
 
-def truth_sequences(root: Path) -> list[Sequence]:
-    """Truth without frames, root/<sequence>.txt, a box a frame: enough to score result files."""
+def ground_truth_sequences(root: Path) -> list[Sequence]:
+    """Ground truth without frames, root/<sequence>.txt, a box a frame: enough to score result files."""
     files = sorted(root.glob("[!.]*.txt"))
     if not files:
         raise DataError(f"truth:{root}: no <sequence>.txt in it")
-    return [Sequence(file.stem, "truth", partial(_open_truth, file)) for file in files]
+    return [Sequence(file.stem, "truth", partial(_open_ground_truth, file)) for file in files]
 
 
-def _open_truth(file: Path) -> Video:
-    truth = read_boxes(file)
-    return Video(str(file), _Absent(file, len(truth)), truth)
+def _open_ground_truth(file: Path) -> Video:
+    ground_truth = read_boxes(file)
+    return Video(str(file), _Absent(file, len(ground_truth)), ground_truth)
 
 
 class _Absent:

@@ -29,9 +29,9 @@ def got10k_sequences(root: Path, split: str) -> list[Sequence]:
 
 def _open(folder: Path, split: str) -> Video:
     frames = numbered_files(folder, 1)
-    truth = read_boxes(folder / "groundtruth.txt")
+    ground_truth = read_boxes(folder / "groundtruth.txt")
     expected = 1 if split == "test" else len(frames)
-    if len(truth) != expected:
-        raise DataError(f"{folder}: {len(frames)} frames and {len(truth)} boxes; expected {expected} boxes")
+    if len(ground_truth) != expected:
+        raise DataError(f"{folder}: {len(frames)} frames and {len(ground_truth)} boxes; expected {expected} boxes")
     visible = read_numbers(folder / "cover.label").ravel() > 0 if split == "val" else None
-    return video_of_files(folder, frames, truth, visible)
+    return video_of_files(folder, frames, ground_truth, visible)

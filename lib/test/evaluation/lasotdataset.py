@@ -36,11 +36,16 @@ def _folder(name: str) -> str:
 
 def _open(folder: Path) -> Video:
     annotation = folder / "groundtruth.txt"
-    truth = read_boxes(annotation)
+    ground_truth = read_boxes(annotation)
     hidden = False
     for file in (folder / "full_occlusion.txt", folder / "out_of_view.txt"):
         flags = read_numbers(file).ravel() > 0
-        if len(flags) != len(truth):
-            raise DataError(f"{file}: {len(flags)} flags for {len(truth)} boxes")
+        if len(flags) != len(ground_truth):
+            raise DataError(f"{file}: {len(flags)} flags for {len(ground_truth)} boxes")
         hidden = hidden | flags
-    return Video(str(annotation), FrameFiles(partial(numbered_files, folder / "img", 1), len(truth)), truth, ~hidden)
+    return Video(
+        str(annotation),
+        FrameFiles(partial(numbered_files, folder / "img", 1), len(ground_truth)),
+        ground_truth,
+        ~hidden,
+    )

@@ -37,11 +37,11 @@ def _open(root: Path, row: dict[str, str]) -> Video:
     numbers = range(int(row["startFrame"]) + omitted, int(row["endFrame"]) + 1)
     file = f"{{:0{int(row['nz'])}d}}.{row['ext']}"
     annotation = root / row["anno_path"]
-    truth = _read_truth(annotation)[omitted:]
-    if len(truth) != len(numbers):
-        raise DataError(f"{annotation}: {len(truth)} boxes for frames {numbers[0]} to {numbers[-1]} of the list")
+    ground_truth = _read_ground_truth(annotation)[omitted:]
+    if len(ground_truth) != len(numbers):
+        raise DataError(f"{annotation}: {len(ground_truth)} boxes for frames {numbers[0]} to {numbers[-1]} of the list")
     frames = partial(_find_frames, root / row["path"], [file.format(number) for number in numbers])
-    return Video(str(annotation), FrameFiles(frames, len(truth)), truth)
+    return Video(str(annotation), FrameFiles(frames, len(ground_truth)), ground_truth)
 
 
 def _find_frames(folder: Path, names: list[str]) -> list[Path]:
@@ -55,7 +55,7 @@ def _find_frames(folder: Path, names: list[str]) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _read_truth(annotation: Path) -> np.ndarray:
+def _read_ground_truth(annotation: Path) -> np.ndarray:
     numbers = read_numbers(annotation)
     if numbers.shape[1] == NFS_COLUMNS:
         raise DataError(

@@ -146,7 +146,7 @@ def check_finished(folder: Path, sequence: Sequence) -> None:
             boxes = read_result(folder, sequence.name, len(video.frames))
         except ResultError as error:
             raise ResultError(f"{error}: not a result of this sequence: {remedy}") from error
-        if not begins_with(boxes, video.truth[0]):
+        if not begins_with(boxes, video.ground_truth[0]):
             raise ResultError(
                 f"{result_file(folder, sequence.name)}: begins with {boxes[0].tolist()}, but the first box of "
                 f"{sequence.name} is {sequence.init_bbox}: {remedy}"

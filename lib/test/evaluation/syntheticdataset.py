@@ -34,5 +34,5 @@ def synthetic_sequences() -> list[Sequence]:
 
 def _open(seed: int) -> Video:
     scene = SyntheticSequence(seed)
-    truth = scene.annotation
-    return Video(f"synthetic scene {seed}", SyntheticFrames(scene), truth.boxes, ~truth.absent)
+    ground_truth = scene.annotation
+    return Video(f"synthetic scene {seed}", SyntheticFrames(scene), ground_truth.boxes, ~ground_truth.absent)

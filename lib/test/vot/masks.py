@@ -33,15 +33,6 @@ def mask_of_box(box: list[float], shape: tuple[int, int]) -> np.ndarray:
     return full_size(np.ones((max(h, 1), max(w, 1)), np.uint8), (x, y), shape)
 
 
-def encode_mask(mask: np.ndarray) -> str:
-    """A mask (H, W) as VOT's text, the runs over its tight box; parse_region reads it."""
-    x, y, w, h = (int(value) for value in box_of_mask(mask))
-    flat = mask[y : y + h, x : x + w].ravel() > 0
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    return "m" + ",".join(map(str, [x, y, w, h, *([0] if flat.any() and flat[0] else []), *runs]))
-
-
 def parse_region(line: str, source: str) -> tuple[list[float], Crop]:
     """Tight box xywh and mask crop of a line of VOT's: `x,y,w,h`, a polygon, or `m x0,y0,w,h,run,run,...`, the runs
     over the w x h crop at (x0, y0), row by row, zeros first. source: named in errors. Raises DataError."""

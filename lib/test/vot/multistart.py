@@ -44,7 +44,7 @@ class VotScores:
 
 
 def make_run(overlaps: np.ndarray, empty: np.ndarray) -> AnchorRun:
-    """overlaps (T,) with the truth; empty (T,) bool: frames without a target."""
+    """overlaps (T,) with the ground truth; empty (T,) bool: frames without a target."""
     poor, in_a_row = (overlaps <= THRESHOLD) & ~empty, 0
     for frame, bad in enumerate(poor.tolist()):
         in_a_row = in_a_row + 1 if bad else 0
@@ -96,22 +96,24 @@ def score_workspace(
     names = read_names(workspace / "sequences" / "list.txt")
     sequences, lengths = [], []
     for name in tqdm(names, unit="sequence", desc=tracker, leave=False, delay=2):
-        truth = read_regions(workspace / "sequences" / name / "groundtruth.txt")
-        sequences.append(list(_runs(workspace, tracker, experiment, name, truth)))
-        lengths.append(len(truth))
+        ground_truth = read_regions(workspace / "sequences" / name / "groundtruth.txt")
+        sequences.append(list(_runs(workspace, tracker, experiment, name, ground_truth)))
+        lengths.append(len(ground_truth))
     return scores(sequences, lengths, interval)
 
 
-def _runs(workspace: Path, tracker: str, experiment: str, name: str, truth: list[Region]) -> Iterator[AnchorRun]:
+def _runs(workspace: Path, tracker: str, experiment: str, name: str, ground_truth: list[Region]) -> Iterator[AnchorRun]:
     folder = workspace / "sequences" / name
     about = dict(line.split("=", 1) for line in read_text(folder / "sequence").splitlines() if "=" in line)
     size = int(about["width"]), int(about["height"])
     values = read_numbers(folder / "anchor.value").ravel()
-    if len(values) != len(truth) or not values.any():
-        raise ResultError(f"{folder / 'anchor.value'}: {len(values)} values for {len(truth)} frames, or no anchor")
+    if len(values) != len(ground_truth) or not values.any():
+        raise ResultError(
+            f"{folder / 'anchor.value'}: {len(values)} values for {len(ground_truth)} frames, or no anchor"
+        )
     results = workspace / "results" / tracker / experiment / name
     for anchor in (*np.flatnonzero(values > 0).tolist(), *np.flatnonzero(values < 0).tolist()):
-        expected = truth[anchor:] if values[anchor] > 0 else truth[anchor::-1]
+        expected = ground_truth[anchor:] if values[anchor] > 0 else ground_truth[anchor::-1]
         stem = results / f"{name}_{anchor:08d}"
         file = next((file for form in (".bin", ".txt") if (file := stem.with_name(stem.name + form)).is_file()), None)
         if file is None:

@@ -20,7 +20,7 @@ class Region:
     two included. An empty region has the box 0, 0, 0, 0 at its corner.
 
     empty: whether the toolkit takes it for empty: a mask of one row or column as well, a rectangle only where a side is
-    not above zero. A frame whose truth is empty is no failure.
+    not above zero. A frame whose ground truth is empty is no failure.
     """
 
     x: int

@@ -19,7 +19,7 @@ OFFICIAL = 60
 def vot2020_sequences(root: Path) -> list[Sequence]:
     """Layout: root/list.txt, <name>/color/%08d.jpg from 1 and groundtruth.txt, a region a frame (VotMasks).
 
-    The truth of one-pass evaluation is the tight box of each mask; an empty mask gives 0, 0, 0, 0.
+    The ground truth of one-pass evaluation is the tight box of each mask; an empty mask gives 0, 0, 0, 0.
     """
     list_file = root / "list.txt"
     if not list_file.is_file():
@@ -32,8 +32,8 @@ def vot2020_sequences(root: Path) -> list[Sequence]:
 def _open(folder: Path) -> Video:
     frames = FrameFiles(numbered_files(folder / "color", 1))
     file = folder / "groundtruth.txt"
-    truth, crops = read_vot_ground_truth(file)
-    return Video(str(file), frames, truth, masks=VotMasks(crops, frames))
+    ground_truth, crops = read_vot_ground_truth(file)
+    return Video(str(file), frames, ground_truth, masks=VotMasks(crops, frames))
 
 
 def read_vot_ground_truth(file: Path) -> tuple[np.ndarray, list[Crop]]:

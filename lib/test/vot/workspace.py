@@ -13,7 +13,7 @@ from lib.errors import DataError, TrackingError
 from lib.test.vot.masks import parse_region
 from lib.test.vot.settings import VARIABLE, VotSettings
 from lib.utils.annotations import read_names, read_text
-from lib.utils.files import make_folder, write_atomically
+from lib.utils.files import make_folder, read_bytes, write_atomically
 from lib.utils.frame_files import numbered_files
 from lib.utils.image import read_image
 from lib.utils.local_paths import PROJECT
@@ -50,10 +50,12 @@ def _write_config(folder: Path, stack: str) -> None:
     content = {}
     if file.is_file():
         try:
-            content = parse_yaml(file.read_bytes()) or {}
-        except ValueError:
-            content = {}  # half-made: written anew
-    there = content.get("stack") if isinstance(content, dict) else None
+            content = parse_yaml(read_bytes(file)) or {}
+            if not isinstance(content, dict):
+                raise ValueError(f"a {type(content).__name__} instead of keys and values")
+        except ValueError as error:
+            raise TrackingError(f"{file}: not readable as YAML ({error}): mend it, or remove it") from error
+    there = content.get("stack")
     if there not in (None, wanted):
         raise TrackingError(f"{file} has the stack {there}, not {wanted}: keep it, or choose another --workspace")
     if stack == SHORT:

@@ -32,11 +32,11 @@ class OSTrackActor(BaseActor):
         best = scores.flatten(1).argmax(dim=1)
         boxes_of_best = prediction["pred_boxes"].gather(1, best.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
         chosen = box_cxcywh_to_xyxy(boxes_of_best)
-        truth = box_xywh_to_xyxy(boxes).clamp(0, 1)
-        iou, giou = iou_and_giou(chosen, truth)
+        ground_truth = box_xywh_to_xyxy(boxes).clamp(0, 1)
+        iou, giou = iou_and_giou(chosen, ground_truth)
         terms = {
             "giou": (1 - giou).mean(),
-            "l1": (chosen - truth).abs().mean(),
+            "l1": (chosen - ground_truth).abs().mean(),
             "focal": centre_focal_loss(scores, centre_map(boxes.clamp(0, 1), scores.shape[-1])),
         }
         total = sum(self.loss_weight[name] * term for name, term in terms.items())

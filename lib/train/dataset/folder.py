@@ -5,7 +5,7 @@ from lib.train.dataset.base import ListedFrames, SequenceInfo, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.jpeg import JpegDecoder
 
-TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
+GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 
 class Folder(ListedFrames):
@@ -19,14 +19,14 @@ class Folder(ListedFrames):
         super().__init__(storage, [name for name in storage.children() if storage.has(f"{name}/img")], decoder)
         if not self.sequences:
             raise DataError(
-                f"{storage.place('')}: no sequence there; expected <sequence>/img/*.jpg with a {TRUTH_FILES[0]}"
+                f"{storage.place('')}: no sequence there; expected <sequence>/img/*.jpg with a {GROUND_TRUTH_FILES[0]}"
             )
 
     def read_info(self, index: int) -> SequenceInfo:
         folder = self.sequences[index]
-        there = [file for file in TRUTH_FILES if self.storage.has(f"{folder}/{file}")]
+        there = [file for file in GROUND_TRUTH_FILES if self.storage.has(f"{folder}/{file}")]
         if not there:
-            raise DataError(f"{self.storage.place(folder)}: neither {' nor '.join(TRUTH_FILES)}")
+            raise DataError(f"{self.storage.place(folder)}: neither {' nor '.join(GROUND_TRUTH_FILES)}")
         boxes = self.read_boxes(f"{folder}/{there[0]}", absent_is_nan=True)
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)

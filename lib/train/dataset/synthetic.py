@@ -22,9 +22,9 @@ class Synthetic(BaseVideoDataset):
         return self.number
 
     def read_info(self, index: int) -> SequenceInfo:
-        truth = self._scene(index).annotation
-        valid = ~truth.absent
-        return SequenceInfo(truth.boxes, valid, valid & (truth.visibility > 0.2))
+        ground_truth = self._scene(index).annotation
+        valid = ~ground_truth.absent
+        return SequenceInfo(ground_truth.boxes, valid, valid & (ground_truth.visibility > 0.2))
 
     def frame(
         self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None

@@ -1,14 +1,11 @@
 """TrackingNet for training."""
 
-from pathlib import Path
-
 from lib.errors import DataError
 from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.jpeg import JpegDecoder
 
 SETS = 12
-CLASS_MAP = Path(__file__).parent / "splits" / "trackingnet_classmap.txt"
 
 
 class TrackingNet(StoredDataset):
@@ -30,7 +27,6 @@ class TrackingNet(StoredDataset):
         sets = len({number for number, _ in self.videos})
         if sets < SETS:
             self.note = f"{sets} of {SETS} training sets"
-        self._classes: dict[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -46,18 +42,6 @@ class TrackingNet(StoredDataset):
         boxes = self.read_boxes(self._annotation(index))
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)
-
-    def class_name(self, index: int) -> str:
-        """The class of a video's target, by the data set's class map; trackingnet_classmap.txt in its root goes
-        first."""
-        if self._classes is None:
-            own = CLASS_MAP.name
-            text = self.storage.read_text(own) if self.storage.has(own) else CLASS_MAP.read_text(encoding="utf-8")
-            self._classes = dict(line.split("\t") for line in text.splitlines())
-        video = self.videos[index][1]
-        if video not in self._classes:
-            raise DataError(f"{self.storage.place(self._annotation(index))}: the class map does not name this video")
-        return self._classes[video]
 
     def _annotation(self, index: int) -> str:
         number, video = self.videos[index]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lib.errors import DataError, ResultError
 from lib.test.analysis.conventions import Convention
-from lib.test.analysis.evaluation import LengthRule, truth_of
+from lib.test.analysis.evaluation import LengthRule, ground_truth_of
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import dataset_identity
 from lib.test.evaluation.results import Results
@@ -39,9 +39,8 @@ def build_report(
     """Write the pages into folder, in place of an older report there, and return index.html and what was scored.
 
     dataset: its name as get_dataset takes it; most_frames: pictures a sequence; megabytes: of all pictures together,
-    None: 40, or .4 a sequence if that is more.
-    A missing or broken result, picture or truth is shown as such. Raises ResultError for a folder that holds something
-    else, and where the truth of a sequence is not public.
+    None: 40, or .4 a sequence if that is more. A missing or broken result, picture or ground truth is shown as such.
+    Raises ResultError for a folder that holds something else, and where the ground truth of a sequence is not public.
     """
     mark, identity = folder / MARK, dataset_identity(dataset)
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
@@ -50,8 +49,8 @@ def build_report(
     if other not in ("", identity):
         raise ResultError(f"{folder} is a report of {other}, not of {identity}; remove it, or choose another --out")
     for sequence in sequences:
-        with suppress(DataError):  # broken truth is one sequence's trouble, secret truth that of all
-            truth_of(sequence)
+        with suppress(DataError):  # broken ground truth is one sequence's trouble, secret ground truth that of all
+            ground_truth_of(sequence)
     make_folder(folder)
     write_atomically(mark, lambda path: path.write_text(identity, encoding="utf-8"))
     for part in ("data", "frames"):

@@ -134,20 +134,20 @@ class TrackerOutput:
 
 def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) -> TrackerOutput:
     """What a tracker answered, in the first of its runs; boxes end or go on as NaN where the file has another length
-    than the truth, overlap as lengths says. Raises ResultError for a broken file of boxes."""
-    truth, visible = sequence.video.truth, sequence.video.visible
+    than the ground truth, overlap as lengths says. Raises ResultError for a broken file of boxes."""
+    ground_truth, visible = sequence.video.ground_truth, sequence.video.visible
     file = find_results(tracker.folders[0], sequence.name)[0]
     read = read_boxes_of(file)
-    boxes, (scores, note) = _fitted(read, len(truth)), _scores(file, len(read))
-    there = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
+    boxes, (scores, note) = _fitted(read, len(ground_truth)), _scores(file, len(read))
+    there = np.isfinite(ground_truth).all(1) & (ground_truth[:, 2:] > 0).all(1)
     if visible is not None:
         there = there & visible
     answered = np.isfinite(boxes).all(1)
     if lengths == "cut":
-        there = there & (np.arange(len(truth)) < len(read))
-    overlap = np.where(there, iou(np.where(answered[:, None], boxes, 0), np.nan_to_num(truth)), np.nan)
+        there = there & (np.arange(len(ground_truth)) < len(read))
+    overlap = np.where(there, iou(np.where(answered[:, None], boxes, 0), np.nan_to_num(ground_truth)), np.nan)
     return TrackerOutput(
-        boxes, overlap, None if scores is None else _fitted(scores, len(truth)), worst_moments(overlap), note
+        boxes, overlap, None if scores is None else _fitted(scores, len(ground_truth)), worst_moments(overlap), note
     )
 
 
@@ -178,7 +178,7 @@ def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mappin
         "frames": len(sequence),
         "sizes": [list(size) for size in shown.values()],
         "shown": list(shown),
-        "truth": _boxes(sequence.video.truth, shown),
+        "ground_truth": _boxes(sequence.video.ground_truth, shown),
         "trackers": {
             label: {"problem": answer}
             if isinstance(answer, str)

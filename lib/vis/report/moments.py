@@ -17,8 +17,8 @@ class Moment(NamedTuple):
 
 
 def worst_moments(overlap: np.ndarray, most: int = 5) -> list[Moment]:
-    """The stretches of poor overlap (T,), the one that costs most overlap first; NaN, where there is no truth, ends
-    one. Where overlap is never poor, its lowest frame."""
+    """The stretches of poor overlap (T,), the one that costs most overlap first; NaN, where there is no ground truth,
+    ends one. Where overlap is never poor, its lowest frame."""
     poor = np.concatenate([[False], overlap < POOR, [False]])
     edges = np.flatnonzero(poor[1:] != poor[:-1])
     stretches = [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2])]

@@ -62,7 +62,7 @@ const sequencePage = {
     }
     const moments = this.moments();
     this.drawWorst(moments);
-    this.drawPlot("overlap", "Overlap with the truth", true);
+    this.drawPlot("overlap", "Overlap with the ground truth", true);
     this.drawPlot("scores", "Score that the tracker gives itself", false);
     if (opened && moments.length) this.nextWorst(); else this.go(opened ? 0 : this.at);
   },
@@ -143,9 +143,9 @@ const sequencePage = {
   },
 
   drawBoxes() {
-    const truth = this.content.truth[this.at];
+    const groundTruth = this.content.ground_truth[this.at];
     byId("boxes").replaceChildren(
-      ...(truth ? [rectangle(truth, "truth"), rectangle(truth, "truth-core")] : []),
+      ...(groundTruth ? [rectangle(groundTruth, "ground-truth"), rectangle(groundTruth, "ground-truth-core")] : []),
       ...this.answers().flatMap((tracker) => {
         const box = this.content.trackers[tracker.label].boxes[this.at];
         if (!box) return [];
