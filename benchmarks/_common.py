@@ -1,4 +1,7 @@
-"""Puts the project's root in sys.path; times things in turns; writes the flat JSON of a benchmark's figures."""
+"""Shared functions of the benchmarks: interleaved timing, test data and output of the figures.
+
+Importing this module adds the project's root to sys.path.
+"""
 
 import json
 import statistics
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# Keys of a config: 64 px templates and 128 px searches
+# Config overrides for 64 px template crops and 128 px search crops
 SMALL_CROPS = ("DATA.TEMPLATE.SIZE=64", "DATA.SEARCH.SIZE=128", "TEST.TEMPLATE_SIZE=64", "TEST.SEARCH_SIZE=128")
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
@@ -30,17 +33,16 @@ from lib.vis.tracked_video import track_video
 
 @dataclass(frozen=True)
 class Seconds:
-    """Median time of a job, and how far its rounds are apart: (largest - smallest) / median."""
+    """Median time of a job in seconds, and the spread of its rounds: (largest - smallest) / median."""
 
     median: float
     spread: float
 
 
 def interleaved(jobs: dict[str, Callable[[int], object]], rounds: int) -> dict[str, Seconds]:
-    """Time each job once a round, after a round that does not count, so that a busy spell of the machine hits all
-    alike.
+    """Time the jobs alternately, each once per round, so that other load on the machine affects all of them equally.
 
-    A job is called with the number of the round.
+    The first round does not count. A job is called with the number of the round.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(rounds + 1):
@@ -56,14 +58,17 @@ def interleaved(jobs: dict[str, Callable[[int], object]], rounds: int) -> dict[s
 
 
 def write_images(folder: Path, number: int, first_seed: int = 0) -> None:
-    """Frames of synthetic scenes as JPEG files, 240 x 320 pixels: still images where there are no others."""
+    """Write frames of synthetic scenes as JPEG files, 240 x 320 pixels, to be used as still images."""
     make_folder(folder)
     for seed in range(first_seed, first_seed + number):
         write_jpeg(folder / f"{seed}.jpg", SyntheticSequence(seed, 1, 240, 320).frame(0))
 
 
 def video_fps(tracker, folder: Path, length: int) -> float:
-    """A tracker on a 720p video that is made for it, from its opening to its last box."""
+    """Frames per second of a tracker on a generated 720p video, from opening the file to the last box.
+
+    length: of the video, in frames.
+    """
     box = write_clip(folder / "clip.mp4", length=length, size=(720, 1280))
     started = time.perf_counter()
     boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).whole().boxes
@@ -71,7 +76,7 @@ def video_fps(tracker, folder: Path, length: int) -> float:
 
 
 def random_tracker(config: str, backend: str) -> NetworkTracker:
-    """A session with random weights."""
+    """Make a tracking session with random weights. config: of SDTrack."""
     cfg = load_config("sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +86,7 @@ def random_tracker(config: str, backend: str) -> NetworkTracker:
 
 
 def report(figures: dict[str, float], file: str | None) -> None:
-    """Print the figures as a table, and write them as JSON where a file is named."""
+    """Print the figures as a table, and write them to a JSON file unless file is None."""
     for name, value in figures.items():
         print(f"{name:<28}{value:>12.4g}")
     if file:

@@ -1,6 +1,6 @@
-"""The parts of gpu.py, each run in a process of its own: python benchmarks/_gpu_parts.py PART --device cuda
+"""The parts of gpu.py, each of which runs in its own process: python benchmarks/_gpu_parts.py PART --device cuda
 
-Prints a line a figure as soon as it is there.
+Prints one line per figure as soon as it is measured.
 """
 
 from _common import PROJECT, write_images
@@ -47,18 +47,18 @@ SYNTHETIC = (
 
 
 def say(name: str, value: float | str) -> None:
-    """Hand a figure or a note to gpu.py."""
+    """Print a figure or a note in the form that gpu.py reads."""
     print(MARK + json.dumps({"name": name, "value": value}), flush=True)
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def medians_ms(jobs: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, float]:
-    """Median milliseconds of each job, in turns, after three rounds that do not count."""
+    """Median milliseconds of each job. The jobs run alternately; the first three rounds do not count."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(rounds + 3):
         for name, job in jobs.items():
@@ -73,7 +73,7 @@ def medians_ms(jobs: dict[str, Callable[[], object]], rounds: int, device: torch
 
 @contextmanager
 def tf32(on: bool) -> Iterator[None]:
-    """Matrix products of float32 by TF32, or in full."""
+    """Context manager that computes float32 matrix products in TF32 or in full precision."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if on else "highest")
     try:
@@ -83,7 +83,10 @@ def tf32(on: bool) -> Iterator[None]:
 
 
 def network_of(name: str) -> tuple[nn.Module, tuple[int, int]]:
-    """A network with random weights that tell candidates apart. name: sdtrack's config, or script/config."""
+    """Build a network with random weights whose head outputs differ between candidates.
+
+    name: a config of SDTrack, or script/config. Returns the network and the sides of its template and search crop.
+    """
     script, _, config = name.rpartition("/")
     cfg = load_config(script or "sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
     torch.manual_seed(0)
@@ -96,7 +99,7 @@ def network_of(name: str) -> tuple[nn.Module, tuple[int, int]]:
 
 @torch.inference_mode()
 def agreement(device: torch.device, quick: bool) -> None:
-    """Answers of the device against the CPU's, sorted by score; tracked boxes of the shipped weights."""
+    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of the shipped weights."""
     backends = ["torch"] if device.type == "cpu" else ["torch", "cuda-graph", "cuda-graph-bf16"]
     names = ["demo"] if quick else ["vitt_scratch", "vitb_300", "ostrack/vitb_256_mae_32x4_ep300"]
     for name in names:
@@ -122,7 +125,7 @@ def agreement(device: torch.device, quick: bool) -> None:
 
 
 def tracked(sequence, device: str, backend: str, length: int) -> np.ndarray:
-    """Boxes of the shipped weights."""
+    """Track the first `length` frames of a sequence with the shipped weights: boxes (length - 1, 4) xywh."""
     tracker = make_tracker("sdtrack", "vitt_scratch", device=device, backend=backend)
     frames = sequence.video.frames
     tracker.initialize(frames[0], {"init_bbox": sequence.init_bbox})
@@ -131,7 +134,7 @@ def tracked(sequence, device: str, backend: str, length: int) -> np.ndarray:
 
 @torch.inference_mode()
 def tracking(device: torch.device, quick: bool) -> None:
-    """The network alone by each backend, SDTrack and OSTrack in turns; its kernels; whole sessions on 720p frames."""
+    """Time of the network with each backend, SDTrack and OSTrack alternately; kernels; sessions on 720p frames."""
     names = ["ostrack/demo", "demo"] if quick else [
         "ostrack/vitb_256_mae_32x4_ep300", "vitb_300", "vitb_300_noenc", "vits_300", "vitt_scratch"
     ]  # fmt: skip
@@ -168,7 +171,7 @@ def tracking(device: torch.device, quick: bool) -> None:
 
 
 def rounds_of_kernels(name: str, find: Callable[[], object], device: torch.device) -> None:
-    """How many kernels a frame starts, and how long the device is busy with them."""
+    """Number of kernels that a frame starts, and the time that the device is busy with them."""
     find()
     activities = [ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU]
     with profile(activities=activities) as profiler:
@@ -181,7 +184,7 @@ def rounds_of_kernels(name: str, find: Callable[[], object], device: torch.devic
 
 
 def training(device: torch.device, quick: bool) -> None:
-    """Pairs a second and memory by batch, precision and compilation; where a step's time goes; who waits."""
+    """Pairs per second and memory by batch, precision and compilation; parts of a step; waits for the device."""
     config = "demo" if quick else "vitb_300"
     runs = [("true", 64, "false"), ("true", 128, "false"), ("true", 32, "false"), ("false", 16, "false")]
     runs = [("true", 2, "false")] if quick else [*runs, ("true", 64, "true")]  # AMP, batch, COMPILE
@@ -191,15 +194,15 @@ def training(device: torch.device, quick: bool) -> None:
         options = [f"TRAIN.AMP={amp}", f"TRAIN.COMPILE={compiled}"]
         try:
             measure_steps(label, config, device, batch, options, steps=1 if quick else 8, parts=number == 0)
-        except TrainingError as error:  # out of memory: the other runs are measured all the same
+        except TrainingError as error:  # such as out of memory: go on with the other runs
             say(label, str(error).splitlines()[0])
 
 
 def measure_steps(
     label: str, config: str, device: torch.device, batch: int, options: list[str], *, steps: int, parts: bool
 ) -> None:
-    """Pairs a second and memory of one kind of training; parts: where the time of a step goes, too."""
-    gc.collect()  # the run before, whose memory would count
+    """Measure pairs per second and memory of one kind of training. parts: measure the parts of a step as well."""
+    gc.collect()  # otherwise the memory of the previous run would count
     with tempfile.TemporaryDirectory() as folder:
         trainer, batches = trainer_of(Path(folder), config, device, batch, options)
         if device.type == "cuda":
@@ -219,7 +222,7 @@ def measure_steps(
 
 
 def trainer_of(folder: Path, config: str, device: torch.device, batch: int, overrides: list[str]):
-    """A trainer, and the one batch that its steps are given, in memory."""
+    """Build a trainer. Returns it and a list with one batch in memory, to be used for all steps."""
     more = [f"TRAIN.BATCH_SIZE={batch}", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batch}", *overrides]
     cfg = load_config("sdtrack", config, [*SYNTHETIC, *more])
     if device.type == "cuda":
@@ -229,7 +232,7 @@ def trainer_of(folder: Path, config: str, device: torch.device, batch: int, over
 
 
 def parts_of_a_step(label: str, trainer, batch: dict, device: torch.device) -> None:
-    """Forward, losses, backward, optimizer; operators by share; places that wait for the device."""
+    """Time of forward pass, losses, backward pass and optimizer; operators by share; code that waits for the device."""
     data = trainer.prepare({key: value for key, value in batch.items() if key != "redraws"}, device)
     found: dict = {}
 
@@ -266,7 +269,7 @@ def parts_of_a_step(label: str, trainer, batch: dict, device: torch.device) -> N
 
 
 def boxrpb(device: torch.device, quick: bool) -> None:
-    """The forms of BoxRPB's bias, tracking and training."""
+    """Speed and memory of the forms of BoxRPB's bias, in training and tracking."""
     config, batch = ("demo", 2) if quick else ("vitb_300", 32)
     for form in ("mask", "onehot"):
         with tempfile.TemporaryDirectory() as folder:
@@ -291,7 +294,7 @@ def boxrpb(device: torch.device, quick: bool) -> None:
 
 
 def pairs(device: torch.device, quick: bool) -> None:
-    """Training pairs a second, ready on the device: composed of still images, and of synthetic clips, by workers."""
+    """Training pairs per second until ready on the device, from still images and synthetic clips, by workers."""
     number, batch = (64, 32) if quick else (12_800, 64)
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images", 10 if quick else 200)
@@ -316,7 +319,7 @@ def pairs(device: torch.device, quick: bool) -> None:
 
 
 def commands(device: torch.device, quick: bool) -> None:
-    """The project's own commands: training on one rank, stop and resume, repetition bit for bit, tracking, memory."""
+    """Run the project's commands: training on one rank, stop and resume, bitwise repeatability, tracking, memory."""
     samples = 64 if quick else 640
     common = [
         "--config", "demo", "--device", device.type, "--set", "TRAIN.BATCH_SIZE=16", "TRAIN.NUM_WORKER=0",
@@ -348,11 +351,11 @@ def commands(device: torch.device, quick: bool) -> None:
                 "DATA.TRAIN.SAMPLE_PER_EPOCH=1024",
             ]
             code, text = command("train.py", *huge, "--save_dir", f"{folder}/huge")
-            say("commands.out_of_memory", "said" if code == 1 and "out of memory on cuda" in text else f"NO ({code})")
+            say("commands.out_of_memory", "ok" if code == 1 and "out of memory on cuda" in text else f"NO ({code})")
 
 
 def command(script: str, *arguments: str) -> tuple[int, str]:
-    """Exit code and output of a command of tracking/."""
+    """Run a command of tracking/. Returns its exit code and its output."""
     answer = subprocess.run(
         [sys.executable, f"tracking/{script}", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
     )
@@ -361,18 +364,18 @@ def command(script: str, *arguments: str) -> tuple[int, str]:
 
 
 def succeeded(script: str, *arguments: str) -> str:
-    """Whether a command ended well."""
+    """Run a command. Returns "ok" if its exit code is 0."""
     code, _ = command(script, *arguments)
     return "ok" if code == 0 else f"NO (exit code {code})"
 
 
 def stopped(script: str, *arguments: str) -> str:
-    """Whether a training that is told to stop saves and ends with its code."""
+    """Start a training and send it SIGTERM. Returns "ok" if it ends with the exit code of that signal."""
     process = subprocess.Popen(
         [sys.executable, f"tracking/{script}", *arguments], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     for line in process.stdout:
-        if "parameters" in line:  # it begins
+        if "parameters" in line:  # the training begins
             time.sleep(2)
             process.send_signal(signal.SIGTERM)
             break
@@ -382,7 +385,7 @@ def stopped(script: str, *arguments: str) -> str:
 
 
 def same_weights(first: Path, second: Path) -> bool:
-    """Whether two checkpoints hold the same weights, bit for bit."""
+    """Whether two checkpoints hold bitwise identical weights."""
     if filecmp.cmp(first, second, shallow=False):
         return True
     a, b = (torch.load(file, weights_only=True, map_location="cpu")["net"] for file in (first, second))

@@ -1,8 +1,9 @@
-"""Tables III and IV of the paper in small: what do its parts bring to a small network trained from scratch?
+"""Tables III and IV of the paper at a small scale: effect of the paper's parts on a small network trained from scratch.
 
-Every variant is trained with the same data and steps, from three seeds; then asked for the target in pairs composed of
-still images that no training has seen and, with --data_dir, in pairs of frames of videos that none has seen. A run that
-was interrupted goes on; what is finished stays. Without --data_dir the images are made for it, and there is no video.
+Every variant is trained with the same data and steps, from three seeds. It is then evaluated on pairs composed of still
+images that are not in the training data and, with --data_dir, on pairs of frames of videos that are not in the training
+data. An interrupted run is resumed, and finished runs are kept. Without --data_dir the images are generated, and videos
+are left out.
 """
 
 from _common import SMALL_CROPS, interleaved, report, write_images
@@ -41,7 +42,7 @@ from lib.utils.local_paths import local_paths
 
 CONFIG = "vitt_scratch"
 BATCH = 32
-FRAMES = 10  # timed at once
+FRAMES = 10  # frames per timed call
 VARIANTS = {
     "full": (),
     "independent decoders": ("MODEL.DECODER.COUPLING=independent",),
@@ -57,7 +58,7 @@ VARIANTS = {
         for alpha, beta, gamma in ((0.25, 0.5, 1), (0.25, 0.5, 2), (0.5, 0.75, 2), (0.5, 1, 3))
     },
 }
-# What is trained on, and what is asked: other images, other videos. Keys of a config
+# Config overrides: the training data, and the data of the evaluation, which has other images and videos
 SEEN = (
     "DATA.STILLS.IMAGES_DIR=[images/imagenet, images/bsds/images/train]",
     "DATA.STILLS.COCO_SPLITS=[train2017]",
@@ -68,12 +69,12 @@ UNSEEN = ("DATA.STILLS.IMAGES_DIR=[images/bsds/images/test]", "DATA.STILLS.COCO_
 MADE_SEEN, MADE_UNSEEN = (
     (f"DATA.STILLS.IMAGES_DIR=[{folder}]", "DATA.STILLS.COCO_SPLITS=[]") for folder in ("seen", "unseen")
 )
-CROP_RATIO = 0.5  # of the config: template factor / search factor
+CROP_RATIO = 0.5  # template factor / search factor of the config
 ASKED = {"composed": ("VIEWS", "PASTED"), "video": ("TRACKINGNET",)}
 
 
 def variant_config(variant: str, seed: int, steps: int, made: bool) -> Config:
-    """The config of one run."""
+    """Config of one run. made: whether the still images are generated."""
     data = [*SEEN]
     if made:
         data = [*MADE_SEEN, "DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED,SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[4,4,1]"]
@@ -83,7 +84,7 @@ def variant_config(variant: str, seed: int, steps: int, made: bool) -> Config:
 
 
 def pairs_to_ask(data_dir: str, made: bool, pairs: int) -> dict[str, list[dict]]:
-    """Batches of unseen pairs by kind, the same for every run: crops with jitter, without other augmentation."""
+    """Batches of unseen pairs by kind, the same for every run. Crops have jitter, but no other augmentation."""
     paths, cpu, asked = local_paths(data_dir), torch.device("cpu"), {}
     for kind, names in ASKED.items():
         if made and kind == "video":
@@ -110,8 +111,11 @@ def pairs_to_ask(data_dir: str, made: bool, pairs: int) -> dict[str, list[dict]]
 
 @torch.inference_mode()
 def answers(network: torch.nn.Module, batches: list[dict]) -> dict[str, np.ndarray]:
-    """Of each pair: score and IoU of the best-scored box, the best IoU of all boxes, and the IoU of the box that never
-    moves: the template's, in the middle."""
+    """Evaluate a network on batches of pairs. Returns arrays with one value per pair.
+
+    score, iou: of the best-scored box; best_iou: highest IoU of all boxes; static_iou: IoU of the static box, which has
+    the template's size and lies in the middle of the search crop.
+    """
     found: dict[str, list[torch.Tensor]] = {"score": [], "iou": [], "best_iou": [], "static_iou": []}
     for batch in batches:
         boxes = batch["template_anno"][0]
@@ -129,14 +133,14 @@ def answers(network: torch.nn.Module, batches: list[dict]) -> dict[str, np.ndarr
 
 
 def run_file(folder: Path, variant: str, seed: int) -> Path:
-    """Where the answers of a finished run are: .npz, arrays named kind/name."""
+    """Path of the results of a finished run: an .npz file with arrays named kind/name."""
     return folder / f"{variant.replace(' ', '_').replace(',', '')}-seed{seed}.npz"
 
 
 def train_and_ask(
     job: tuple[str, int], folder: Path, data_dir: str, made: bool, steps: int, pairs: int
 ) -> float | None:
-    """One run, from where it stands to its answers. Returns seconds, or None where it was told to stop."""
+    """Train one run, resuming it if it was interrupted, and evaluate it. Returns seconds, or None if it was stopped."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     started, file = time.time(), run_file(folder, *job)
@@ -158,7 +162,10 @@ def train_and_ask(
 
 
 def run_jobs(jobs: list[tuple[str, int]], train: Callable, folder: Path, processes: int, until: float) -> None:
-    """The runs, `processes` at a time, none begun after `until` (time.monotonic). Ctrl-C: those that run save."""
+    """Run the jobs, `processes` at a time; none starts after `until` (time.monotonic). On Ctrl-C running jobs save.
+
+    Raises TrainingError if a run fails.
+    """
     waiting, running = list(jobs), {}
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool, tqdm(total=len(jobs), unit="run") as bar:
         while running or waiting:
@@ -171,7 +178,7 @@ def run_jobs(jobs: list[tuple[str, int]], train: Callable, folder: Path, process
                 variant, seed = running.pop(done)
                 if error := done.exception():
                     log = run_file(folder, variant, seed).with_suffix(".log")
-                    raise TrainingError(f"the run of {variant}, seed {seed}, failed; its log: {log}") from error
+                    raise TrainingError(f"{variant}, seed {seed}: the run failed; see its log {log}") from error
                 seconds = done.result()
                 tqdm.write(f"{variant}, seed {seed}: {'stopped' if seconds is None else f'{seconds:.0f} s'}")
                 bar.update()
@@ -183,7 +190,7 @@ def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def means(folder: Path, seeds: int) -> pd.DataFrame:
-    """A row a finished run, columns: variant, seed, the means of its answers."""
+    """Table with one row per finished run; columns: variant, seed and the means of its results."""
     rows = []
     for variant, seed in product(VARIANTS, range(seeds)):
         file = run_file(folder, variant, seed)
@@ -194,12 +201,12 @@ def means(folder: Path, seeds: int) -> pd.DataFrame:
 
 
 def costs(steps: int, made: bool, rounds: int) -> pd.DataFrame:
-    """Parameters in millions and milliseconds a frame on one thread, a row a variant that has a network of its own."""
+    """Millions of parameters and milliseconds per frame on one thread; one row per variant with a different network."""
     torch.set_num_threads(1)
     networks = {
         variant: build_sdtrack(variant_config(variant, 0, steps, made), training=False).eval()
         for variant, overrides in VARIANTS.items()
-        if not any("TAL" in override for override in overrides)  # the loss alone: the network of "full"
+        if not any("TAL" in override for override in overrides)  # only the loss differs; the network is that of "full"
     }
     search = torch.randn(1, 3, 128, 128)
 
@@ -220,8 +227,10 @@ def costs(steps: int, made: bool, rounds: int) -> pd.DataFrame:
 
 
 def summary(runs: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
-    """A row a variant: runs, mean IoU of the chosen and of the best boxes with half of what the seeds are apart, in
-    percent; what it costs."""
+    """Table with one row per variant: number of runs, IoU of the chosen and of the best boxes, cost.
+
+    IoU is the mean over the seeds in percent, with half of the range over the seeds.
+    """
     table = {}
     for variant, group in runs.groupby("variant", sort=False):
         row = {"runs": len(group)}
@@ -235,7 +244,7 @@ def summary(runs: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_scores(folder: Path, seeds: int) -> Path | None:
-    """folder/scores.png: score against IoU of the chosen boxes with and without TAL; None where runs are missing."""
+    """Draw folder/scores.png: score against IoU of the chosen boxes with and without TAL; None if runs are missing."""
     chosen = {}
     for label, variant in (("with TAL", "full"), ("without TAL", "no TAL")):
         files = [file for seed in range(seeds) if (file := run_file(folder, variant, seed)).is_file()]
@@ -250,14 +259,14 @@ def draw_scores(folder: Path, seeds: int) -> Path | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default="output/ablation", help="a folder; what is finished there stays")
+    parser.add_argument("--out", default="output/ablation", help="a folder; finished runs in it are kept")
     parser.add_argument("--data_dir", help="with images/, coco/, got10k/, lasot/ and trackingnet/")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=400, help=f"of {BATCH} pairs")
-    parser.add_argument("--pairs", type=int, default=1024, help="that are asked, of each kind")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of one thread each")
-    parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES", help="no run starts after it")
-    parser.add_argument("--quick", action="store_true", help="a step each, two variants: shows only that it runs")
+    parser.add_argument("--steps", type=int, default=400, help=f"training steps of {BATCH} pairs")
+    parser.add_argument("--pairs", type=int, default=1024, help="pairs per kind in the evaluation")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs at a time, each with one thread")
+    parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES", help="start no run after that")
+    parser.add_argument("--quick", action="store_true", help="one step for two variants, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     if min(args.seeds, args.steps, args.processes) < 1 or args.pairs < BATCH:
@@ -271,7 +280,7 @@ def main() -> None:
 
 
 def ablate(args: argparse.Namespace, variants: list[str], rounds: int) -> None:
-    """All runs that are not finished, then table and figure of those that are. rounds: of timing."""
+    """Run all variants that are not finished, then make table and figure of the finished ones. rounds: of timing."""
     folder, made = make_folder(Path(args.out).absolute()), args.data_dir is None
     if made:
         for part, number in (("seen", 600), ("unseen", 100)):
@@ -287,10 +296,10 @@ def ablate(args: argparse.Namespace, variants: list[str], rounds: int) -> None:
     if len(runs):
         table = summary(runs, costs(args.steps, made, rounds))
         table.to_csv(folder / "table.csv")
-        print(render(Table("ablation", "IoU in percent, +-: half of what seeds are apart", table), "table"))
+        print(render(Table("ablation", "IoU in percent, +-: half of the range over seeds", table), "table"))
         for kind in ASKED:
             if f"{kind}/static_iou" in runs:
-                print(f"the box that never moves, {kind}: {100 * runs[f'{kind}/static_iou'].iloc[0]:.1f}")
+                print(f"static box, {kind}: {100 * runs[f'{kind}/static_iou'].iloc[0]:.1f}")
         print(f"figure: {draw_scores(folder, args.seeds)}; table: {folder / 'table.csv'}")
         report({f"{v}.{c}": x for v, row in table.iterrows() for c, x in row.dropna().items()}, args.json)
 

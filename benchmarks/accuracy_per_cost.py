@@ -1,8 +1,9 @@
-"""How accurate are the shipped weights for their time, beside OpenCV's own tracker, on two threads?
+"""Accuracy and time of the shipped weights, compared with OpenCV's tracker and the static box, on two threads.
 
-AUC over 21 thresholds, one pass, means over sequences; milliseconds in the tracker, the median over frames without each
-first one. --data_dir has otb/ and got10k/val/; without it made sequences are tracked. Last, SDTrack on a video file of
-1280 x 720 pixels from end to end; as in tracking/video_demo.py, one of the threads decodes.
+AUC: 21 thresholds, one-pass evaluation, mean over sequences. Milliseconds: time in the tracker, median over all frames
+except the first of each sequence. --data_dir has otb/ and got10k/val/; without it, synthetic sequences are tracked.
+Finally, SDTrack tracks a video file of 1280 x 720 pixels from end to end. As in tracking/video_demo.py, one of the
+threads decodes.
 """
 
 from _common import report, video_fps
@@ -43,9 +44,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--checkpoint", help="instead of the shipped weights")
-    parser.add_argument("--picture", metavar="FILE.png", help="milliseconds against AUC")
-    parser.add_argument("--quick", action="store_true", help="one sequence: shows only that it runs")
+    parser.add_argument("--checkpoint", help="weights to use instead of the shipped ones")
+    parser.add_argument("--picture", metavar="FILE.png", help="plot of milliseconds against AUC")
+    parser.add_argument("--quick", action="store_true", help="one sequence, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -72,7 +73,7 @@ def main() -> None:
         torch.set_num_threads(max(1, args.threads - 1))
         speed = video_fps(trackers["SDTrack"](), Path(root), 10 if args.quick else 300)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
-    print(render(Table("cost", f"AUC in percent, milliseconds a frame on {args.threads} threads", table), "table"))
+    print(render(Table("cost", f"AUC in percent, milliseconds per frame on {args.threads} threads", table), "table"))
     if args.picture:
         plot_cost(points, static, f"Accuracy per cost, {args.threads} CPU threads").savefig(args.picture, dpi=150)
     figures = {f"{t}.{c}": value for t, row in table.iterrows() for c, value in row.items()}

@@ -1,8 +1,9 @@
-"""What BoxRPB adds to a frame, in time and in memory, in each of its forms.
+"""Cost of BoxRPB in time and memory per frame, for each of its forms.
 
-<form>.time_share: how much less time a frame of the network takes without BoxRPB, as a share of it; medians in turns,
-by PyTorch. <form>.peak_memory_ratio: peak memory of the tensors of one decoder layer, over the same of a plain one and
-its B_x and B_y together; <form>.bias_memory_ratio: the same with B_x and B_y given, without the MLPs that compute them.
+<form>.time_share: share of a frame's time in the network that BoxRPB takes; medians of alternate runs with PyTorch.
+<form>.peak_memory_ratio: peak memory of the tensors of one decoder layer, divided by the sum of the peak memory of a
+layer without BoxRPB and the size of B_x and B_y.
+<form>.bias_memory_ratio: the same ratio with precomputed B_x and B_y, without the MLPs that compute them.
 """
 
 from _common import interleaved, report
@@ -31,12 +32,12 @@ FORMS = {
 
 @dataclass
 class Given:
-    """In the place of a bias's weights: its terms, computed before."""
+    """Replacement for BiasWeights with precomputed terms."""
 
     values: tuple[Tensor, Tensor]
 
     def terms(self, _boxes: Tensor, _grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """B_x and B_y."""
+        """Return B_x and B_y."""
         return self.values
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="a small network, one round: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="a small network, one round, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     if args.quick:
@@ -91,7 +92,7 @@ def main() -> None:
 
 
 def frame_of(network: nn.Module, tokens: Tensor, search: Tensor, device: torch.device) -> Callable[[int], object]:
-    """A frame, waited for."""
+    """Return a function that computes one frame and waits for the device."""
     track = with_stacked_weights(network)
 
     def frame(_round: int) -> None:

@@ -1,8 +1,8 @@
-"""SDTrack and OSTrack side by side: what do both reach with the same data, crops, trunk and number of pairs?
+"""Comparison of SDTrack and OSTrack with the same data, crops, trunk and number of training pairs.
 
-Their demo configs, trained one after the other on generated scenes from `--seeds` seeds, then on 20 unseen generated
-sequences: AUC, mean and half of what the seeds are apart; parameters, multiply-accumulates, milliseconds a frame
-on one thread, interleaved. A run that was interrupted goes on.
+Their demo configs are trained one after the other on synthetic scenes with `--seeds` seeds, and evaluated on 20 unseen
+synthetic sequences. Figures: AUC (mean and half of the range over seeds), parameters, multiply-accumulates, and
+milliseconds per frame on one thread, measured alternately. An interrupted run is resumed.
 """
 
 from _common import interleaved, report
@@ -27,18 +27,18 @@ from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.train.run_training import run_training
 
 TRACKERS = ("sdtrack", "ostrack")
-# What is not a matter of the tracker is the same for both
+# Config overrides for settings that do not depend on the tracker: the same for both
 COMMON = (
     "DATA.MAX_SAMPLE_INTERVAL=30", "DATA.FLIP=0", "DATA.SEARCH.CENTER_JITTER=2", "MODEL.BACKBONE.MLP_RATIO=2",
     "TRAIN.WEIGHT_DECAY=0.01", "TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.WARMUP_STEPS=100", "TRAIN.GRAD_CLIP_NORM=1.0",
     "TRAIN.AMP=true", "TRAIN.EMA=0.998", "TRAIN.NUM_WORKER=1",
     "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]",
 )  # fmt: skip
-FRAMES = 10  # timed at once
+FRAMES = 10  # frames per timed call
 
 
 def config_of(script: str, pairs: int, seed: int) -> list[str]:
-    """The overrides of one run."""
+    """Config overrides of one run."""
     epoch = min(pairs, 3200)
     return [
         *COMMON, f"TRAIN.SEED={seed}", f"TRAIN.EPOCH={max(1, pairs // epoch)}",
@@ -47,7 +47,7 @@ def config_of(script: str, pairs: int, seed: int) -> list[str]:
 
 
 def train_and_score(script: str, folder: Path, pairs: int, seed: int, number: int) -> float:
-    """AUC in percent of one run on unseen generated sequences."""
+    """Train one run. Returns its AUC in percent on `number` unseen synthetic sequences."""
     overrides = config_of(script, pairs, seed)
     place = folder / f"{script}_{seed}"
     run_training(script, "demo", load_config(script, "demo", overrides), save_dir=str(place), resume="auto")
@@ -57,7 +57,7 @@ def train_and_score(script: str, folder: Path, pairs: int, seed: int, number: in
 
 
 def costs(rounds: int) -> dict[str, dict[str, float]]:
-    """Parameters, multiply-accumulates and milliseconds of each network."""
+    """Parameters (millions), multiply-accumulates (billions) and milliseconds per frame of each network."""
     torch.set_num_threads(1)
     found, jobs = {}, {}
     for script in TRACKERS:
@@ -82,10 +82,10 @@ def _track(network, tokens, search, _round) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default="output/compare_trackers", help="a folder; what is finished there stays")
+    parser.add_argument("--out", default="output/compare_trackers", help="a folder; finished runs in it are kept")
     parser.add_argument("--pairs", type=int, default=12_800)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="four pairs, one sequence: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="four pairs and one sequence, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     if args.quick:
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def compare(folder: Path, pairs: int, seeds: int, number: int, rounds: int, file: str | None) -> None:
-    """All runs, and what they say."""
+    """Do all runs, and report their figures."""
     figures: dict[str, float] = {}
     for script in TRACKERS:
         auc = [train_and_score(script, folder, pairs, seed, number) for seed in range(seeds)]

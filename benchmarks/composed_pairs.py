@@ -1,7 +1,8 @@
-"""How many training pairs a second are composed of still images, 64 px templates and 128 px searches?
+"""Training pairs per second that are composed of still images, with 64 px template crops and 128 px search crops.
 
-On a CPU: in processes of one thread each, drawing and painting. On a GPU: drawn by loader workers, painted there.
-Images are made for it, 240 x 320 pixels, unless --data_dir has some of your own (DATA.STILLS of --config).
+On a CPU, processes with one thread each draw the parameters of the pairs and paint them. With a GPU, loader workers
+draw the parameters, and the GPU paints. Images of 240 x 320 pixels are generated, unless --data_dir has other images
+(DATA.STILLS of --config).
 """
 
 from _common import SMALL_CROPS, report, write_images
@@ -27,7 +28,7 @@ OVERRIDES = ("DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED]", "DATA.TRAIN.DATASETS_RAT
 def pairs_per_second(
     config: str, overrides: list[str], data_dir: str, pairs: int, device: str, workers: int, _process: int = 0
 ) -> float:
-    """Of a second epoch of so many pairs, ready for the network."""
+    """Speed of the second epoch of `pairs` pairs, until they are ready for the network."""
     if device == "cpu":
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
@@ -52,8 +53,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="vitt_scratch")
     parser.add_argument("--data_dir")
-    parser.add_argument("--workers", type=int, default=12, help="that draw for a GPU")
-    parser.add_argument("--quick", action="store_true", help="few pairs: shows only that it runs")
+    parser.add_argument("--workers", type=int, default=12, help="loader workers for a GPU")
+    parser.add_argument("--quick", action="store_true", help="few pairs, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     figures, pairs = {}, 64 if args.quick else 1600

@@ -1,7 +1,7 @@
-"""How much faster do two processes run over a test set than one, on two cores with one thread each?
+"""Speed of an evaluation with two processes compared with one process, on two cores with one thread each.
 
-Both runs of either kind are timed over few and over many sequences; the difference is the tracking itself, without the
-start of the processes, which `start_s` has. A network with random weights tracks JPEG files of synthetic scenes.
+Each evaluation is timed with few and with many sequences. The difference is the time of the tracking itself, without
+the start of the processes, which is `start_s`. A network with random weights tracks JPEG files of synthetic scenes.
 """
 
 from _common import interleaved, report
@@ -27,7 +27,7 @@ SIZES = {False: (20, 8, 56, 3), True: (3, 0, 2, 1)}  # frames, few sequences, ma
 
 
 def write_sequences(root: Path, number: int, frames: int) -> None:
-    """Scenes as folders of JPEG files with the ground truth of their first frame."""
+    """Write synthetic scenes as folders of JPEG files, each with the ground truth of its first frame."""
     for seed in range(number):
         scene = SyntheticSequence(seed)
         folder = root / f"scene-{seed:02d}"
@@ -41,7 +41,7 @@ def write_sequences(root: Path, number: int, frames: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="demo")
-    parser.add_argument("--quick", action="store_true", help="few frames: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="few frames, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     frames, few, many, rounds = SIZES[args.quick]

@@ -1,7 +1,7 @@
-"""Do damaged files ever end in anything but data or one of the project's errors?
+"""Check that readers of damaged files either return data or raise one of the project's errors.
 
-Each reader of tests/faults/hostile.py has its share of --minutes. <reader>.files, .read: how many damaged files it got,
-and how many of them it took for data; an error of another kind ends the run, and the file is kept.
+Each reader of tests/faults/hostile.py gets an equal share of --minutes. <reader>.files: number of damaged files that it
+was given; <reader>.read: number of those that it read as data. Any other error ends the run, and the file is kept.
 """
 
 from _common import PROJECT, report
@@ -21,7 +21,7 @@ from hostile import Target, damaged, targets
 
 
 def fuzz(target: Target, seconds: float, seed: str, folder: Path) -> tuple[int, int]:
-    """Files tried, and files read."""
+    """Give damaged files to a reader for some seconds. Returns the number of files, and of files read as data."""
     generator = random.Random(seed)
     tried = read = 0
     end = time.monotonic() + seconds
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--readers", nargs="+", help="default: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="one file each: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="one file per reader, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     figures: dict[str, float] = {}

@@ -1,13 +1,15 @@
-"""What a GPU makes of SDTrack: python benchmarks/gpu.py --minutes 9 --out DIR
+"""Benchmark of SDTrack on a GPU: python benchmarks/gpu.py --minutes 9 --out DIR
 
-The parts, in the order of their worth, each in a process of its own with a limit of its own: agreement with the CPU,
-tracking, training, the forms of BoxRPB, composed pairs and loader workers, whole commands. Figures go to DIR/gpu.json,
-DIR/gpu.md and DIR/gpu.log as they come; a part that fails or runs out of time is noted, and the next one starts.
+The parts run in the order of their importance, each in its own process with its own time limit: agreement with the CPU,
+tracking, training, the forms of BoxRPB, composed pairs and loader workers, whole commands. Figures are written to
+DIR/gpu.json, DIR/gpu.md and DIR/gpu.log as soon as they are measured. If a part fails or exceeds its limit, this is
+noted, and the next part starts.
 
---only PART ...; --resume: leave out the parts that DIR/gpu.json has whole; --device cpu --quick: every part in small,
-which shows only that it runs. Needs no package registry: beside PyTorch, torchvision and timm the usual numpy, scipy,
-pandas, OpenCV, safetensors, PyYAML, tqdm and matplotlib, and simplejpeg and lmdb, for a machine without a registry as
-wheels in the ignored folder wheels/ (pip install --no-index --find-links wheels simplejpeg lmdb av).
+--only PART ... runs only these parts; --resume skips the parts that are complete in DIR/gpu.json; --device cpu --quick
+runs every part at a small scale, only to check that it runs. Besides PyTorch, torchvision and timm the benchmark needs
+numpy, scipy, pandas, OpenCV, safetensors, PyYAML, tqdm, matplotlib, simplejpeg and lmdb. A machine without a package
+registry can install packages from wheels in the ignored folder wheels/ (pip install --no-index --find-links wheels
+simplejpeg lmdb av).
 """
 
 from _common import PROJECT
@@ -33,7 +35,7 @@ DONE, FAILED = "done", "failed"
 
 
 class Results:
-    """Figures and the state of the parts, in one JSON file and one Markdown table."""
+    """Writes the figures and the state of the parts to one JSON file and one Markdown table."""
 
     def __init__(self, folder: Path, resume: bool, device: str):
         self.json, self.markdown, self.log = (folder / f"gpu.{kind}" for kind in ("json", "md", "log"))
@@ -43,18 +45,18 @@ class Results:
         self.log.touch()
 
     def take(self, figure: dict) -> None:
-        """One line of a part: its name, and a number or a note."""
+        """Add one figure of a part. figure: its name, and a number or a note as value."""
         kind = "figures" if isinstance(figure["value"], int | float) else "notes"
         self.content[kind][figure["name"]] = figure["value"]
         self.write()
 
     def state(self, part: str, state: str) -> None:
-        """How a part ended."""
+        """Set how a part ended."""
         self.content["parts"][part] = state
         self.write()
 
     def write(self) -> None:
-        """Both files, whole at any moment."""
+        """Write both files, atomically, so that they are complete at any moment."""
         rows = [f"| {name} | {value:.4g} |" for name, value in self.content["figures"].items()]
         rows += [f"| {name} | {value} |" for name, value in self.content["notes"].items()]
         parts = ", ".join(f"{part}: {state}" for part, state in self.content["parts"].items())
@@ -66,13 +68,16 @@ class Results:
 
 
 def about(device: str) -> str:
-    """Day, hardware and versions."""
+    """Describe date, hardware and versions."""
     card = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or "CPU"
     return f"{date.today()}, {card}, PyTorch {torch.__version__}, Python {platform.python_version()}"
 
 
 def run_part(part: str, args: argparse.Namespace, results: Results, limit: float) -> str:
-    """A part in a process, its figures taken as it prints them. Returns how it ended."""
+    """Run a part in a process, and record its figures as it prints them. Returns how it ended.
+
+    limit: seconds after which it is killed.
+    """
     command = [sys.executable, str(PROJECT / "benchmarks" / "_gpu_parts.py"), part, "--device", args.device]
     command += ["--quick"] if args.quick else []
     print(f"{part} (at most {limit:.0f} s)", flush=True)
@@ -89,7 +94,7 @@ def run_part(part: str, args: argparse.Namespace, results: Results, limit: float
                 line = process.stdout.readline()
                 if not line:
                     code = process.wait()
-                    return DONE if code == 0 else f"{FAILED} (exit code {code}; {results.log.name} says why)"
+                    return DONE if code == 0 else f"{FAILED} (exit code {code}; see {results.log.name})"
                 if line.startswith(MARK):
                     figure = json.loads(line.removeprefix(MARK))
                     results.take(figure)
@@ -101,27 +106,27 @@ def run_part(part: str, args: argparse.Namespace, results: Results, limit: float
                     )
                 else:
                     log.write(line)
-            return f"{FAILED} (not done after {limit:.0f} s)"
+            return f"{FAILED} (not finished after {limit:.0f} s)"
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has started
+                os.killpg(process.pid, signal.SIGKILL)  # including the processes that it has started
                 process.wait()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together")
-    parser.add_argument("--out", metavar="DIR", help="default: output/gpu; --quick: nowhere")
+    parser.add_argument("--out", metavar="DIR", help="default: output/gpu; with --quick: not kept")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART")
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="every part in small, on a CPU: shows only that it runs")
-    parser.add_argument("--json", metavar="FILE", help="the figures alone, as the other benchmarks write them")
+    parser.add_argument("--quick", action="store_true", help="every part at a small scale, on a CPU")
+    parser.add_argument("--json", metavar="FILE", help="only the figures, in the form of the other benchmarks")
     args = parser.parse_args()
     if args.quick:
         args.device = "cpu"
     if args.device == "cuda" and not torch.cuda.is_available():
-        parser.error("no GPU here; --device cpu --quick runs every part in small")
+        parser.error("this machine has no usable GPU; --device cpu --quick runs every part at a small scale")
     with tempfile.TemporaryDirectory() as nowhere:
         folder = Path(args.out or (nowhere if args.quick else PROJECT / "output" / "gpu"))
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +134,7 @@ def main() -> int:
 
 
 def run_parts(args: argparse.Namespace, folder: Path) -> int:
-    """All parts that are asked for. Returns the exit code: 1 where one of them is not done."""
+    """Run all chosen parts. Returns the exit code: 1 if one of them is not finished."""
     results, end = Results(folder, args.resume, args.device), time.monotonic() + 60 * args.minutes
     for part in args.only:
         if results.content["parts"].get(part) == DONE:

@@ -1,13 +1,14 @@
-"""Milliseconds of a frame: each network by each backend, against the yardstick of the same run.
+"""Milliseconds per frame of each network with each backend, compared with a yardstick in the same run.
 
-Yardstick: twelve bare ViT-B blocks of timm on 320 tokens, float32, by PyTorch with the same threads, which is what the
-trunk of a 128/256 px tracker cannot do without. The network alone, batch 1, random weights; crop and normalisation,
-which are the same for all, apart. A network is timed in turns with the yardstick.
+The yardstick is the part that the trunk of a 128/256 px tracker cannot avoid: twelve ViT-B blocks of timm on 320 tokens
+in float32, run by PyTorch with the same number of threads. Networks run with batch size 1 and random weights, without
+crop and normalisation, which are the same for all and are measured separately (crop_ms). Each network is timed
+alternately with the yardstick.
 
-<network>.<backend>.ms, .fps, .ratio_vs_yardstick; crop_ms; network: sdtrack's config, or ostrack/config. Of sessions:
-<config>.outside_ms, what the first network's tracker does in a 720p frame beside the network (crop, transfer, choice of
-the box), and its share of the frame; <config>.<backend>.video_fps, small configs on a 720p video file from end to end,
-where one of the threads decodes.
+<network>.<backend>.ms, .fps, .ratio_vs_yardstick: network is a config of sdtrack, or ostrack/config.
+<config>.outside_ms, .outside_share: time of a 720p frame in the first network's session outside the network (crop,
+transfer, choice of the box), and its share of the frame.
+<config>.<backend>.video_fps: small configs on a 720p video file from end to end; one of the threads decodes.
 """
 
 from _common import interleaved, random_tracker, report, video_fps
@@ -32,19 +33,19 @@ from lib.utils.normalize import Normalizer
 
 NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch")
 TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
-SMALL = ("demo", "vitt_128", "vitt_scratch")  # on video
+SMALL = ("demo", "vitt_128", "vitt_scratch")  # configs that are timed on a video
 BOX = [600.0, 300.0, 80.0, 90.0]  # in a frame of 1280 x 720 pixels
 
 
 def yardstick() -> Callable[[int], object]:
-    """A pass through the bare blocks."""
+    """Return the job of the yardstick: a forward pass through the blocks."""
     blocks = torch.nn.Sequential(*(Block(DIM, HEADS, qkv_bias=True) for _ in range(DEPTH))).eval()
     tokens = torch.randn(1, TOKENS, DIM)
     return lambda _round: blocks(tokens)
 
 
 def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]]:
-    """A frame by each backend."""
+    """Return one job per backend that computes a frame. name: a config of sdtrack, or script/config."""
     script, _, config = name.rpartition("/")
     script = script or "sdtrack"
     cfg = load_config(script, config, ["MODEL.PRETRAIN_FILE=none"])
@@ -60,7 +61,7 @@ def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]
 
 
 def outside(config: str, rounds: int) -> dict[str, float]:
-    """A session's frame, with and without its network's part of it."""
+    """Time a frame of a tracking session, with the network and with a stored network output."""
     tracker = random_tracker(config, "torch")
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     tracker.initialize(frame, {"init_bbox": BOX})
@@ -84,7 +85,7 @@ def outside(config: str, rounds: int) -> dict[str, float]:
 
 
 def crop_job() -> Callable[[int], object]:
-    """Crop and normalise 256 px of a 720p frame."""
+    """Return a job that crops 256 px out of a 720p frame and normalises them."""
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     window = crop_window(BOX, 4, 256)
     normalize = Normalizer((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), torch.device("cpu"))
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", default=TORCH + GRAPH)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="the smallest network, one round: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="a small network, one round, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     if args.quick:

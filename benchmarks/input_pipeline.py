@@ -1,10 +1,10 @@
-"""How many training pairs a second does a worker make from 1280x720 JPEG files, against a plain path?
+"""Training pairs per second of a loader worker with 1280x720 JPEG files, compared with a plain implementation.
 
-Plain: OpenCV decodes whole frames, grayscale and flip run on them, then crop, resize and normalisation, in float32 from
-there on. Both feed a DataLoader of one worker from the same files: 128 px templates, 256 px searches, targets of 100 to
-500 px. Ours are normalised in the trainer's process, beside the worker; "one_core" does everything in one process.
-Then two workers against one ("raw": batches as they leave the loader, for a GPU to normalise), LMDB against files,
-and the memory of a worker on 10,000 sequences.
+The plain implementation decodes whole frames with OpenCV, applies grayscale and flip to them, and then crops, resizes
+and normalises in float32. Both feed a DataLoader with one worker from the same files: 128 px template crops, 256 px
+search crops, targets of 100 to 500 px. The project's pairs are normalised in the trainer's process, in parallel with
+the worker; "one_core" does everything in one process. Further figures: two workers compared with one ("raw": batches as
+they leave the loader, for a GPU to normalise), LMDB compared with files, memory of a worker on 10,000 sequences.
 """
 
 from _common import interleaved, report
@@ -38,7 +38,7 @@ BATCH = 16
 
 
 def write_sequence(folder: Path, seed: int, frames: int) -> None:
-    """A GOT-10k sequence: a synthetic scene with sensor noise, 53 kB a frame in the mean, and a box that drifts."""
+    """Write a GOT-10k sequence: a synthetic scene with sensor noise, 53 kB per frame on average, and a drifting box."""
     rng = np.random.default_rng(seed)
     scene = SyntheticSequence(seed, frames, 720, 1280)
     side = 100 * 5 ** rng.random()
@@ -55,7 +55,7 @@ def write_sequence(folder: Path, seed: int, frames: int) -> None:
 
 
 class PlainPairs(torch.utils.data.Dataset):
-    """Pairs of the same files, made the plain way."""
+    """Pairs from the same files, made by the plain implementation."""
 
     def __init__(self, source: TrackingSampler, root: Path):
         self.root = root
@@ -96,7 +96,7 @@ class PlainPairs(torch.utils.data.Dataset):
 
 
 def make_source(storage) -> TrackingSampler:
-    """The training path itself, on GOT-10k's layout."""
+    """Return the project's sampler, for files in GOT-10k's layout."""
     return TrackingSampler(
         datasets=[Got10k(storage, "train_full")],
         ratios=[1],
@@ -107,7 +107,7 @@ def make_source(storage) -> TrackingSampler:
 
 
 def consume(loader: DataLoader, epoch: int, prepare: BatchPreparation | None) -> None:
-    """All batches of a loader, as a trainer takes them."""
+    """Iterate over all batches of a loader, as a trainer does. prepare: None leaves them unnormalised."""
     loader.sampler.epoch = epoch
     for batch in loader:
         if isinstance(batch, Exception):
@@ -118,14 +118,14 @@ def consume(loader: DataLoader, epoch: int, prepare: BatchPreparation | None) ->
 
 
 def fresh_loader(loader: DataLoader) -> DataLoader:
-    """The same without workers: all of it in this process."""
+    """Return a loader like this one, but without workers: everything runs in this process."""
     return DataLoader(
         loader.dataset, batch_size=BATCH, sampler=loader.sampler, num_workers=0, collate_fn=collate, drop_last=True
     )
 
 
 def worker_growth(root: Path, draws: int, answer_to: mp.Queue) -> None:
-    """Peak memory of this process after `draws` pairs over that after a tenth of them, on the sequences of root."""
+    """Put into a queue the peak memory of this process after `draws` pairs divided by that after a tenth of them."""
     cv2.setNumThreads(0)
     source = make_source(FileStorage(root))
     peaks = []
@@ -140,7 +140,7 @@ def worker_growth(root: Path, draws: int, answer_to: mp.Queue) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few pairs: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="few pairs, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     cv2.setNumThreads(0)
@@ -173,7 +173,7 @@ def main() -> None:
         )
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(mine)})
-        alone = interleaved(
+        single = interleaved(
             {
                 name: lambda epoch, job=jobs[name]: consume(fresh_loader(job[0]), epoch, job[1])
                 for name in ("plain", "one_worker")
@@ -183,7 +183,7 @@ def main() -> None:
         os.sched_setaffinity(0, mine)
         figures = {f"{name}.pairs_per_s": pairs / value.median for name, value in seconds.items()}
         figures["ratio_vs_plain"] = seconds["plain"].median / seconds["one_worker"].median
-        figures["ratio_vs_plain_one_core"] = alone["plain"].median / alone["one_worker"].median
+        figures["ratio_vs_plain_one_core"] = single["plain"].median / single["one_worker"].median
         figures["scaling_2_workers"] = seconds["one_worker_raw"].median / seconds["two_workers_raw"].median
         figures["ratio_lmdb"] = seconds["one_worker"].median / seconds["lmdb_one_worker"].median
         figures["spread"] = max(value.spread for value in seconds.values())
@@ -196,7 +196,7 @@ def main() -> None:
         for number in range(many):
             (crowd / "train" / f"{number:06d}").symlink_to(root / "train" / names[number % len(names)])
         (crowd / "train" / "list.txt").write_text("\n".join(f"{number:06d}" for number in range(many)))
-        fresh = mp.get_context("spawn")  # a process that has held nothing else
+        fresh = mp.get_context("spawn")  # a new process, whose peak memory has no other cause
         answer = fresh.Queue()
         process = fresh.Process(target=worker_growth, args=(crowd, draws, answer))
         process.start()

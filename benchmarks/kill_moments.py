@@ -1,7 +1,8 @@
-"""Do training and evaluation survive SIGKILL at any moment?
+"""Check that training and evaluation survive SIGKILL at any moment.
 
---moments seeded moments, half of them in a training with a checkpoint a step, half in an evaluation: every file that is
-there must be whole, and at the end weights and results must equal those of runs that nobody killed.
+The moments are random with a seed. Half of the --moments are in a training that saves a checkpoint in each step, half
+in an evaluation. All existing files must be complete, and the final weights and results must equal those of runs that
+were not killed.
 """
 
 from _common import PROJECT, report
@@ -19,7 +20,7 @@ sys.path[:0] = [str(PROJECT / "tests" / "faults"), str(PROJECT / "tests")]
 from command import TRAIN, checkpoints, evaluation, kill_evaluation, kill_training, results, run, trained
 from doubles import same
 
-BOUT = 5  # kills of one run, before the next begins anew
+BOUT = 5  # kills per run; the next run starts from the beginning
 KEYS = ("net", "net_raw", "optimizer", "epoch", "step", "rng", "statistics")
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="two moments: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="two moments, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     each, bout = (1, 1) if args.quick else (args.moments // 2, BOUT)
@@ -46,7 +47,7 @@ def main() -> None:
             assert all(same(trained(whole)[key], trained(Path(root) / f"train{number}")[key]) for key in KEYS)
             kill_evaluation(weights, Path(root) / f"test{number}", delays, length)
             assert results(whole) == results(Path(root) / f"test{number}")
-            print(f"{number + len(delays)} of {each} moments of each", flush=True)
+            print(f"{number + len(delays)} of {each} moments in training and in evaluation", flush=True)
     report({"training.moments": each, "evaluation.moments": each, "threads": torch.get_num_threads()}, args.json)
 
 

@@ -1,10 +1,10 @@
-"""Do memory, open files and processes stay as they are over a long run?
+"""Check that memory, open files and processes do not grow over a long run.
 
-A tracker on one sequence of --frames frames, and a training of --steps steps with two loader workers on 40 made
-sequences of files in GOT-10k's layout: memory of the process and its children (what they have made, each page once;
-not the files that are mapped, which other processes may share), file handles and children, every 50th of the way.
-<run>.growth_mb: the mean of the last tenth over that of the second; <run>.handles, .children: most of the last tenth
-less most of the second.
+One run is a tracker on one sequence of --frames frames. The other is a training of --steps steps with two loader
+workers on 40 synthetic sequences in GOT-10k's layout. Memory of the process and its children, file handles and number
+of children are recorded 50 times per run. Memory counts each anonymous and shared page once, without mapped files.
+<run>.growth_mb: mean memory in the last tenth of the records minus that in the second tenth.
+<run>.handles, <run>.children: maximum in the last tenth minus maximum in the second tenth.
 """
 
 from _common import report
@@ -28,11 +28,11 @@ from lib.utils.local_paths import LocalPaths
 from lib.synthetic import SyntheticSequence
 from lib.synthetic.writer import write_got10k
 
-SAMPLES = 50
+SAMPLES = 50  # records per run
 
 
 def children(pid: str) -> list[str]:
-    """Numbers of the processes below one, its threads' as well."""
+    """Ids of all descendants of a process, including those that its threads started."""
     found = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in file.read_text().split():
@@ -41,7 +41,7 @@ def children(pid: str) -> list[str]:
 
 
 def state() -> tuple[float, int, int]:
-    """Megabytes, file handles and number of children."""
+    """Memory in megabytes, number of file handles, and number of child processes."""
     below = children("self")
     megabytes = 0.0
     for pid in ("self", *below):
@@ -51,7 +51,7 @@ def state() -> tuple[float, int, int]:
 
 
 def tracking(frames: int) -> Iterator[None]:
-    """Frames of a made scene, there and back, for ever."""
+    """Track a synthetic scene that is played forwards and backwards; yields after each of the frames."""
     tracker = make_tracker("sdtrack", "vitt_scratch", checkpoint=shipped_weights("vitt_scratch"), device="cpu")
     scene = SyntheticSequence(3, 60, 240, 320)
     pictures = [scene.frame(index) for index in range(60)]
@@ -63,7 +63,7 @@ def tracking(frames: int) -> Iterator[None]:
 
 
 def training(steps: int, look: Callable[[], None]) -> None:
-    """A training that calls look after each step."""
+    """Train for `steps` steps, and call look after each step."""
     batch = 4
     overrides = [
         "TRAIN.EPOCH=5", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batch * steps // 5}", "DATA.VAL.SAMPLE_PER_EPOCH=8",
@@ -91,7 +91,7 @@ def training(steps: int, look: Callable[[], None]) -> None:
 
 
 class Watch:
-    """Notes the state every `every` calls."""
+    """Records the state at each `every`-th call."""
 
     def __init__(self, every: int):
         self.every, self.calls = every, 0
@@ -107,8 +107,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--steps", type=int, default=5_000)
-    parser.add_argument("--picture", metavar="FILE.png", help="the curves")
-    parser.add_argument("--quick", action="store_true", help="a few frames and steps: shows only that it runs")
+    parser.add_argument("--picture", metavar="FILE.png", help="plot of the memory")
+    parser.add_argument("--quick", action="store_true", help="a few frames and steps, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     if args.quick:

@@ -1,7 +1,7 @@
-"""How long do the scores of ten trackers on a LaSOT-sized test set take, and how much does vectorising give?
+"""Time to compute the scores of ten trackers on a test set of LaSOT's size, and speed-up by vectorisation.
 
-280 sequences x 2,500 frames x 10 trackers on one core. `seconds` is all of it; `ratio_vs_loop`: the time of a plain
-loop over frames for the scores of some sequences, divided by ours, interleaved.
+`seconds`: 280 sequences x 2,500 frames x 10 trackers on one core. `ratio_vs_loop`: time of a plain loop over the frames
+of some sequences, divided by the time of the project's code, measured alternately.
 """
 
 from _common import interleaved, report
@@ -14,11 +14,11 @@ import numpy as np
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.metrics import PRECISION_THRESHOLDS, score_sequence, success_thresholds, summarize
 
-SIZES = {False: (280, 2500, 10, 8), True: (4, 50, 2, 2)}  # sequences, frames, trackers, sequences of the loop
+SIZES = {False: (280, 2500, 10, 8), True: (4, 50, 2, 2)}  # sequences, frames, trackers, sequences for the loop
 
 
 def plain_score(predicted, ground_truth, visible) -> dict[str, float]:
-    """AUC, OP50, P, P_norm by OSTrack's convention, in percent, frame by frame."""
+    """Compute AUC, OP50, P and P_norm in percent, by OSTrack's convention, frame by frame."""
     overlaps, errors, relative = [], [], []
     for index, (a, b) in enumerate(zip(predicted, ground_truth)):
         if index == 0:
@@ -47,7 +47,7 @@ def plain_score(predicted, ground_truth, visible) -> dict[str, float]:
 
 
 def made_boxes(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predicted and true boxes (T, 4) xywh of a target that moves at random, and in which frames it is seen."""
+    """Predicted boxes and ground truth (T, 4) xywh of a randomly moving target, and whether it is visible (T,)."""
     size = rng.uniform(20, 120, 2) * np.exp(rng.normal(0, 0.02, (frames, 2)).cumsum(0).clip(-1, 1))
     corner = rng.uniform(0, 800, 2) + rng.normal(0, 4, (frames, 2)).cumsum(0)
     ground_truth = np.concatenate([corner, size], axis=1)
@@ -58,7 +58,7 @@ def made_boxes(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.nd
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few boxes: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="few boxes, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     sequences, frames, trackers, looped = SIZES[args.quick]
@@ -67,14 +67,14 @@ def main() -> None:
     boxes = [[made_boxes(rng, frames) for _ in range(sequences)] for _ in range(trackers)]
     lists = [[array.tolist() for array in item] for item in boxes[0][:looped]]
 
-    def ours(items):
+    def vectorised(items):
         scores = [score_sequence("", p, t, convention, visible=v) for p, t, v in items]
         return summarize(scores, convention)
 
     times = interleaved(
         {
-            "all": lambda _round: [ours(tracker) for tracker in boxes],
-            "some": lambda _round: ours(boxes[0][:looped]),
+            "all": lambda _round: [vectorised(tracker) for tracker in boxes],
+            "some": lambda _round: vectorised(boxes[0][:looped]),
             "loop": lambda _round: [plain_score(*item) for item in lists],
         },
         rounds=3,

@@ -1,7 +1,7 @@
-"""How long does the report of 100 sequences and five trackers take to build, how large is it, how soon can it be used?
+"""Build time, size and loading time of a report with 100 sequences and five trackers.
 
-`build_s`: scores, pictures and pages; `size_mb`: the folder; `interactive_s`: from the address to a page whose tables
-and plots are there, in a headless Chromium (left out where none is installed), median of several loads.
+`build_s`: time for scores, pictures and pages. `size_mb`: size of the folder. `interactive_s`: time until a headless
+Chromium shows the page with its tables and plots, median of several loads; left out if Chromium is not installed.
 """
 
 from _common import PROJECT, report, write_images
@@ -24,7 +24,7 @@ from lib.vis.report.build import build_report
 sys.path.insert(0, str(PROJECT / "tests"))
 from browser import INSTALLED, open_browser
 
-SIZES = {False: (100, 600, 5, 60, 5), True: (2, 20, 2, 4, 1)}  # sequences, frames, trackers, pictures made, loads
+SIZES = {False: (100, 600, 5, 60, 5), True: (2, 20, 2, 4, 1)}  # sequences, frames, trackers, generated pictures, loads
 DRAWN = (
     "return document.querySelectorAll('#sequences tbody tr').length * !!document.querySelector('#curves .scatterlayer')"
 )
@@ -36,7 +36,7 @@ def made_video(files: list[Path], ground_truth: np.ndarray) -> Video:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two sequences: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="two sequences, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     number, frames, trackers, pictures, loads = SIZES[args.quick]
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(folder: Path, number: int, frames: int, trackers: int, pictures: int, loads: int) -> dict[str, float]:
-    """The figures of a report made in folder."""
+    """Build a report in folder. Returns its figures."""
     write_images(folder / "frames", pictures)
     files, rng = sorted((folder / "frames").iterdir()), np.random.default_rng(0)
     attributes = list(read_attributes("otb").values())

@@ -1,9 +1,9 @@
-"""What bounds a training run on N GPUs, and how long does it take? The model of docs/SCALE.md, its table and its check.
+"""Duration and bottleneck of a training run on N GPUs: the model of docs/SCALE.md, its table and its check.
 
     step = max(compute + exposed all-reduce, pairs of the step / pairs/s of the workers, bytes of the step / storage)
 
-The check: steps of the demo config in one and in two processes of one thread each, with the time of an all-reduce of
-its gradients measured by itself, against what the model says of the two from the one.
+The check measures steps of the demo config in one and in two processes with one thread each, and the time of an
+all-reduce of its gradients. It compares the step of two processes with the model's prediction from one process.
 """
 
 from _common import PROJECT, report
@@ -31,25 +31,25 @@ from lib.utils.local_paths import LocalPaths
 class Machine:
     """One GPU's share of a cluster, and the work of one step on it."""
 
-    step_s: float  # one GPU, `measured_batch` pairs: forward, backward, optimizer and the trainer's own, no waiting
+    step_s: float  # one GPU, `measured_batch` pairs: forward, backward, optimizer, trainer's overhead, without waiting
     measured_batch: int = 32
-    fixed_s: float = 0.03  # the part of it that a smaller batch does not shorten: launches, matching, synchronisation
-    batch: int = 32  # pairs a GPU and step
+    fixed_s: float = 0.03  # part of step_s that does not depend on the batch size: launches, matching, synchronisation
+    batch: int = 32  # pairs per GPU and step
     gradient_bytes: float = 442e6  # vitb_300 in float32
-    network_bytes_per_s: float = 20e9  # all-reduce bandwidth a GPU
-    latency_s: float = 30e-6  # a hop of the ring
-    overlap: float = 0.7  # share of the all-reduce that the backward pass hides
-    cores: int = 12  # loader workers a GPU
+    network_bytes_per_s: float = 20e9  # all-reduce bandwidth per GPU
+    latency_s: float = 30e-6  # per hop of the ring
+    overlap: float = 0.7  # share of the all-reduce that overlaps with the backward pass
+    cores: int = 12  # loader workers per GPU
     pairs_per_core: float = 170.0
     bytes_per_pair: float = 110e3  # two frames
-    reads_per_pair: float = 5.0  # files that are opened: two frames, up to three annotations
-    storage_bytes_per_s: float = 2e9  # of the whole run, or of each host where every host has its own copy
+    reads_per_pair: float = 5.0  # opened files: two frames, up to three annotation files
+    storage_bytes_per_s: float = 2e9  # for all GPUs that share a copy of the data
     storage_reads_per_s: float = 5e3
-    own_copy_gpus: int = 0  # GPUs that share a copy of the data; 0: all share one
+    own_copy_gpus: int = 0  # number of GPUs that share a copy of the data; 0: all GPUs share one
 
 
 def step_parts(machine: Machine, gpus: int) -> dict[str, float]:
-    """Seconds that each part of the model alone would need for one step on so many GPUs."""
+    """Seconds that each part of the model would need for one step if it were the only one. gpus: number of GPUs."""
     compute = machine.fixed_s + (machine.step_s - machine.fixed_s) * machine.batch / machine.measured_batch
     ring = 2 * (gpus - 1) / gpus * machine.gradient_bytes / machine.network_bytes_per_s
     all_reduce = (ring + 2 * (gpus - 1) * machine.latency_s) * (1 - machine.overlap) if gpus > 1 else 0.0
@@ -63,7 +63,7 @@ def step_parts(machine: Machine, gpus: int) -> dict[str, float]:
 
 
 def table(machine: Machine, epochs: int = 300, samples: int = 60_000) -> None:
-    """Hours of vitb_300 and what bounds it, by number of GPUs and kind of storage."""
+    """Print the hours of a training of vitb_300 and its bottleneck, by number of GPUs and kind of storage."""
     kinds = {
         "local disks, files": replace(machine, own_copy_gpus=8, storage_reads_per_s=1e5),
         "network storage, files": machine,
@@ -81,8 +81,7 @@ def table(machine: Machine, epochs: int = 300, samples: int = 60_000) -> None:
 
 
 def measured(machine: Machine, file: Path) -> Machine:
-    """The machine with the step of a GPU that benchmarks/gpu.py has measured: a line through the steps of 32 and 64
-    pairs."""
+    """Set the step time of a machine from figures of benchmarks/gpu.py: a line through the steps of 32 and 64 pairs."""
     try:
         figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
         small, large = (size / figures[f"training.vitb_300.batch_{size}.pairs_per_s"] for size in (32, 64))
@@ -92,7 +91,10 @@ def measured(machine: Machine, file: Path) -> Machine:
 
 
 def measure(folder: Path, steps: int) -> None:
-    """In each process: median step of the demo config, and an all-reduce of as many bytes; the first writes them."""
+    """Measure, in each process, the median step of the demo config and an all-reduce of its gradients' size.
+
+    The first process writes the medians to folder.
+    """
     torch.set_num_threads(1)
     device = torch.device("cpu")
     processes = join_processes(120, device)
@@ -120,7 +122,7 @@ def measure(folder: Path, steps: int) -> None:
 
 
 def exchange(buffer: torch.Tensor) -> None:
-    """An all-reduce, where there is somebody to exchange with."""
+    """All-reduce a buffer if there is more than one process."""
     if dist.is_initialized():
         dist.all_reduce(buffer)
 
@@ -130,8 +132,8 @@ def main() -> None:
     parser.add_argument("--gpu", metavar="FILE", help="figures of benchmarks/gpu.py, such as benchmarks/gpu_h100.json")
     parser.add_argument("--step_s", type=float, default=0.15, help="seconds of a step of 32 pairs on one GPU")
     parser.add_argument("--pairs_per_core", type=float, default=170.0)
-    parser.add_argument("--cores", type=int, default=12, help="loader workers a GPU")
-    parser.add_argument("--quick", action="store_true", help="two steps: shows only that it runs")
+    parser.add_argument("--cores", type=int, default=12, help="loader workers per GPU")
+    parser.add_argument("--quick", action="store_true", help="two steps per process, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=15)

@@ -1,6 +1,7 @@
-"""How many training pairs a second does the synthetic data set give, crops and normalisation included?
+"""Training pairs per second of the synthetic data set, including crops.
 
-One process, one thread, 64 px templates and 128 px searches (the demo config); then two worker processes.
+Measured in one process with one thread, and with two worker processes, with 64 px template crops and 128 px search
+crops (the demo config).
 """
 
 from _common import report
@@ -17,7 +18,7 @@ from lib.utils.local_paths import local_paths
 
 
 def pairs_per_second(workers: int, pairs: int) -> tuple[float, float]:
-    """Of a first epoch, which builds the hundred scenes of the validation split, and of a second."""
+    """Speed of the first epoch, which generates the hundred scenes of the validation split, and of the second epoch."""
     overrides = [
         "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC_val]",
         f"DATA.TRAIN.SAMPLE_PER_EPOCH={pairs}",
@@ -36,7 +37,7 @@ def pairs_per_second(workers: int, pairs: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few pairs: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="few pairs, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     cv2.setNumThreads(1)

@@ -1,10 +1,10 @@
-"""What does a training step cost, and how much of it is neither forward, backward nor optimizer?
+"""Time of a training step, and the share of it that is neither forward pass, backward pass nor optimizer.
 
-The trainer runs epochs over batches that lie in memory; in turns with it a bare loop does forward with losses,
-backward and optimizer step on the same batches. The difference is the trainer's own: moving and normalising the
-batch, schedule, clipping, averaging, statistics, progress. Then float32 against half precision where the device has a
-fast one, and the share of the rate of a large matrix product that a step reaches (3 x 2 x multiply-accumulates of the
-forward pass).
+The trainer runs epochs over batches in memory. Alternately, a bare loop does forward pass with losses, backward pass
+and optimizer step on the same batches. The difference is the overhead of the trainer: moving and normalising the batch,
+schedule, clipping, averaging, statistics, progress. Further figures: half precision compared with float32, if the
+device is fast in half precision, and the arithmetic rate of a step (3 x 2 x multiply-accumulates of the forward pass)
+as a share of the rate of a large matrix product.
 """
 
 from _common import interleaved, report
@@ -27,7 +27,7 @@ from lib.utils.local_paths import LocalPaths
 
 
 class InMemory(list):
-    """Batches that are there already, in the form of the trainer's loader."""
+    """Batches in memory that can replace the trainer's loader."""
 
     batch_size = 0
 
@@ -36,7 +36,7 @@ class InMemory(list):
 
 
 def make_trainer(folder: Path, cfg, device: torch.device, steps: int) -> Trainer:
-    """A trainer whose epochs are `steps` steps on two batches in memory."""
+    """Build a trainer whose epochs are `steps` steps on two batches in memory."""
     settings = Settings("sdtrack", f"amp_{cfg.TRAIN.AMP}", folder, device)
     trainer = build_trainer(settings, cfg, LocalPaths(save_dir=folder))
     two = [batch for batch, _ in zip(trainer.train_loader, range(2))]
@@ -47,7 +47,7 @@ def make_trainer(folder: Path, cfg, device: torch.device, steps: int) -> Trainer
 
 
 def bare_steps(trainer: Trainer) -> None:
-    """Forward with losses, backward and optimizer step alone."""
+    """Do only forward passes with losses, backward passes and optimizer steps."""
     trainer.actor.train()
     for batch in trainer.bare_batches:
         with torch.autocast(trainer.settings.device.type, trainer.amp_dtype, enabled=trainer.amp_dtype is not None):
@@ -59,19 +59,19 @@ def bare_steps(trainer: Trainer) -> None:
 
 
 def whole_steps(trainer: Trainer) -> None:
-    """An epoch of the trainer."""
+    """Run an epoch of the trainer."""
     trainer._train_epoch(StopSignals())
     wait(trainer.settings.device)
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large matrix product."""
+    """Floating-point operations per second of a large matrix product."""
     size = 8192 if device.type == "cuda" else 1024
     a = torch.randn(size, size, device=device, dtype=dtype)
 
@@ -84,7 +84,7 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def memory_mb(device: torch.device) -> float:
-    """Peak memory: of the device, or of this process where it computes on the CPU."""
+    """Peak memory in MiB: of the GPU, or of this process if it computes on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
@@ -92,12 +92,12 @@ def memory_mb(device: torch.device) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", help="demo on a CPU, vitb_300 on a GPU unless told")
-    parser.add_argument("--batch_size", type=int, help="16 unless told")
-    parser.add_argument("--steps", type=int, default=3, help="steps a round")
+    parser.add_argument("--config", help="default: demo on a CPU, vitb_300 on a GPU")
+    parser.add_argument("--batch_size", type=int, help="default: 16")
+    parser.add_argument("--steps", type=int, default=3, help="steps per round")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--device")
-    parser.add_argument("--quick", action="store_true", help="a tiny network: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="a tiny network, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     device = choose_device(args.device)

@@ -1,7 +1,8 @@
-"""What does the VOT session take around the networks: crops, boxes, masks, a frame?
+"""Time that a VOT session needs per frame outside the networks, for crops, boxes and masks.
 
-Frames of 1280 x 720 pixels, an SDTrack and AlphaRefine with random weights. `overhead_share`: the time of a frame
-outside the two networks over the time inside them, median of frames; the exchange with the toolkit (trax) is not in it.
+The frames have 1280 x 720 pixels. SDTrack has the shipped weights of --config, or random weights if there are none, and
+AlphaRefine has random weights. `overhead_share`: time of a frame outside the two networks divided by the time inside
+them, median over frames. The communication with the VOT toolkit (trax) is not included. `ms`: median time of a frame.
 """
 
 from _common import random_tracker, report
@@ -23,7 +24,7 @@ from lib.test.vot.session import VotSession
 
 @contextmanager
 def timed(owner: object, name: str, total: list[float]) -> Iterator[None]:
-    """Adds the seconds of every call of owner.name to total[0]."""
+    """Context manager that adds the seconds of each call of owner.name to total[0]."""
     inner = getattr(owner, name)
 
     def call(*arguments, **options):
@@ -42,9 +43,9 @@ def timed(owner: object, name: str, total: list[float]) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="vitt_scratch")
-    parser.add_argument("--refiner", default="B", choices=["A", "B"], help="SEcmnet or ARnet_seg_mask")
+    parser.add_argument("--refiner", default="B", choices=["A", "B"], help="A: SEcmnet, B: ARnet_seg_mask")
     parser.add_argument("--frames", type=int, default=30)
-    parser.add_argument("--quick", action="store_true", help="two frames: shows only that it runs")
+    parser.add_argument("--quick", action="store_true", help="two frames, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     frames = 2 if args.quick else args.frames

@@ -1,4 +1,4 @@
-"""bash install.sh demo: the weights that come with the project at work; with --train a network trained on the spot."""
+"""The demo (bash install.sh demo): it runs the shipped weights, or, with --train, trains a network first."""
 
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Collection
@@ -28,19 +28,19 @@ from lib.vis.tracked_video import track_video, write_video
 
 SHIPPED_CONFIG, TRAINED_CONFIG = "vitt_scratch", "demo"
 SHIPPED, TRAINED, UNTRAINED = "SDTrack, as shipped", "SDTrack, trained", "SDTrack, untrained"
-STATIC = "box that never moves"
+STATIC = "static box"
 
 
 def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_sequences: int | None = None) -> None:
-    """The shipped weights on a video that is made for it and on unseen synthetic sequences: track, score, draw.
+    """Track a generated video and unseen synthetic sequences with the shipped weights; score, plot and write videos.
 
-    num_sequences: how many of the sequences.
+    num_sequences: track only this many sequences. Raises TrackingError if a sequence fails.
     """
     sequences = synthetic_sequences()[:num_sequences]
     folder = make_folder(local_paths(save_dir=save_dir).save_dir / "demo")
     options = {"checkpoint": shipped_weights(SHIPPED_CONFIG), "overrides": overrides}
     clip, tracked = folder / "clip.mp4", folder / "clip_tracked.mp4"
-    print("1. Making a video of 640 x 360 pixels, and tracking it with the shipped weights", flush=True)
+    print("1. Generating a video of 640 x 360 pixels and tracking it with the shipped weights", flush=True)
     box = write_clip(clip)
     tracker = make_tracker("sdtrack", SHIPPED_CONFIG, **options)
     times = track_video(tracker, FrameSource(str(clip)), box, tracked).whole().times
@@ -52,13 +52,13 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
     _track_and_score(makers, sequences, folder)
     video = folder / f"{sequences[0].name}.mp4"
     write_video(sequences[0], folder / "results" / SHIPPED, video)
-    _say_where(
+    _print_outputs(
         {
-            "the video, and with boxes": f"{clip}, {tracked}",
-            "a sequence with its ground truth": f"{video} (ground truth green, tracker orange)",
+            "video, video with boxes": f"{clip}, {tracked}",
+            "a test sequence": f"{video} (ground truth green, tracker orange)",
             "success plot": folder / "success.png",
             "result files": folder / "results",
-            "what the weights can do": "weights/CARD.md",
+            "about the weights": "weights/CARD.md",
         }
     )
 
@@ -66,9 +66,10 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
 def run_training_demo(
     save_dir: str | None = None, overrides: Collection[str] = (), num_sequences: int | None = None
 ) -> None:
-    """Train the demo config on synthetic scenes, track unseen ones, score, draw.
+    """Train the demo config on synthetic scenes, track unseen synthetic sequences, score, plot and write a video.
 
-    A training that was interrupted goes on from its newest checkpoint. num_sequences: how many test sequences.
+    An interrupted training continues from its newest checkpoint. num_sequences: track only this many test sequences.
+    Raises TrackingError if a sequence fails.
     """
     sequences = synthetic_sequences()[:num_sequences]
     cfg = load_config("sdtrack", TRAINED_CONFIG, overrides)
@@ -90,7 +91,7 @@ def run_training_demo(
     _track_and_score(makers, sequences, folder)
     video = folder / f"{sequences[0].name}.mp4"
     write_video(sequences[0], folder / "results" / TRAINED, video)
-    _say_where(
+    _print_outputs(
         {
             "success plot": folder / "success.png",
             "annotated video": f"{video} (ground truth green, tracker orange)",
@@ -104,7 +105,10 @@ def run_training_demo(
 def _track_and_score(
     makers: Mapping[str, Callable[[str | None], object]], sequences: Collection[Sequence], folder: Path
 ) -> None:
-    """Track the sequences with every tracker, print the table of scores and write folder/success.png."""
+    """Track the sequences with every tracker, print a table of scores and write folder/success.png.
+
+    makers: label -> function that makes the tracker on a device. Raises TrackingError if a sequence fails.
+    """
     print(f"2. Tracking {len(sequences)} unseen synthetic sequences with {len(makers)} trackers", flush=True)
     convention = get_convention("ostrack", "synthetic")
     scores = {}
@@ -118,8 +122,8 @@ def _track_and_score(
     plot_curve("success", scores, convention, "unseen synthetic sequences").savefig(folder / "success.png", dpi=150)
 
 
-def _say_where(places: Mapping[str, object]) -> None:
-    print("4. Where to look")
+def _print_outputs(places: Mapping[str, object]) -> None:
+    print("4. Output files")
     width = max(map(len, places)) + 3
     for what, place in places.items():
         print(f"   {what:<{width}}{place}")

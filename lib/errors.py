@@ -1,13 +1,13 @@
-"""The errors of this project: each says what is wrong, where, and what to do about it.
+"""The errors of this project. Each message says where the problem is, what is wrong, and how to fix it.
 
-Commands catch :class:`SDTrackError`, print its message and end with exit code 1; anything else is a defect and
-shows its traceback.
+Commands catch :class:`SDTrackError`, print its message and end with exit code 1. Any other exception is a defect and is
+shown with its traceback.
 """
 
 
 class SDTrackError(Exception):
-    """Base of all errors that a user can mend. What cannot be seen in a message, such as a byte order mark in a line of
-    a file, is spelled out: \\ufeff."""
+    """Base class of all errors that a user can fix. Invisible characters in a message, such as a byte order mark in a
+    line of a file, are escaped: \\ufeff."""
 
     def __str__(self) -> str:
         return "".join(
@@ -17,7 +17,7 @@ class SDTrackError(Exception):
 
 
 class ConfigError(SDTrackError):
-    """An experiment file, a key or a value does not fit."""
+    """An experiment file, a key or a value is invalid."""
 
 
 class DataError(SDTrackError):
@@ -25,11 +25,11 @@ class DataError(SDTrackError):
 
 
 class CheckpointError(SDTrackError):
-    """A file of weights is missing, broken, or made for another network."""
+    """A weights file is missing, broken, or made for another network."""
 
 
 class TrackingError(SDTrackError):
-    """A tracker was asked for something impossible, such as a target of no size."""
+    """A tracker cannot do what is asked, for example track a target of zero size."""
 
 
 class ResultError(SDTrackError):
@@ -37,4 +37,4 @@ class ResultError(SDTrackError):
 
 
 class TrainingError(SDTrackError):
-    """Training cannot go on, for example because the loss is not a number."""
+    """Training cannot continue, for example because the loss is NaN or Inf."""

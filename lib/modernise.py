@@ -1,11 +1,11 @@
-"""The lines of an OSTrack-style host that PyTorch 2 or Python 3.10 cannot import, and the same in today's words."""
+"""Lines of an OSTrack-style host that PyTorch 2 or Python 3.10 cannot import, and their modern equivalents."""
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-MODERNISED = (  # of a host as old as OSTrack: what stands there, and what does the same today
+MODERNISED = (  # (pattern of an outdated line, modern equivalent); the last one only completes the others
     (r"^from torch\._six import string_classes, *int_classes", "string_classes, int_classes = (str, bytes), int"),
     (r"^(\s*)from torch\._six import string_classes", r"\1string_classes = (str, bytes)"),
     (r"^(\s*)from torch\._six import int_classes", r"\1int_classes = int"),
@@ -15,7 +15,7 @@ MODERNISED = (  # of a host as old as OSTrack: what stands there, and what does 
 
 
 def outdated_lines(host: Path) -> list[str]:
-    """Lines of a host that PyTorch 2 or Python 3.10 cannot import, as "file:number: line"."""
+    """List the lines of a host that PyTorch 2 or Python 3.10 cannot import, as "file:number: line"."""
     return [
         f"{path}:{number}: {line.strip()}"
         for path, text in _sources(host)
@@ -25,7 +25,7 @@ def outdated_lines(host: Path) -> list[str]:
 
 
 def modernised(host: Path) -> dict[PurePosixPath, tuple[str, str]]:
-    """The files of a host with outdated_lines: their text, and the text with these lines in today's words."""
+    """The files of a host with outdated lines: path -> (current text, text with modern lines)."""
     changes = {}
     for path, text in _sources(host):
         if any(re.search(old, text, re.MULTILINE) for old, _ in MODERNISED[:-1]):
@@ -37,7 +37,7 @@ def modernised(host: Path) -> dict[PurePosixPath, tuple[str, str]]:
 
 
 def as_diff(changes: Mapping[PurePosixPath, tuple[str, str]]) -> str:
-    """Changes of files as a unified diff."""
+    """Format changes as a unified diff. changes: path -> (old text, new text)."""
     parts = []
     for path, (old, new) in changes.items():
         parts += difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}", n=0)

@@ -1,6 +1,7 @@
-"""SDTrack as a plugin of an OSTrack-style host: which files it consists of, copied there and taken away again.
+"""SDTrack as a plugin of an OSTrack-style host: the files it consists of, their export and their removal.
 
-A host has what HOST names; everything else that SDTrack's parts import, directly or not, goes with them.
+The modules in HOST are expected in the host. All other modules that SDTrack's parts import, directly or indirectly, are
+exported with them.
 """
 
 import ast
@@ -35,12 +36,12 @@ OTHERS = ("experiments/sdtrack/*.yaml", "weights/*.safetensors")
 CONFIG = PurePosixPath("lib/config/sdtrack/config.py")
 HOST_CONFIG = b"""
 
-# What an OSTrack host reads of a config; written by SDTrack's tracking/export_plugin.py
+# The names that an OSTrack host imports from a config; written by SDTrack's tracking/export_plugin.py
 from lib.config.host import host_config  # noqa: E402
 
 cfg, update_config_from_file = host_config("sdtrack", DEFAULTS)
 """
-MANIFEST = "sdtrack_plugin.json"  # in the host's root: what was written there
+MANIFEST = "sdtrack_plugin.json"  # in the host's root: lists the files written there
 TRAIN_SCRIPT = "lib/train/train_script.py"
 
 NETWORK_LINES = """\
@@ -56,7 +57,7 @@ ACTOR_LINES = """\
 
 
 def plugin_modules() -> dict[str, Path]:
-    """Modules that a host lacks, by name, with their files here."""
+    """The modules to export: name -> file in this project."""
     found: dict[str, Path] = {}
     todo = list(ROOTS)
     while todo:
@@ -70,7 +71,7 @@ def plugin_modules() -> dict[str, Path]:
 
 
 def plugin_files() -> dict[PurePosixPath, bytes]:
-    """What is written, by its path below the host's root."""
+    """The files to write: path below the host's root -> contents. Raises DataError if one cannot be read."""
     paths = [*plugin_modules().values(), *(path for pattern in OTHERS for path in sorted(PROJECT.glob(pattern)))]
     files = {PurePosixPath(path.relative_to(PROJECT).as_posix()): read_bytes(path) for path in paths}
     files[CONFIG] += HOST_CONFIG
@@ -79,17 +80,17 @@ def plugin_files() -> dict[PurePosixPath, bytes]:
 
 
 def requirements() -> list[str]:
-    """Packages that the plugin cannot do without, by the names in its import statements: those at the top of a file."""
+    """Names of the packages that the plugin requires: those imported at the top level of its modules."""
     trees = [ast.parse(read_bytes(path)).body for path in plugin_modules().values()]
     names = {names[0].partition(".")[0] for tree in trees for names in _imports_among(tree)}
     return sorted(names - sys.stdlib_module_names - {"lib"})
 
 
 def export_plugin(host: Path, modernise: bool = False) -> list[PurePosixPath]:
-    """Copy the plugin into an OSTrack-style checkout. Returns the files that were written.
+    """Copy the plugin into an OSTrack-style checkout. Returns the paths of the files written, below the host's root.
 
-    modernise: change the host's outdated lines as well (lib.modernise); remove_plugin changes them back. Raises
-    SDTrackError, before anything is written, where it is no such checkout or where a file would be overwritten.
+    modernise: also change the host's outdated lines (lib.modernise); remove_plugin restores them. Raises SDTrackError,
+    before anything is written, if the folder is not such a checkout or if a file would be overwritten.
     """
     check_host(host)
     files = plugin_files()
@@ -99,7 +100,7 @@ def export_plugin(host: Path, modernise: bool = False) -> list[PurePosixPath]:
             files.setdefault(package / "__init__.py", b"")
     there = [str(path) for path in [*files, PurePosixPath(MANIFEST)] if (host / path).exists()]
     if there:
-        exported = " (the plugin is there already: --remove takes it away)" if MANIFEST in there else ""
+        exported = " (the plugin was exported there already: --remove deletes it)" if MANIFEST in there else ""
         raise SDTrackError(
             f"{host}: nothing was written, since {len(there)} files of the plugin exist there{exported}: "
             f"{', '.join(there[:5])}{' ...' if len(there) > 5 else ''}"
@@ -123,9 +124,10 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def remove_plugin(host: Path) -> int:
-    """Take away what export_plugin wrote, and change back what it changed. Returns how many files were removed.
+    """Remove the files that export_plugin wrote, and restore those it changed. Returns the number of files removed.
 
-    Raises SDTrackError, before anything is removed, where one of them was changed since.
+    Raises SDTrackError, before anything is removed, if there is no valid manifest or if one of the files was changed
+    after the export.
     """
     if not (host / MANIFEST).is_file():
         raise SDTrackError(f"{host}: no plugin was exported there ({MANIFEST} is missing)")
@@ -135,20 +137,21 @@ def remove_plugin(host: Path) -> int:
         restored = {host / path: (item["before"], item["after"]) for path, item in manifest.get("changed", {}).items()}
     except (ValueError, KeyError, TypeError) as error:
         raise SDTrackError(
-            f"{host / MANIFEST}: not as export_plugin writes it ({error!r}); restore the file"
+            f"{host / MANIFEST}: not a manifest of export_plugin ({error!r}); restore the file"
         ) from error
     present = {host / path: digest for path, digest in files.items() if (host / path).is_file()}
     changed = [path for path, digest in present.items() if hashlib.sha256(read_bytes(path)).hexdigest() != digest]
     for path, texts in restored.items():
         if path.is_file() and read_bytes(path) not in [text.encode(errors="surrogateescape") for text in texts]:
             raise SDTrackError(
-                f"{path}: nothing was removed, since this file of the host was changed after --modernise: take your "
-                "changes out, or bring the file back as the host has it (git checkout), and run it again"
+                f"{path}: nothing was removed, since this file of the host was changed after --modernise; undo your "
+                "changes, or restore the original file (git checkout), and run the command again"
             )
     if changed:
         raise SDTrackError(
             f"nothing was removed, since {len(changed)} files were changed after the export: "
-            f"{', '.join(map(str, changed[:5]))}. Move your changes elsewhere, delete these files, and run it again"
+            f"{', '.join(map(str, changed[:5]))}. Move your changes elsewhere, delete these files, and run the command "
+            "again"
         )
     for path, (before, _) in restored.items():
         _write_text(path, before)
@@ -165,18 +168,18 @@ def remove_plugin(host: Path) -> int:
 
 
 def check_host(host: Path) -> None:
-    """Raise SDTrackError unless the folder has the modules of HOST with all that the plugin imports from them."""
+    """Raise SDTrackError unless the folder has the modules in HOST and the names that the plugin imports from them."""
     if not (host / TRAIN_SCRIPT).is_file():
-        raise SDTrackError(f"{host}: no OSTrack-style checkout; it lacks {TRAIN_SCRIPT}")
+        raise SDTrackError(f"{host}: not an OSTrack-style checkout; it lacks {TRAIN_SCRIPT}")
     wanted = [names for path in plugin_modules().values() for names in _imports(path) if names[0] in HOST]
     for module, *names in sorted(wanted):
         path = _module_file(host, module)
         if path is None:
-            raise SDTrackError(f"{host}: no OSTrack-style checkout; it lacks {module.replace('.', '/')}.py")
+            raise SDTrackError(f"{host}: not an OSTrack-style checkout; it lacks {module.replace('.', '/')}.py")
         there = _names(path)
         missing = [name for full in names if (name := full.removeprefix(f"{module}.")) not in there]
         if missing and "*" not in there:
-            raise SDTrackError(f"{path}: it has no {', '.join(missing)}, which the plugin needs of a host")
+            raise SDTrackError(f"{path}: it lacks {', '.join(missing)}, which the plugin imports from a host")
 
 
 def _module_file(root: Path, name: str) -> Path | None:
@@ -185,7 +188,7 @@ def _module_file(root: Path, name: str) -> Path | None:
 
 
 def _imports(path: Path) -> Iterable[list[str]]:
-    """Of each import statement: the module, and the dotted names that are taken from it."""
+    """For each import statement: the module, followed by the dotted names imported from it."""
     return _imports_among(ast.walk(ast.parse(read_bytes(path))))
 
 
@@ -200,7 +203,7 @@ def _imports_among(nodes: Iterable[ast.AST]) -> Iterable[list[str]]:
 
 
 def _names(path: Path) -> set[str]:
-    """What a module defines or imports at its top."""
+    """The names that a module defines or imports at its top level."""
     found: set[str] = set()
     for node in ast.parse(read_bytes(path)).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

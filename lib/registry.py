@@ -1,4 +1,4 @@
-"""The parts of a tracker, found by convention from its script name, so that a new tracker edits no file.
+"""The parts of a tracker, found by its script name, so that a new tracker requires no change to existing files.
 
 config      lib/config/<script>/config.py        DEFAULTS, check
 build       lib/models/<script>/__init__.py      build_<script>(cfg, training=True)
@@ -6,7 +6,7 @@ actor       lib/train/actors/<script>.py         build_actor(net, settings, cfg)
 tracker     lib/test/tracker/<script>.py         get_tracker_class()
 parameters  lib/test/parameter/<script>.py       parameters(yaml_name, ...)
 
-From Python: make_tracker("sdtrack", "vitt_scratch") is a tracking session (lib.test.tracker.basetracker).
+In Python, make_tracker("sdtrack", "vitt_scratch") returns a tracking session (lib.test.tracker.basetracker).
 """
 
 import difflib
@@ -18,7 +18,7 @@ from typing import Any
 from lib.errors import ConfigError
 
 LIB = Path(__file__).resolve().parent
-DEFAULT_SCRIPT, DEFAULT_CONFIG = "sdtrack", "vitt_scratch"  # of commands that are given none; its weights are shipped
+DEFAULT_SCRIPT, DEFAULT_CONFIG = "sdtrack", "vitt_scratch"  # defaults of the commands; their weights are shipped
 
 PARTS = {
     "config": ("lib.config.{script}.config", "check"),
@@ -30,9 +30,9 @@ PARTS = {
 
 
 def find_part(script: str, part: str) -> Callable:
-    """The function that makes one part of a tracker. part: a key of PARTS.
+    """The function of a tracker's script that makes one of its parts. part: a key of PARTS.
 
-    Raises ConfigError that names the missing file or function.
+    Raises ConfigError that names the file or function if it is missing.
     """
     module_name, function = (text.format(script=script) for text in PARTS[part])
     try:
@@ -54,20 +54,21 @@ def find_part(script: str, part: str) -> Callable:
 
 
 def make_tracker(script: str, config: str, dataset: str | None = None, **options) -> Any:
-    """A tracking session of script/config. dataset: the benchmark that it is to run on, for trackers that treat some
-    apart; options: keyword arguments of its parameters(), such as checkpoint, overrides, device, backend.
+    """Create a tracking session of script/config.
 
-    Raises ConfigError for an unknown tracker or config, CheckpointError where its weights are missing or do not fit.
+    dataset: benchmark that it will run on, for trackers with settings per benchmark; options: keyword arguments of its
+    parameters(), such as checkpoint, overrides, device, backend. Raises ConfigError for an unknown tracker or config,
+    CheckpointError if its weights are missing or do not fit.
     """
     return tracker_with(script, find_part(script, "parameters")(config, **options), dataset)
 
 
 def tracker_with(script: str, params, dataset: str | None = None, device: str | None = None) -> Any:
-    """make_tracker with parameters that are there already. device: instead of theirs."""
+    """Like make_tracker, with existing parameters. device: replaces the one in params, if given."""
     params.device = device or params.get("device")
     return find_part(script, "tracker")()(params, dataset)
 
 
 def tracker_names() -> list[str]:
-    """Scripts that can track: the files of lib/test/parameter."""
+    """Script names of all trackers: the modules in lib/test/parameter."""
     return sorted(path.stem for path in (LIB / "test" / "parameter").glob("*.py") if path.stem != "__init__")

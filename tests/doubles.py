@@ -1,5 +1,6 @@
 """Stand-ins: a network that builds in milliseconds, a tracker and a video without one, and where real data may lie."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +14,13 @@ from lib.test.tracker.basetracker import BaseTracker
 from lib.test.vot.masks import box_of_mask
 
 PROJECT = Path(__file__).resolve().parents[1]
-REAL_DATA = PROJECT.parent / "shared" / "data"
-REFERENCE = PROJECT.parent / "shared" / "reference"
+REFERENCE = Path(__file__).parent / "reference"
+# Small real data in the benchmarks' layouts: SDTRACK_TEST_DATA, or a folder beside the project
+REAL_DATA = Path(os.environ.get("SDTRACK_TEST_DATA", PROJECT.parent / "shared" / "data"))
 
 needs_real_data = pytest.mark.skipif(
     not REAL_DATA.is_dir(),
-    reason=f"REAL DATA NOT FOUND: {REAL_DATA} is missing, the check on real sequences did not run",
-)
-needs_reference = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason=f"REFERENCE NOT FOUND: {REFERENCE} is missing, the check against it did not run"
+    reason=f"REAL DATA NOT FOUND: {REAL_DATA} is missing (SDTRACK_TEST_DATA), the check on real sequences did not run",
 )
 
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments" / "sdtrack").glob("*.yaml"))

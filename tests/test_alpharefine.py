@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from doubles import PROJECT, REFERENCE, needs_reference
+from doubles import PROJECT, REFERENCE
 from torch import nn
 
 from external.alpharefine.networks import ARnetSegMask, SEcmnet
@@ -25,7 +25,6 @@ NETWORKS = {
 A18 = SEcmnet(18)
 
 
-@needs_reference
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_authors_weights_load_strictly_by_name_shape_and_type(name, tmp_path):
     build, file, millions, _ = NETWORKS[name]

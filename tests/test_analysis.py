@@ -194,7 +194,7 @@ def test_incomplete_results_are_refused_by_name_or_left_out_for_all(tmp_path, me
     with pytest.raises(ResultError, match=r"part: 1 of 3 sequences have no result \(c\).*--allow_missing"):
         common_sequences([whole, part], SEQUENCES, False)
     assert [item.name for item in common_sequences([whole, part], SEQUENCES, True)] == ["a", "b"]
-    assert "part: 1 of 3 sequences have no result (c); 2 are scored" in messages()
+    assert "part: 1 of 3 sequences have no result (c); 2 sequences are scored" in messages()
     with pytest.raises(ResultError, match="No sequence is left"):
         common_sequences([Results("none", (tmp_path,))], SEQUENCES, True)
 
@@ -218,7 +218,7 @@ def test_results_of_another_length_follow_the_rule_that_is_named(tmp_path, messa
 def test_secret_truth_and_broken_files_are_named(tmp_path):
     write_results(tmp_path, (0, 0, 0))
     secret = Sequence("a", "made", lambda: Video("a", made_video("a", 4).frames, np.ones((1, 4))))
-    with pytest.raises(ResultError, match=r"first frame alone.*pack_submission"):
+    with pytest.raises(ResultError, match=r"first frame only.*pack_submission"):
         score_results(tmp_path, [secret], OSTRACK)
     (tmp_path / "b.txt").write_text("1,2,3,4\n1,2,x,4\n")
     with pytest.raises(ResultError, match=r"b\.txt, line 2"):
@@ -249,7 +249,7 @@ def test_scores_are_plotted_with_their_rank_correlation():
         plot_scores({"few": (ious[:3], ious[:3])}, "chosen boxes")
 
 
-STILL = "box that never moves"
+STILL = "static box"
 
 
 def test_cost_is_plotted_in_a_panel_a_data_set():

@@ -66,7 +66,7 @@ def test_a_sequence_without_a_target_does_not_count_where_frames_are_excluded():
 
 @pytest.mark.parametrize("name", ["otb", "got10k", "lasot_toolkit", "got10k_lasot"])
 def test_other_conventions_refuse_pytrackings_exclusion(name):
-    with pytest.raises(ResultError, match=f"the convention {name} does not know it"):
+    with pytest.raises(ResultError, match=f"the convention {name} does not support it"):
         get_convention(name, "otb", exclude_invalid_frames="pytracking")
 
 

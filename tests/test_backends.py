@@ -13,7 +13,7 @@ import torch
 from doubles import PROJECT, TINY, RolledFrames, tiny_config
 
 from lib.config.loader import load_config
-from lib.deploy.backends import BACKENDS, _say_choice, make_encode, make_find, resolve_backend
+from lib.deploy.backends import BACKENDS, _log_choice, make_encode, make_find, resolve_backend
 from lib.deploy.cuda_graph import CudaGraph
 from lib.deploy.export import clear_target, compare_graphs, write_graphs
 from lib.deploy.onnx_graphs import (
@@ -120,16 +120,16 @@ def test_a_graph_that_cannot_be_recorded_warns_once_and_computes_all_the_same(mo
     find = CudaGraph(lambda a: {"twice": 2 * a}, "cuda-graph")
     assert [find(torch.tensor([value]))["twice"].item() for value in (1, 2, 3)] == [2, 4, 6]
     [warning] = messages().splitlines()
-    assert warning.startswith("warning: backend cuda-graph: no CUDA graph (Cannot copy between CPU and CUDA")
+    assert warning.startswith("warning: backend cuda-graph: recording a CUDA graph failed (Cannot copy between")
 
 
 def test_auto_is_a_cuda_graph_on_a_gpu_and_torch_on_a_cpu_and_says_so_once(messages):
-    _say_choice.cache_clear()
+    _log_choice.cache_clear()
     assert [resolve_backend("auto", torch.device(name)) for name in ("cuda", "cpu", "cuda:1", "cpu")] == [
         "cuda-graph", "torch", "cuda-graph", "torch"
     ]  # fmt: skip
     assert messages().splitlines() == [
-        "backend auto: cuda-graph, on this GPU", "backend auto: torch, on this CPU"
+        "backend auto: using cuda-graph on this GPU", "backend auto: using torch on this CPU"
     ]  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def test_a_network_that_is_no_graph_is_named(tmp_path):
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     track = network.track
     network.track = lambda tokens, images: track(tokens, images if images.mean() > 0 else -images)
-    with pytest.raises(TrackingError, match=r"SDTrack cannot be written as a graph \(.*backend torch\)"):
+    with pytest.raises(TrackingError, match=r"SDTrack cannot be exported as a graph \(.*backend torch\)"):
         write_search(network, SIZES, tmp_path / "search.onnx")
 
 
@@ -218,7 +218,7 @@ def test_graphs_of_other_weights_are_noticed(form, tiny_checkpoint, tmp_path):
     with torch.no_grad():
         for weights in tracker.network.parameters():
             weights.mul_(1.5)
-    with pytest.raises(TrackingError, match=r"do not answer as PyTorch does .nothing was written"):
+    with pytest.raises(TrackingError, match=r"differ from PyTorch .nothing was written"):
         compare_graphs(tracker, form, tmp_path, FRAMES, BOX).check(form)
 
 

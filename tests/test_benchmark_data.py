@@ -191,14 +191,14 @@ def test_unknown_data_sets_and_sequences_are_named(tmp_path):
     paths = LocalPaths(data_dir=tmp_path)
     for name, message in (
         ("obt", "there is no data set 'obt'; there are: otb, uav"),
-        ("otb", "none of the 100 sequences of otb is there; expected <name>/img"),
+        ("otb", "none of the 100 sequences of otb found; expected <name>/img"),
         ("lasot", "none of the 280 sequences"),
         ("got10k_val", r"list\.txt is missing"),
         ("vot2020", r"list\.txt is missing"),
         ("trackingnet", r"no TEST/anno"),
         ("tnl2k", "no TNL2K_test_subset"),
         (f"folder:{tmp_path}/none", "no such folder"),
-        (f"folder:{tmp_path}", "no sequence in it"),
+        (f"folder:{tmp_path}", "it has no sequence"),
         (f"truth:{tmp_path}", r"no <sequence>\.txt"),
     ):
         with pytest.raises(DataError, match=message):
@@ -254,11 +254,11 @@ def test_vot_masks_become_tight_boxes(tmp_path):
     [
         ("", "neither"),
         ("mask", "neither"),
-        ("m1,2,3", "no region"),
-        ("m0,0,2,2,3,3", "cover 6 pixels of a mask of 2 x 2"),
-        ("m0,0,2,2,-1,3", "cover"),
+        ("m1,2,3", "not a region"),
+        ("m0,0,2,2,3,3", "sum of 6 in a mask of 2 x 2"),
+        ("m0,0,2,2,-1,3", "expected values >= 0"),
         ("m0,0,99999,99999,1", "99999 x 99999"),
-        ("1,2,3,inf", "no region"),
+        ("1,2,3,inf", "not a region"),
         ("1,2,-3,4", "-3 x 4"),
         ("1,2,3,4,5", "5 numbers"),
     ],

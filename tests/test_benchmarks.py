@@ -42,7 +42,7 @@ def test_parts_of_the_gpu_benchmark_that_are_done_are_not_run_again(tmp_path):
 def test_a_part_that_does_not_end_is_noted_with_its_limit(tmp_path):
     answer = gpu("--only", "commands", "--minutes", "0.1", "--out", tmp_path)
     assert answer.returncode == 1
-    assert "commands: failed (not done after 6 s)" in answer.stdout
+    assert "commands: failed (not finished after 6 s)" in answer.stdout
 
 
 def test_the_scale_model_takes_a_gpus_figures(tmp_path):

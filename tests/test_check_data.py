@@ -63,7 +63,7 @@ def test_every_source_says_what_it_expects_where(tmp_path):
             assert f"{tmp_path / source.folder}" in str(report)
             assert source.layout in str(report)
         elif source.open is None:
-            assert f"{tmp_path / 'images'}: no image there" in str(report)
+            assert f"{tmp_path / 'images'}: no image in it" in str(report)
         else:
             assert report.usable
     with pytest.raises(DataError, match="no training data set 'LASOTT'; there are: LASOT"):
@@ -118,8 +118,8 @@ def test_sequences_without_a_target_are_told_and_alone_are_not_usable(tmp_path):
     report = check_dataset(f"folder:{tmp_path / 'd'}", access(tmp_path))
     assert (report.usable, report.trainable, report.checked, len(report.targetless)) == (False, False, 2, 2)
     for reason in (
-        "d/off: no target: all boxes lie outside its pictures of 40 x 30 pixels",
-        "d/zero: no target in 24 frames that is visible and has an area",
+        "d/off: no target: all boxes lie outside its frames of 40 x 30 pixels",
+        "d/zero: no frame of 24 with a visible target of positive size",
     ):
         assert any(line.endswith(reason) for line in report.targetless)
     answer = check("--dataset_name", f"folder:{tmp_path / 'd'}")
@@ -181,7 +181,7 @@ def test_a_data_set_that_is_there_and_cannot_be_opened_is_broken(data):
         content.truncate(file.stat().st_size * 7 // 10)
     answer = check("--dataset_name", "GOT10K_train_full", "--data_dir", data)
     assert answer.returncode == 1 and "BROKEN  GOT10K_train_full" in answer.stdout
-    assert "data.mdb" in answer.stdout and "its header asks for" in answer.stdout
+    assert "data.mdb" in answer.stdout and "its header requires" in answer.stdout
 
 
 @needs_real_data

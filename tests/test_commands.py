@@ -85,7 +85,7 @@ def test_train_test_analyse_on_got10k_files(workspace):
     assert [path.name for path in results] == names
     before = results[0].read_text()
     assert len(before.splitlines()) == 24
-    assert "2 were there already" in succeeds("tracking/test.py", "sdtrack", "demo", *options)
+    assert "2 were finished already" in succeeds("tracking/test.py", "sdtrack", "demo", *options)
     succeeds("tracking/test.py", "sdtrack", "demo", *options, "--overwrite", "--sequence", "GOT-10k_Val_000001")
     assert results[0].read_text() == before
     fails("results of another run", "tracking/test.py", "sdtrack", "demo", *options, "--set", "TEST.HANN_WEIGHT=0.9")
@@ -119,7 +119,7 @@ def test_results_become_figures_tables_and_a_report(workspace):
     shutil.copy(results / "GOT-10k_Val_000001.txt", workspace / "other")
     trackers = ("--trackers", "sdtrack/demo", f"other={workspace / 'other'}")
     text = succeeds("tracking/report.py", *trackers, *options, "--frames", 5)
-    assert "trouble: other, GOT-10k_Val_000002: there is no result of this sequence" in text
+    assert "problem: other, GOT-10k_Val_000002: no result of this sequence" in text
     assert len(list((output / "report" / "got10k_val" / "frames" / "0").iterdir())) == 5
     fails("both have to be above 0", "tracking/report.py", *trackers, *options, "--frames", 0)
     succeeds(
@@ -184,7 +184,7 @@ def test_without_words_the_shipped_weights_track_a_video_of_their_own(tmp_path):
 
 def test_demo_with_shipped_weights(tmp_path):
     text = succeeds("tracking/demo.py", "--save_dir", tmp_path, "--num_sequences", 2)
-    for word in ("AUC", "Where to look", "weights/CARD.md"):
+    for word in ("AUC", "Output files", "weights/CARD.md"):
         assert word in text
     for name in ("clip.mp4", "clip_tracked.mp4", "success.png", "synthetic-001.mp4"):
         assert (tmp_path / "demo" / name).stat().st_size > 10_000
@@ -194,7 +194,7 @@ def test_demo_with_shipped_weights(tmp_path):
 
 def test_training_demo_in_small(tmp_path):
     text = succeeds("tracking/demo.py", "--train", "--save_dir", tmp_path, "--num_sequences", 1, *SMALL_RUN)
-    for word in ("SDTrack, trained", "SDTrack, untrained", "box that never moves", "AUC", "Where to look"):
+    for word in ("SDTrack, trained", "SDTrack, untrained", STATIC, "AUC", "Output files"):
         assert word in text
     assert (tmp_path / "training_demo" / "success.png").stat().st_size > 10_000
     video = cv2.VideoCapture(str(tmp_path / "training_demo" / "synthetic-001.mp4"))
@@ -213,14 +213,14 @@ def test_training_demo_in_small(tmp_path):
         ("no tracker 'sdtrak'", ["tracking/train.py", "--script", "sdtrak", "--config", "demo"]),
         ("6 inputs of this config are missing or broken", ["tracking/train.py", "--config", "vitb_300"]),
         ("no tracker 'sdtrak'", ["tracking/test.py", "sdtrak", "demo", "--dataset_name", "synthetic"]),
-        ("none of the 100 sequences of otb is there", ["tracking/test.py", "sdtrack", "demo"]),
-        ("no checkpoint there", ["tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic"]),
-        ("there is no such folder", ["tracking/test.py", "static", "x", "--dataset_name", "folder:gone"]),
+        ("none of the 100 sequences of otb found", ["tracking/test.py", "sdtrack", "demo"]),
+        ("no checkpoint. Train one", ["tracking/test.py", "sdtrack", "demo", "--dataset_name", "synthetic"]),
+        ("no such folder", ["tracking/test.py", "static", "x", "--dataset_name", "folder:gone"]),
         ("there is no such video", ["tracking/video_demo.py", "sdtrack", "demo", "gone.mp4", "--optional_box", "1"]),
         ("no images in this folder", ["tracking/video_demo.py", "sdtrack", "demo", "EMPTY", "--optional_box", "1"]),
         ("with --optional_box", ["tracking/video_demo.py", "sdtrack", "demo", "CLIP"]),
         (
-            "there is no folder",
+            "does not exist; run tracking/test.py first",
             ["tracking/analysis_results.py", "--trackers", "a/b", "--dataset_name", "synthetic"],
         ),
         (
@@ -237,7 +237,7 @@ def test_training_demo_in_small(tmp_path):
         ("did you mean vitb_300", ["tracking/profile_model.py", "--config", "vitb_30"]),
         ("at least one round", ["tracking/profile_model.py", "--config", "demo", "--rounds", "0"]),
         ("not usable here", ["tracking/train.py", "--config", "demo", "--device", "tpu7"]),
-        ("cannot be made", ["tracking/train.py", "--config", "demo", "--save_dir", "CLIP/below"]),
+        ("cannot be created", ["tracking/train.py", "--config", "demo", "--save_dir", "CLIP/below"]),
         ("cannot be opened as a video", ["tracking/video_demo.py", "sdtrack", "demo", "TEXT", "--optional_box", "1"]),
     ],
 )
@@ -278,7 +278,7 @@ def test_local_file_is_written_once_and_a_broken_one_shows_where(tmp_path):
     assert subprocess.run(run, check=True, capture_output=True, text=True).stdout.startswith(str(project))
     assert yaml.safe_load((project / "local.yaml").read_text())["data_dir"] == str(project / "here")
     again = subprocess.run(run, check=False, capture_output=True, text=True)
-    assert (again.returncode, "was not touched" in again.stderr) == (1, True)
+    assert (again.returncode, "was not changed" in again.stderr) == (1, True)
     test = [sys.executable, str(project / "tracking" / "test.py"), "static", "x"]
     answer = subprocess.run(test, check=False, capture_output=True, text=True)
     assert f"{project / 'here' / 'otb'}: none of the 100" in answer.stderr

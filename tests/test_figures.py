@@ -139,7 +139,7 @@ def test_bubbles_stand_at_epochs_and_ao_with_the_cost_as_their_area():
     assert unknown < small
     assert axes.lines[1].get_markerfacecolor() == "none"
     assert [text.get_text().split("\n")[1] for text in axes.texts] == [
-        "75.0, 40.0 GFLOPs", "74.0, GFLOPs not known", "70.0, 20.0 GFLOPs",
+        "75.0, 40.0 GFLOPs", "74.0, GFLOPs unknown", "70.0, 20.0 GFLOPs",
     ]  # fmt: skip
     assert figure_1().set_index("tracker").loc["SDTrack", "AO"] == paper_table(1).loc["SDTrack", "GOT-10k AO"]
 
@@ -277,10 +277,10 @@ def test_looking_tracks_like_the_tracker(tracker, tiny_checkpoint):
     answers = [other.track(frames[index]) for index in (1, 2, 3)]
     np.testing.assert_allclose(record.scores, answers[-1]["all_scores"], atol=1e-6)
     for frame, layer, message in (
-        (0, 1, "from frame 1 to 5"),
-        (6, 1, "from frame 1"),
-        (2, 9, "layers 1 to"),
-        (2, 0, "layers"),
+        (0, 1, "from 1 to 5"),
+        (6, 1, "from 1 to 5"),
+        (2, 9, "expected 1 to"),
+        (2, 0, "expected 1 to"),
     ):
         with pytest.raises(TrackingError, match=message):
             record_attention(tracker, item, frame, layer)

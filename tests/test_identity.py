@@ -56,7 +56,7 @@ def test_one_name_in_two_places_is_two_data_sets(tmp_path, monkeypatch):
         assert dataset_folder("folder:.") == f"folder_{place}" == dataset_folder("folder:clips/..")
     assert names == [f"folder:{tmp_path}/A/clips", f"folder:{tmp_path}/B/clips"]
     claim_folder(tmp_path / "results", {"dataset": names[0]}, False)
-    with pytest.raises(ResultError, match=r"A/clips there, folder:.*B/clips now"):
+    with pytest.raises(ResultError, match=r"A/clips in the folder, folder:.*B/clips now"):
         claim_folder(tmp_path / "results", {"dataset": names[1]}, False)
     assert dataset_identity("otb") == "otb"
 
@@ -69,7 +69,7 @@ def test_a_note_of_the_origin_names_the_sequences_and_grows(tmp_path):
     box = ", ".join(f"{value:g}" for value in first.init_bbox)
     assert note["sequences"] == {"a": f"3 frames from {box}", "b": f"4 frames from {box}"}
     assert note["data_dir"] == "/b", "a data set may be moved"
-    with pytest.raises(ResultError, match=r"a: 3 frames from .* there, 5 frames from .* now"):
+    with pytest.raises(ResultError, match=r"a: 3 frames from .* in the folder, 5 frames from .* now"):
         claim_folder(tmp_path, {"dataset": "otb", "sequences": {"a": sequence("a", 5).identity()}}, False)
 
 

@@ -58,8 +58,8 @@ assert check_plain(cfg), "types that a host does not know"
 cfg.TRAIN.LR = 2 * cfg.TRAIN.LR
 _, second = host.run(settings(), epochs=3)
 frames = np.load("frames.npy")
-ground truth = np.tile([40.0, 30.0, 20.0, 25.0], (len(frames), 1))
-answers, file = Tracker("sdtrack", "tiny", "otb").run_sequence("one", frames, ground truth)
+ground_truth = np.tile([40.0, 30.0, 20.0, 25.0], (len(frames), 1))
+answers, file = Tracker("sdtrack", "tiny", "otb").run_sequence("one", frames, ground_truth)
 ours = [module.__file__ for name, module in sys.modules.items() if name.startswith("lib.") and module.__file__]
 print(json.dumps({
     "first": first.settings.first_stats, "epochs": [first.epoch, second.epoch], "kinds": sorted(first.stats),
@@ -265,11 +265,11 @@ def test_what_was_changed_since_is_not_removed(host):
 
 
 def test_only_a_host_is_written_to(host, tmp_path):
-    with pytest.raises(SDTrackError, match="no OSTrack-style checkout"):
+    with pytest.raises(SDTrackError, match="not an OSTrack-style checkout"):
         export_plugin(tmp_path)
     box_ops = host / "lib" / "utils" / "box_ops.py"
     box_ops.write_text(box_ops.read_text().replace("def clip_box", "def cut_box"))
-    with pytest.raises(SDTrackError, match=r"box_ops\.py: it has no clip_box"):
+    with pytest.raises(SDTrackError, match=r"box_ops\.py: it lacks clip_box"):
         export_plugin(host)
     box_ops.unlink()
     with pytest.raises(SDTrackError, match=r"it lacks lib/utils/box_ops\.py"):
@@ -304,6 +304,6 @@ def test_the_command_says_what_to_add(host):
     answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
     assert answer.returncode == 0 and NETWORK_LINES in answer.stdout and ACTOR_LINES in answer.stdout
     again = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
-    assert again.returncode == 1 and "--remove takes it away" in again.stderr
+    assert again.returncode == 1 and "--remove deletes it" in again.stderr
     gone = subprocess.run([*command, "--remove"], capture_output=True, text=True, check=False, cwd=PROJECT)
     assert gone.returncode == 0 and "files removed" in gone.stdout

@@ -75,8 +75,8 @@ def test_the_pages_have_the_scores_of_the_tables_and_say_what_is_missing(tmp_pat
     page = content(tmp_path / "out" / "data" / "overview.js", "report.overview = ")
     assert page["problems"] == scored.problems
     reasons = {item["sequence"]: item["reason"] for item in page["problems"]}
-    assert reasons["c"] == "there is no result of this sequence"
-    assert "b.txt: 3 numbers a line" in reasons["b"]
+    assert reasons["c"] == "no result of this sequence"
+    assert "b.txt: 3 numbers per line" in reasons["b"]
     assert {item["tracker"] for item in page["problems"]} == {NASTY}
     assert page["groups"][""]["number"] == page["groups"]["OCC"]["number"] == 1, "those that every tracker has"
     expected = summarize(score_trackers(trackers, SEQUENCES[:1], OSTRACK)[NASTY], OSTRACK)
@@ -96,7 +96,7 @@ def test_a_sequences_page_has_overlap_scores_boxes_and_worst_moments(tmp_path, t
     assert page["shown"] == list(range(FRAMES))
     assert page["ground_truth"][7] is None
     assert page["trackers"][NASTY] == {
-        "problem": f"{tmp_path / 'bad' / 'b.txt'}: 3 numbers a line; expected x, y, w, h"
+        "problem": f"{tmp_path / 'bad' / 'b.txt'}: 3 numbers per line; expected x, y, w, h"
     }
     good = page["trackers"]["good"]
     levels = np.frombuffer(base64.b64decode(good["overlap"]["data"]), np.uint8)
@@ -126,7 +126,7 @@ def test_broken_scores_pictures_and_secret_truth(tmp_path, trackers):
     page = content(tmp_path / "out" / "data" / "sequence_2.js", "report.receive(2, ", ");\n")
     assert "gone.jpg" in page["problem"]
     secret = Sequence("a", "made", lambda: Video("a", RolledFrames(FRAMES), np.ones((1, 4))))
-    with pytest.raises(ResultError, match="first frame alone"):
+    with pytest.raises(ResultError, match="first frame only"):
         build_report(tmp_path / "other", trackers, [secret], OSTRACK, "made")
     assert not (tmp_path / "other").exists()
 
@@ -147,7 +147,7 @@ def test_a_report_is_made_anew_but_never_over_something_else(tmp_path, trackers)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     (tmp_path / "mine" / "report.js").touch()
-    with pytest.raises(ResultError, match=r"mine is not empty and no report; choose another folder with --out"):
+    with pytest.raises(ResultError, match=r"mine is not empty and not a report; choose another folder with --out"):
         build_report(tmp_path / "mine", trackers, SEQUENCES, OSTRACK, "made")
     assert (tmp_path / "mine" / "thesis.tex").is_file()
 
@@ -231,7 +231,7 @@ def test_the_report_in_a_browser(tmp_path, trackers, browser):
     browser.get((tmp_path / "out with space" / "index.html").as_uri())
     assert browser.title == "made: tracking report", "a name is text, never markup"
     assert NASTY in browser.find_element("id", "problems").text
-    assert "b.txt: 3 numbers a line" in browser.find_element("id", "problems").text
+    assert "b.txt: 3 numbers per line" in browser.find_element("id", "problems").text
     assert cells(browser, "overall", 0) == ["good", NASTY]
     assert cells(browser, "sequences", 0) == ["b", "a", "c"], "worst first"
 

@@ -126,8 +126,8 @@ def test_names_of_trackers_become_folders(tmp_path):
         ("sdtrack", "expected script/config"),
         ("=a/b", "expected script/config"),
         ("A=", "expected script/config"),
-        ("a/b", "no folder"),
-        ("A=gone", "no folder gone"),
+        ("a/b", "a/b/otb does not exist"),
+        ("A=gone", "the folder gone does not exist"),
     ):
         with pytest.raises(ResultError, match=message):
             tracker_results(text, tmp_path, "otb")
@@ -136,9 +136,9 @@ def test_names_of_trackers_become_folders(tmp_path):
 def test_a_folder_of_results_has_one_origin(tmp_path):
     claim_folder(tmp_path, {"checkpoint": "a", "overrides": []}, overwrite=False)
     claim_folder(tmp_path, {"checkpoint": "a", "overrides": []}, overwrite=False)
-    with pytest.raises(ResultError, match=r"checkpoint: a there, b now\): --overwrite"):
+    with pytest.raises(ResultError, match=r"checkpoint: a in the folder, b now\): --overwrite"):
         claim_folder(tmp_path, {"checkpoint": "b", "overrides": []}, overwrite=False)
-    with pytest.raises(ResultError, match="int_boxes: None there, True now"):
+    with pytest.raises(ResultError, match="int_boxes: None in the folder, True now"):
         claim_folder(tmp_path, {"checkpoint": "a", "overrides": [], "int_boxes": True}, overwrite=False)
     write_result(tmp_path, "seq", np.ones((2, 4)), np.ones(2), np.ones(2))
     claim_folder(tmp_path, {"checkpoint": "a", "overrides": []}, overwrite=True)
@@ -151,7 +151,7 @@ def test_a_folder_of_results_has_one_origin(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"'])
 def test_a_broken_note_of_the_origin_is_an_error_until_it_is_overwritten(tmp_path, text):
     (tmp_path / "origin.json").write_text(text)
-    with pytest.raises(ResultError, match=r"origin\.json: broken there.*--overwrite"):
+    with pytest.raises(ResultError, match=r"origin\.json: broken in the folder.*--overwrite"):
         claim_folder(tmp_path, {"checkpoint": "a"}, overwrite=False)
     claim_folder(tmp_path, {"checkpoint": "a"}, overwrite=True)
     claim_folder(tmp_path, {"checkpoint": "a"}, overwrite=False)
@@ -177,7 +177,7 @@ def test_an_answer_that_is_no_box_fails_its_sequence_alone(tmp_path, processes):
     sequences = [sequence("a", 3), sequence("b", 6)]
     summary = run_sequences(Lost, sequences, tmp_path, processes=processes, whole_pixels=True)
     assert summary.done == ["a"]
-    assert "the tracker's answer to frame 5 is no box: [nan, 1.0, 1.0, 1.0]" in summary.failed["b"]
+    assert "the tracker's answer to frame 5 has NaN or Inf: [nan, 1.0, 1.0, 1.0]" in summary.failed["b"]
 
 
 def test_scores_are_kept_where_a_tracker_gives_some(tmp_path):
@@ -235,7 +235,7 @@ def test_a_process_that_dies_or_cannot_start_ends_the_run_with_its_cause(tmp_pat
 
 def test_results_that_cannot_be_written_end_the_run(tmp_path):
     (tmp_path / "folder").write_text("a file")
-    with pytest.raises(SDTrackError, match="cannot be made"):
+    with pytest.raises(SDTrackError, match="cannot be created"):
         run_sequences(drifting, [sequence()], tmp_path / "folder")
 
 

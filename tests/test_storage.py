@@ -110,8 +110,9 @@ def test_an_lmdb_that_was_cut_off_is_an_error_and_not_the_end_of_the_process(got
     code = f"from lib.train.dataset.storage import LmdbStorage; LmdbStorage({str(file.parent)!r})"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROJECT)
     assert answer.returncode == 1
-    assert f"data.mdb: {int(share * whole)} bytes, but its header asks for {whole}: it was cut off" in answer.stderr
-    with pytest.raises(DataError, match=r"cut off.*make_lmdb\.py"):
+    message = f"data.mdb: {int(share * whole)} bytes, but its header requires {whole}: the file is truncated"
+    assert message in answer.stderr
+    with pytest.raises(DataError, match=r"truncated.*make_lmdb\.py"):
         pack_lmdb(got10k, names_below(got10k), tmp_path / "cut.lmdb")
 
 

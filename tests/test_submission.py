@@ -76,7 +76,7 @@ def test_trackingnet_gets_boxes_alone(tmp_path, small):
         ("a.txt", "10\t20\t30\t40\n" * 2, "2 boxes for 3 frames"),
         ("a.txt", "99\t20\t30\t40\n" * 3, "the first box is"),
         ("a.txt", "10\t20\t30\t40\n10\t20\t-30\t40\n10\t20\t30\t40\n", "negative size"),
-        ("a.txt", "10\t20\t30\t40\nnan\t20\t30\t40\n10\t20\t30\t40\n", "no number"),
+        ("a.txt", "10\t20\t30\t40\nnan\t20\t30\t40\n10\t20\t30\t40\n", "NaN or Inf"),
         ("a_time.txt", "0.1\n0.1\n", "2 times for 3 frames"),
         ("a_time.txt", "0.1\n0.0\n0.1\n", "not above zero"),
     ],
@@ -96,9 +96,9 @@ def test_a_part_is_packed_only_for_a_trial(tmp_path, small):
     assert pack_submission(folder, "got10k_test", small, tmp_path / "out.zip", True) == 1
     with pytest.raises(ResultError, match="1 of the benchmark's 2 sequences are not in the data folder"):
         check_submission(tmp_path / "out.zip", "got10k_test", small[:1])
-    with pytest.raises(ResultError, match="no result in it"):
+    with pytest.raises(ResultError, match="it has no results"):
         pack_submission(tmp_path, "got10k_test", small, tmp_path / "out.zip", True)
-    with pytest.raises(ResultError, match=r"otb: there is no submission.*got10k_test, trackingnet"):
+    with pytest.raises(ResultError, match=r"otb: there is no submission.*supported: got10k_test, trackingnet"):
         pack_submission(folder, "otb", small, tmp_path / "out.zip", True)
 
 
@@ -117,16 +117,16 @@ GOOD = [("a.txt", "10,20,30,40\n" * 3), ("b.txt", "10,20,30,40\n" * 4)]
     ("members", "message"),
     [
         (GOOD[:1], "b.txt is missing"),
-        ([*GOOD, ("notes.md", "x")], "notes.md does not belong there"),
-        ([*GOOD, ("../b.txt", "x")], r"\.\./b.txt does not belong there"),
+        ([*GOOD, ("notes.md", "x")], "notes.md does not belong to a submission"),
+        ([*GOOD, ("../b.txt", "x")], r"\.\./b.txt does not belong to a submission"),
         ([*GOOD, GOOD[0]], "a.txt more than once"),
         ([GOOD[0], ("b.txt", "10\t20\t30\t40\n" * 4)], "separated by single commas"),
         ([GOOD[0], ("b.txt", "10, 20, 30, 40\n" * 4)], "separated by single commas"),
-        ([GOOD[0], ("b.txt", "10,20,30,40\n" * 3 + "10,,20,30,40\n")], "b.txt, line 4: numbers have to be"),
-        ([GOOD[0], ("b.txt", "10,20,30,40,\n" * 4)], "b.txt, line 1: numbers have to be"),
-        ([GOOD[0], ("b.txt", "10,20,30\n" * 4)], "3 numbers a line; expected 4"),
+        ([GOOD[0], ("b.txt", "10,20,30,40\n" * 3 + "10,,20,30,40\n")], "b.txt, line 4: numbers must be"),
+        ([GOOD[0], ("b.txt", "10,20,30,40,\n" * 4)], "b.txt, line 1: numbers must be"),
+        ([GOOD[0], ("b.txt", "10,20,30\n" * 4)], "3 numbers per line; expected 4"),
         ([GOOD[0], ("b.txt", "10,20,30,40\n" * 5)], "5 boxes for 4 frames"),
-        ([GOOD[0], ("b.txt", b"\xff\xfe\n" * 4)], "not a text in UTF-8"),
+        ([GOOD[0], ("b.txt", b"\xff\xfe\n" * 4)], "not UTF-8 text"),
         ([GOOD[0], ("b.txt", "\ufeff" + "10,20,30,40\n" * 4)], "begins with a byte order mark"),
         ([GOOD[0], ("b.txt", "1" * (5 * 2**20))], "b.txt has 5242880 bytes"),
     ],

@@ -184,7 +184,7 @@ def test_a_longer_training_goes_on_unless_a_cosine_would_have_had_other_rates(tm
     train(tmp_path / "steps", *steps, "TRAIN.EPOCH=1")
     assert train(tmp_path / "steps", *steps, "TRAIN.EPOCH=3", resume="auto").epoch == 3
     train(tmp_path / "cosine", "TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=1")
-    with pytest.raises(CheckpointError, match=r"TRAIN\.EPOCH: 1 -> 3.*A cosine falls over all of TRAIN\.EPOCH"):
+    with pytest.raises(CheckpointError, match=r"TRAIN\.EPOCH: 1 -> 3.*A cosine schedule spans all of TRAIN\.EPOCH"):
         train(tmp_path / "cosine", "TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=3", resume="auto")
 
 

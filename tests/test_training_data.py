@@ -197,7 +197,7 @@ def test_lasot_reads_visibility_from_its_two_files(tmp_path):
     (folder / "full_occlusion.txt").write_text("0,1,0")
     (folder / "out_of_view.txt").write_text("0,0,1\n")
     dataset = Lasot(FileStorage(tmp_path))
-    assert dataset.note == "of 1,120 in the training split"
+    assert dataset.note == "of 1,120 sequences in the training split"
     info = dataset.sequence_info(0)
     assert info.valid.tolist() == [True, True, False]
     assert info.visible.tolist() == [True, False, False]
@@ -262,7 +262,7 @@ def test_imagenet_vid_makes_a_sequence_of_each_track(tmp_path):
         assert dataset.check(1) == 3
     (annotations / "000000.xml").write_text("<annotation>")
     index.unlink()
-    with pytest.raises(DataError, match=r"000000\.xml: not readable as VID"):
+    with pytest.raises(DataError, match=r"000000\.xml: not readable as a VID annotation"):
         ImagenetVid(FileStorage(tmp_path), index)
     index.write_bytes(b"broken")
     with pytest.raises(DataError, match=r"index\.npz: not readable .*remove it"):

@@ -142,7 +142,7 @@ def test_a_piece_that_cannot_be_decoded_is_told_at_the_end(tmp_path):
     (tmp_path / "bad.mp4").write_bytes(data)
     frames, error = read(tmp_path / "bad.mp4")
     assert len(frames) == 29
-    assert "1 pieces could not be decoded" in error and "29 frames could be read" in error
+    assert "1 packets could not be decoded" in error and "29 frames could be read" in error
 
 
 def test_a_hole_in_a_video_of_even_rate_is_said(tmp_path, messages):
@@ -200,7 +200,7 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["out", "folder.mp4", "out.gif"])
 def test_what_no_video_can_be_written_to_is_refused_first(tmp_path, name):
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(DataError, match=r"it has to end in \.mp4|folder\.mp4: a folder; name a video file"):
+    with pytest.raises(DataError, match=r"it has to end in \.mp4|folder\.mp4: this is a folder; name a video file"):
         VideoWriter(tmp_path / name, 10)
 
 

@@ -126,7 +126,7 @@ def test_a_workspace_is_mended_and_keeps_what_is_there(tmp_path):
     config = (folder / "config.yaml").read_text()
     for text in ("stack: [", "- a list"):
         (folder / "config.yaml").write_text(text)
-        with pytest.raises(TrackingError, match=r"(?s)config\.yaml: not readable as YAML .*: mend it, or remove it"):
+        with pytest.raises(TrackingError, match=r"(?s)config\.yaml: not readable as YAML .*; fix or remove it"):
             write_workspace(folder, "two", "short", settings(tmp_path), source)
         assert (folder / "config.yaml").read_text() == text
     (folder / "config.yaml").write_text(config)
@@ -263,7 +263,7 @@ def test_create_says_what_is_wrong(tmp_path):
     source = write_sequences(tmp_path / "source", names=("a",))
     for arguments, message in (
         (("--sequences", source), "masks need AlphaRefine's weights"),
-        (("--sequences", source, "--mask", "alpha_refine"), "do not fit together"),
+        (("--sequences", source, "--mask", "alpha_refine"), "only --mask alpha_refine takes"),
         (
             ("--sequences", source, "--stack", "short", "--mask", "box", "--script", "nobody"),
             "does not answer the toolkit",

@@ -75,7 +75,7 @@ def test_names_under_datasets_that_no_data_set_has_are_said(tmp_path, messages):
     assert len(read_local_file(file)["datasets"]) == 4
     said = messages()
     assert said.count("warning: ") == 2
-    assert "otb100 is not the folder of a data set" in said and "lasot_extension_subset" in said
+    assert "otb100 is not the name of a data set" in said and "lasot_extension_subset" in said
 
 
 def test_every_data_sets_folder_is_known():
@@ -89,7 +89,7 @@ def test_nfs_at_240_frames_a_second_is_recognised(tmp_path):
     line = "0 10 20 30 40 1 0 0 0 0\n"
     (tmp_path / "anno" / "nfs_Gymnastics.txt").write_text(line * 50)
     (item,) = listed_sequences(tmp_path, "nfs")
-    with pytest.raises(DataError, match="10 numbers a line, as NfS writes its boxes at 240 frames a second"):
+    with pytest.raises(DataError, match="10 numbers per line, the original NfS annotation at 240 frames per second"):
         len(item)
 
 
@@ -99,7 +99,7 @@ def test_zips_that_were_not_unpacked_are_named(tmp_path):
         (tmp_path / part / "frames").mkdir()
         (tmp_path / part / "anno" / "a_0.txt").write_text("1,2,3,4")
         (tmp_path / part / "frames" / "a_0.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"a_0\.zip lies there: unpack it"):
+    with pytest.raises(DataError, match=r"found a_0\.zip: unpack it"):
         len(trackingnet_sequences(tmp_path)[0])
     with pytest.raises(DataError, match=r"a_0\.zip: the frames are still packed: unpack it"):
         TrackingNet(FileStorage(tmp_path)).check(0)

@@ -1,4 +1,4 @@
-"""Puts the project's root first in sys.path, so that the commands run from anywhere."""
+"""Put the project's root first in sys.path, so that the commands run from any folder."""
 
 import sys
 from pathlib import Path

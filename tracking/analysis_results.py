@@ -38,7 +38,7 @@ def main() -> None:
     labels = [tracker.label for tracker in trackers]
     for label in args.compare or []:
         if label not in labels:
-            raise ResultError(f"--compare {label}: not one of --trackers, {', '.join(labels)}")
+            raise ResultError(f"--compare {label}: not one of --trackers ({', '.join(labels)})")
     sequences = get_dataset(args.dataset_name, paths)
     sequences = common_sequences(trackers, sequences, args.allow_missing)
     scored = set(args.show) - {"failures"} or args.plots or args.compare
@@ -73,7 +73,7 @@ def arguments() -> argparse.ArgumentParser:
         "--trackers",
         nargs="+",
         required=True,
-        help="sdtrack/demo, or LABEL=FOLDER with anybody's result files; LABEL=FOLDER,FOLDER: runs that are averaged",
+        help="sdtrack/demo, or LABEL=FOLDER with result files of any tool; LABEL=FOLDER,FOLDER: several runs, averaged",
     )
     parser.add_argument("--dataset_name", default="otb", help=NAMES)
     parser.add_argument("--convention", choices=list(CONVENTIONS), help="default: got10k for GOT-10k, else ostrack")
@@ -82,30 +82,39 @@ def arguments() -> argparse.ArgumentParser:
         nargs="?",
         const="ours",
         choices=["ours", "pytracking"],
-        help="ours: frames without a ground truth box do not count; pytracking: they only leave the denominators, as there",
+        help="ours: leave out frames without a ground truth box; pytracking: leave them out of the denominators only, "
+        "as pytracking does",
     )
-    parser.add_argument("--bins", type=int, choices=(21, 101), help="overlap thresholds instead of the convention's")
+    parser.add_argument(
+        "--bins", type=int, choices=(21, 101), help="number of overlap thresholds; default: the convention's"
+    )
     parser.add_argument(
         "--show",
         nargs="+",
         default=["overall"],
         choices=["overall", "attributes", "sequences", "failures"],
-        help="tables to print; failures: of VOT's supervised experiment, results with resets",
+        help="tables to print; failures: for VOT's supervised experiment (results with resets)",
     )
-    parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two of the trackers, sequence by sequence")
+    parser.add_argument(
+        "--compare", nargs=2, metavar=("A", "B"), help="compare two of the trackers sequence by sequence"
+    )
     parser.add_argument("--format", default="table", choices=FORMATS)
-    parser.add_argument("--allow_missing", action="store_true", help="score the sequences that every tracker has")
+    parser.add_argument("--allow_missing", action="store_true", help="score only the sequences that every tracker has")
     parser.add_argument(
         "--lengths",
         default="error",
         choices=["error", "cut", "pad"],
-        help="results of another length than the ground truth: error; cut: the frames that both have; pad: missing "
-        "frames are misses",
+        help="if results and ground truth differ in length: error; cut: score the frames that both have; pad: count "
+        "missing frames as misses",
     )
     parser.add_argument(
-        "--plots", nargs="*", default=[], choices=[*CURVES, "radar"], help="figures to write; radar: by attribute"
+        "--plots",
+        nargs="*",
+        default=[],
+        choices=[*CURVES, "radar"],
+        help="figures to write; radar: score per attribute",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace plots of another data set of this name")
+    parser.add_argument("--overwrite", action="store_true", help="replace plots of another data set with this name")
     parser.add_argument("--plot_formats", nargs="+", default=["png"], choices=FIGURE_FORMATS, help="tex: TikZ")
     add_path_arguments(parser)
     return parser

@@ -1,8 +1,7 @@
-"""Which training data sets are there, how much is in them, and what is wrong: python tracking/check_data.py [--config
-NAME]
+"""List the training data sets, their contents and their problems: python tracking/check_data.py [--config NAME]
 
-With --config or --dataset_name the exit code is 1 if one of the data sets that are meant is missing, broken, or without
-a target; with --config, also if training can draw nothing from it.
+With --config or --dataset_name the exit code is 1 if one of the named data sets is missing, broken or without a
+target; with --config also if training can draw no samples from one of them.
 """
 
 import _init_paths  # noqa: F401
@@ -19,11 +18,11 @@ from lib.utils.local_paths import local_paths
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default=DEFAULT_SCRIPT)
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--config", help="look at what this config needs alone")
-    which.add_argument("--dataset_name", nargs="+", help="look at these alone, such as LASOT or folder:PATH")
-    parser.add_argument("--sequences", type=int, metavar="N", help="look at N sequences of each, else at all")
+    which.add_argument("--config", help="check only the data sets that this config needs")
+    which.add_argument("--dataset_name", nargs="+", help="check only these, such as LASOT or folder:PATH")
+    parser.add_argument("--sequences", type=int, metavar="N", help="check N sequences of each; default: all")
     add_override_argument(parser)
     add_path_arguments(parser)
     args = parser.parse_args()
@@ -43,13 +42,13 @@ def main() -> int:
     if args.config or args.dataset_name:
         print(f"not usable: {', '.join(unusable)}" if unusable else "all usable")
         if too_short and not args.config:
-            print(f"whole, but too short to train on: {', '.join(too_short)}")
+            print(f"complete, but too short to train on: {', '.join(too_short)}")
         return 1 if unusable else 0
     return 0
 
 
 def as_text(report: DatasetReport) -> str:
-    """A report: state, place and contents, what is wrong first, what is expected there."""
+    """Format a report: its state and summary, then up to six more problems, one per line."""
     state = "ok" if report.usable else "MISSING" if report.missing and not report.there else "BROKEN"
     further = [*report.broken[1:5], *[*report.targetless, *report.short][1:3]]
     return "\n".join([f"{state:<8}{report}", *(f"        {line}" for line in further)])

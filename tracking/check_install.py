@@ -1,11 +1,13 @@
-"""Import and exercise every package that the project uses; print versions, devices and image decoders."""
+"""Import and try out every package that the project uses; print versions, devices and image decoders."""
 
 import _init_paths  # noqa: F401
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +60,7 @@ def check_jpeg4py() -> str:
     try:
         ctypes.CDLL("libturbojpeg.so.0")
     except OSError:
-        return "idle: it lacks libturbojpeg (Debian's libturbojpeg0); simplejpeg decodes without it"
+        return "not used: libturbojpeg is missing (Debian package libturbojpeg0); simplejpeg works without it"
     import jpeg4py
 
     data = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8))
@@ -121,7 +123,7 @@ def check_matplot2tikz() -> str:
 def check_plotly() -> str:
     from plotly.offline import get_plotlyjs
 
-    return f"brings its {len(get_plotlyjs()) / 1e6:.1f} MB of JavaScript for the report"
+    return f"provides {len(get_plotlyjs()) / 1e6:.1f} MB of JavaScript for the report"
 
 
 def check_pandas() -> str:
@@ -153,33 +155,86 @@ def check_tqdm() -> str:
     return "shows progress"
 
 
-CHECKS: dict[str, Callable[[], str]] = {
-    "torch": check_torch,
-    "torchvision": check_torchvision,
-    "timm": check_timm,
-    "scipy": check_scipy,
-    "simplejpeg": check_simplejpeg,
-    "jpeg4py": check_jpeg4py,
-    "lmdb": check_lmdb,
-    "opencv-python": check_opencv,
-    "av": check_av,
-    "matplotlib": check_matplotlib,
-    "matplot2tikz": check_matplot2tikz,
-    "plotly": check_plotly,
-    "pandas": check_pandas,
-    "tensorboard": check_tensorboard,
-    "PyYAML": check_yaml,
-    "tqdm": check_tqdm,
+def check_onnx() -> str:
+    import onnx
+    import onnxscript  # noqa: F401
+
+    onnx.helper.make_graph([], "empty", [], [])
+    return "builds graphs"
+
+
+def check_onnxruntime() -> str:
+    import onnxruntime
+
+    return f"runs graphs with {', '.join(onnxruntime.get_available_providers())}"
+
+
+def check_openvino() -> str:
+    import openvino
+
+    return f"runs graphs on {', '.join(openvino.Core().available_devices)}"
+
+
+def check_vot() -> str:
+    import trax
+    from vot.region.io import create_mask_from_string
+
+    create_mask_from_string(["0", "0", "2", "1", "1", "1"])
+    trax.Rectangle.create(0, 0, 2, 1)
+    return "reads regions, creates trax messages"
+
+
+def check_got10k() -> str:
+    from got10k.utils.metrics import rect_iou
+
+    rect_iou(np.ones((1, 4)), np.ones((1, 4)))
+    return "scores boxes"
+
+
+def check_tools() -> str:
+    others = ("hypothesis", "mypy", "ruff", "selenium", "xdist")
+    missing = [name for name in others if find_spec(name) is None]
+    if missing:
+        raise RuntimeError(f"missing: {', '.join(missing)}")
+    return f"with {', '.join(others)}"
+
+
+CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ -> package -> its check
+    "base": {
+        "torch": check_torch,
+        "torchvision": check_torchvision,
+        "timm": check_timm,
+        "simplejpeg": check_simplejpeg,
+        "lmdb": check_lmdb,
+        "opencv-python": check_opencv,
+        "av": check_av,
+        "matplotlib": check_matplotlib,
+        "pandas": check_pandas,
+        "tensorboard": check_tensorboard,
+        "PyYAML": check_yaml,
+        "tqdm": check_tqdm,
+    },
+    "vot": {"vot-toolkit": check_vot, "got10k": check_got10k},
+    "export": {"onnx": check_onnx, "onnxruntime": check_onnxruntime, "openvino": check_openvino},
+    "report": {"plotly": check_plotly, "matplot2tikz": check_matplot2tikz},
+    "dev": {"pytest": check_tools, "scipy": check_scipy, "jpeg4py": check_jpeg4py},
 }
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "groups", nargs="*", help=f"groups of requirements to check: {', '.join(CHECKS)}; default: base"
+    )
+    groups = parser.parse_args().groups or ["base"]
+    if unknown := set(groups) - set(CHECKS):
+        parser.error(f"there is no group {', '.join(sorted(unknown))}; there are: {', '.join(CHECKS)}")
     print(f"Python {sys.version.split()[0]}, numpy {np.__version__}")
     failed = 0
-    for package, check in CHECKS.items():
+    for package, check in {name: check for group in groups for name, check in CHECKS[group].items()}.items():
         try:
             print(f"  {package:<16}{version(package):<14}{check()}")
-        except Exception as error:  # noqa: BLE001 - whatever a broken package raises is what this command reports
+        except Exception as error:  # noqa: BLE001 - a broken package may raise anything, which is reported here
             failed += 1
             print(f"  {package:<16}BROKEN: {type(error).__name__}: {error}")
     print("the installation is complete" if not failed else f"{failed} packages do not work")

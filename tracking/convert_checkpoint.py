@@ -1,10 +1,10 @@
-"""Do these weights fit, and copy them: python tracking/convert_checkpoint.py FILE --config vitb_300 [--kind mae]
+"""Check and convert pretrained weights: python tracking/convert_checkpoint.py FILE --config vitb_300 [--kind mae]
 [--to OUT]
 
-Opens a file of pretrained weights (CAE, MAE, timm, OSTrack, or our own) without running code from it, converts the
-keys, and compares them with the network of the config, strictly; exit code 1 where they do not fit. --to writes the
-converted backbone as a file of tensors alone, to be trained from with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack; with
---kind whole all weights of the network, to track with:
+Opens a file of pretrained weights (of CAE, MAE, timm, OSTrack or this project) without running code from it, converts
+the keys, and compares them strictly with the network of the config; the exit code is 1 if they do not fit. --to writes
+the converted backbone as a file of tensors only, for training with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack. With --kind
+whole it writes all weights of the network, for tracking:
 
 python tracking/convert_checkpoint.py OSTrack_ep0300.pth.tar --script ostrack --config vitb_256_mae_ce_32x4_ep300 \\
     --kind whole --to clean.pth.tar
@@ -26,29 +26,29 @@ from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.weight_files import read_foreign_checkpoint
 from lib.utils.cli import add_override_argument, run_command
 
-WHOLE = "whole"  # the weights of the whole network, instead of a key format
+WHOLE = "whole"  # --kind: the weights of the whole network, with unchanged keys
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file")
-    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker")
-    parser.add_argument("--config", default="vitb_300", help="whose network the weights are for")
+    parser.add_argument("file", help="weights file")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
+    parser.add_argument("--config", default="vitb_300", help="config of the network that the weights are for")
     parser.add_argument(
-        "--kind", choices=[*KEY_FORMATS, WHOLE], help="whose keys the file has, instead of what the config says"
+        "--kind", choices=[*KEY_FORMATS, WHOLE], help="key format of the file; default: PRETRAIN_TYPE of the config"
     )
-    parser.add_argument("--check", action="store_true", help="compare alone, write nothing (as without --to)")
-    parser.add_argument("--to", help="write the converted backbone there")
+    parser.add_argument("--check", action="store_true", help="only compare, write nothing (same as without --to)")
+    parser.add_argument("--to", help="file for the converted weights")
     add_override_argument(parser)
     args = parser.parse_args()
     if args.check and args.to:
-        parser.error("--check writes nothing: leave it out, or --to")
+        parser.error("--check and --to exclude each other: give only one of them")
     cfg = load_config(args.script, args.config, args.overrides)
     kind = args.kind or cfg.MODEL.BACKBONE.PRETRAIN_TYPE
     content, left_out = read_foreign_checkpoint(args.file)
     if left_out:
         print(
-            f"{args.file}: {len(left_out)} kinds of objects that are no tensors were left out: "
+            f"{args.file}: objects of {len(left_out)} classes are neither tensors nor plain values and were left out: "
             f"{', '.join(left_out[:8])}"
         )
     state = {key: value for key, value in network_state(content).items() if isinstance(value, torch.Tensor)}
@@ -63,12 +63,12 @@ def main() -> None:
         new = len(network.backbone.state_dict()) - len(fitting)
         print(
             f"{args.file}: {len(state)} tensors, read as {kind}; {len(fitting)} of {len(fitting) + new} weights of the "
-            f"backbone of {args.config}, new: {new}"
+            f"backbone of {args.config}, not in the file: {new}"
         )
     if args.to:
         to = Path(args.to).absolute()
         save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})
-        value = quote(f"MODEL.PRETRAIN_FILE={json.dumps(str(to), ensure_ascii=False)}")  # as YAML reads it
+        value = quote(f"MODEL.PRETRAIN_FILE={json.dumps(str(to), ensure_ascii=False)}")  # quoted for YAML
         use = f"train from it with --set {value} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
         print(f"{to} written; {f'track with --checkpoint {quote(str(to))}' if kind == WHOLE else use}")
 

@@ -1,4 +1,4 @@
-"""Write local.yaml, which says where data sets are and where results go. An existing one is never touched."""
+"""Write local.yaml, which holds the folders of data sets and results. An existing file is never changed."""
 
 import _init_paths  # noqa: F401
 
@@ -9,23 +9,23 @@ from lib.errors import ConfigError
 from lib.utils.cli import run_command
 from lib.utils.local_paths import LOCAL_FILE, read_local_file
 
-TEMPLATE = """# Folders of this machine; --data_dir, --save_dir, SDTRACK_DATA_DIR and SDTRACK_SAVE_DIR override it.
+TEMPLATE = """# Folders of this machine; --data_dir, --save_dir, SDTRACK_DATA_DIR and SDTRACK_SAVE_DIR override them.
 data_dir: "{data_dir}"              # <data_dir>/got10k, lasot, otb, ... in their official layouts
 save_dir: "{save_dir}"              # checkpoints, results, logs, plots
 pretrained_dir: "{pretrained_dir}"  # pretrained backbones
-datasets: {{}}                      # data sets that are elsewhere, such as {{lasot: "/mnt/disk2/LaSOT"}}
+datasets: {{}}                      # data sets in other folders, such as {{lasot: "/mnt/disk2/LaSOT"}}
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace_dir", default=".", help="the project's folder, to which the others are relative")
-    parser.add_argument("--data_dir", default="./data")
-    parser.add_argument("--save_dir", default="./output")
+    parser.add_argument("--workspace_dir", default=".", help="folder that the other two are relative to")
+    parser.add_argument("--data_dir", default="./data", help="folder with one folder per data set")
+    parser.add_argument("--save_dir", default="./output", help="folder for checkpoints, results, logs and plots")
     args = parser.parse_args()
     if LOCAL_FILE.exists():
         read_local_file(LOCAL_FILE)
-        raise ConfigError(f"{LOCAL_FILE} is there already, readable, and was not touched. Edit it, or remove it first")
+        raise ConfigError(f"{LOCAL_FILE}: exists already, is valid, and was not changed; edit it, or remove it first")
     workspace = Path(args.workspace_dir).absolute()
     folders = {
         "data_dir": workspace / args.data_dir,

@@ -1,7 +1,7 @@
-"""A trained network as graphs: python tracking/export.py --script sdtrack --config vitt_scratch --format openvino
+"""Export a network as graphs: python tracking/export.py --script sdtrack --config vitt_scratch --format openvino
 
-Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, once their answers to the crops of a
-generated video agree with PyTorch's, and says how fast they are. Where they disagree nothing is written.
+Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, and prints their speed. If the outputs
+of the graphs on the crops of a generated video do not agree with PyTorch's, nothing is written.
 """
 
 import _init_paths  # noqa: F401
@@ -44,8 +44,8 @@ def main() -> None:
         write_graphs(tracker, args.format, work)
         found = compare_graphs(tracker, args.format, work, frames, video.ground_truth[0].tolist())
         print(
-            f"on {FRAMES - 1} crops of a generated video, against PyTorch: box within {found.pixels:.1g} px, score "
-            f"within {found.score:.1g}, template tokens within {found.tokens:.1g}"
+            f"largest difference from PyTorch on {FRAMES - 1} crops of a generated video: box {found.pixels:.1g} px, "
+            f"score {found.score:.1g}, template tokens {found.tokens:.1g}"
         )
         found.check(args.format)
         clear_target(make_folder(target), tracker.params.weights.sha256, args.overwrite)
@@ -54,18 +54,18 @@ def main() -> None:
             write_atomically(target / file.name, lambda path, content=content: path.write_bytes(content))
             print(f"{target / file.name}: {len(content) / 1e6:.1f} MB")
     speed_up = found.torch_ms / found.graph_ms
-    print(f"{found.graph_ms:.1f} ms a search crop, PyTorch {found.torch_ms:.1f} ms: {speed_up:.2f} times as fast")
+    print(f"{found.graph_ms:.1f} ms per search crop, PyTorch {found.torch_ms:.1f} ms: {speed_up:.2f} times as fast")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default=DEFAULT_SCRIPT)
-    parser.add_argument("--config", default=DEFAULT_CONFIG, help="its config")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
+    parser.add_argument("--config", default=DEFAULT_CONFIG, help="config of the tracker")
     parser.add_argument("--format", default="onnx", choices=sorted(FORMATS))
     parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>")
     parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")
-    parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
+    parser.add_argument("--checkpoint", help="weights file to use instead of the trained one below save_dir")
     parser.add_argument("--save_dir", help="folder that holds the checkpoints")
     add_override_argument(parser)
     return parser

@@ -1,8 +1,8 @@
-"""SDTrack into an OSTrack checkout: python tracking/export_plugin.py --to DIR [--modernise] [--remove]
+"""Export SDTrack into an OSTrack checkout: python tracking/export_plugin.py --to DIR [--modernise] [--remove]
 
-Copies SDTrack's configs, network, losses, actor and tracker there, with the shipped weights; nothing is overwritten.
-The copies run under Python 3.9 and PyTorch 1.13, which OSTrack as it stands needs, and under all later ones, for which
---modernise changes the lines of the host that they do not import.
+Copies SDTrack's configs, network, losses, actor, tracker and shipped weights there; no file is overwritten. The copies
+run under Python 3.9 and PyTorch 1.13, which the original OSTrack needs, and under all later versions. For these,
+--modernise changes the lines of the host that they cannot import.
 """
 
 import _init_paths  # noqa: F401
@@ -25,31 +25,33 @@ from lib.utils.cli import run_command
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", required=True, metavar="DIR", help="the host: a checkout of OSTrack, or built like it")
+    parser.add_argument(
+        "--to", required=True, metavar="DIR", help="the host: a checkout of OSTrack, or of a project built like it"
+    )
     parser.add_argument(
         "--modernise", action="store_true", help="change the host's lines that PyTorch 2 or Python 3.10 cannot import"
     )
-    parser.add_argument("--remove", action="store_true", help="take the exported files away again")
+    parser.add_argument("--remove", action="store_true", help="remove the exported files again")
     args = parser.parse_args()
     host = Path(args.to).expanduser().absolute()
     if args.remove:
-        print(f"{host}: {remove_plugin(host)} files removed; take the lines out of {TRAIN_SCRIPT} yourself")
+        print(f"{host}: {remove_plugin(host)} files removed; remove the lines added to {TRAIN_SCRIPT} yourself")
         return
     changes = modernised(host) if args.modernise else {}
     outdated = outdated_lines(host)
     written = len(export_plugin(host, args.modernise))
-    print(f"{host}: {written} files written; {MANIFEST} lists them, --remove takes them away\n")
-    print(f"They import {', '.join(requirements())}; Python 3.9 or newer, PyTorch 1.13 or newer.\n")
+    print(f"{host}: {written} files written; {MANIFEST} lists them, --remove deletes them\n")
+    print(f"They need Python 3.9 or newer, PyTorch 1.13 or newer, and the packages {', '.join(requirements())}.\n")
     if changes:
-        print(f"Changed in the host, which --remove changes back:\n\n{as_diff(changes)}")
+        print(f"Changed in the host (--remove restores it):\n\n{as_diff(changes)}")
     elif outdated:
-        print("These lines bind the host to PyTorch 1.13 and Python 3.9; --modernise changes them (--remove first):\n")
+        print("These lines limit the host to PyTorch 1.13 and Python 3.9; --modernise changes them (after --remove):\n")
         print("\n".join(f"    {line}" for line in outdated) + "\n")
     print(f"Add to {TRAIN_SCRIPT}, after the branch that builds a network:\n\n{NETWORK_LINES}")
-    print(f"and after the one that makes an actor:\n\n{ACTOR_LINES}")
+    print(f"and after the branch that makes an actor:\n\n{ACTOR_LINES}")
     print("Then, in the host:\n")
     print("    python tracking/train.py --script sdtrack --config vitb_300 --save_dir ./output --mode single")
-    print("    python tracking/test.py sdtrack vitt_scratch --dataset_name otb      # the weights that come with it")
+    print("    python tracking/test.py sdtrack vitt_scratch --dataset_name otb      # the shipped weights")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Pack a data set into one LMDB beside its folder: python tracking/make_lmdb.py --dataset_name lasot --data_dir D
 
-One large file instead of millions of small ones: faster to copy, and to read over a network. It may be interrupted at
-any time; the same command goes on. Training then reads D/lasot.lmdb (DATA.STORAGE: auto), and D/lasot may be removed.
+One large file is faster to copy, and to read over a network, than millions of small ones. The command may be
+interrupted at any time; run it again to continue. Training then reads D/lasot.lmdb (DATA.STORAGE: auto), and D/lasot
+may be removed.
 """
 
 import _init_paths  # noqa: F401
@@ -24,7 +25,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".txt", ".label", ".ini", ".json", 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset_name", required=True, help="lasot, got10k, coco ... or folder:PATH")
-    parser.add_argument("--to", help="the LMDB to write, instead of <data set>.lmdb beside its folder")
+    parser.add_argument("--to", help="LMDB to write; default: <data set>.lmdb beside its folder")
     add_path_arguments(parser)
     args = parser.parse_args()
     name = args.dataset_name
@@ -42,7 +43,7 @@ def main() -> None:
     files = ((Path(folder) / name).relative_to(root) for folder, _, inside in folders for name in inside)
     names = sorted(path.as_posix() for path in files if path.suffix.lower() in SUFFIXES and not _is_hidden(path))
     if not names:
-        raise DataError(f"{root}: no file of a data set in it")
+        raise DataError(f"{root}: no data set files in this folder ({', '.join(sorted(SUFFIXES))})")
     pack_lmdb(root, tqdm(names, unit="file"), to)
     counts = Counter(name.partition("/")[0] for name in names)
     print(

@@ -16,19 +16,19 @@ FIRST_SEEDS = {"train": 10_000_000, "val": 20_000_000, "test": 30_000_000}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--to", required=True, help="folder that gets <split>/list.txt and the sequences")
+    parser.add_argument("--to", required=True, help="folder for <split>/list.txt and the sequences")
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
-    parser.add_argument("--number", type=int, default=20, help="how many sequences")
-    parser.add_argument("--length", type=int, default=60, help="frames of each")
-    parser.add_argument("--seed", type=int, help="seed of the first; the next ones count up")
+    parser.add_argument("--number", type=int, default=20, help="number of sequences")
+    parser.add_argument("--length", type=int, default=60, help="frames per sequence")
+    parser.add_argument("--seed", type=int, help="seed of the first sequence; each further one adds 1")
     args = parser.parse_args()
     seed = FIRST_SEEDS[args.split] if args.seed is None else args.seed
     if (Path(args.to) / args.split / "list.txt").exists():
-        raise DataError(f"{args.to}/{args.split} already holds a data set (list.txt); choose another folder")
+        raise DataError(f"{args.to}/{args.split}: already holds a data set (list.txt); choose another folder")
     if args.number < 1 or args.length < 20 or seed < 0:
         parser.error(
-            f"--number {args.number} --length {args.length} --seed {seed}: at least one sequence of 20 frames "
-            "(training takes no shorter ones), and no negative seed"
+            f"--number {args.number} --length {args.length} --seed {seed}: need at least one sequence of at least "
+            "20 frames (training uses no shorter ones), and a seed of at least 0"
         )
     with tqdm(total=args.number * args.length, unit="frame") as bar:
         names = write_got10k(

@@ -1,4 +1,4 @@
-"""Tables I to IV of the paper; with --trackers or --ablation what was measured here stands beside its numbers.
+"""Tables I to IV of the paper; --trackers or --ablation add the values measured here beside its numbers.
 
 python tracking/paper_tables.py --table 1 --trackers sdtrack/vitb_300 --data_dir DATA --format latex
 python tracking/paper_tables.py --table 3 --ablation output/ablation/table.csv
@@ -32,21 +32,24 @@ def main() -> None:
     if args.server:
         for tracker, row in server_scores(Path(args.server)).items():
             measured.setdefault(tracker, {}).update(row)
-        notes.append(f"of a benchmark's server: {args.server}")
+        notes.append(f"scores of a benchmark's server: {args.server}")
     note = f"measured here: {'; '.join(notes)}" if notes else ""
     print(as_text(args.table, comparison(args.table, measured), args.format, note))
 
 
 def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Scores of the trackers' results by the table's columns, and a note on each benchmark: sequences, convention.
+    """Score the results of the trackers: tracker -> table column -> value, and a note on each benchmark.
 
-    A benchmark without results of a tracker is left out. Raises ResultError where there is none of any.
+    A note states the number of sequences and the convention. Trackers without results on a benchmark have no value
+    there. Raises ResultError if two trackers have the same label, or if there are no results at all.
     """
     paths = local_paths(args.data_dir, args.save_dir)
     results = paths.results_dir
     labels = [text.partition("=")[0] for text in args.trackers]
     if len(set(labels)) < len(labels):
-        raise ResultError(f"--trackers {' '.join(args.trackers)}: one label twice; give others: LABEL=ROOT")
+        raise ResultError(
+            f"--trackers {' '.join(args.trackers)}: two trackers have the same label; give others with LABEL=ROOT"
+        )
     measured: dict[str, dict[str, float]] = {}
     notes = []
     for benchmark, figures in benchmarks_of(args.table).items():
@@ -56,7 +59,8 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
             continue
         if name in SECRET:
             print(
-                f"{benchmark}: its ground truth is not public; give what its server says with --server", file=sys.stderr
+                f"{benchmark}: its ground truth is not public; give the scores of its server with --server",
+                file=sys.stderr,
             )
             continue
         sequences = get_dataset(name, paths)
@@ -76,14 +80,17 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
 
 
 def results_of(text: str, results: Path, dataset: str) -> Results | None:
-    """Results of "script/config", or of "LABEL=ROOT" with a folder a data set below ROOT; None where there are none."""
+    """Results of "script/config", or of "LABEL=ROOT" with one folder per data set in ROOT; None if there are none."""
     label, equals, root = text.partition("=")
     folder = (Path(root).expanduser() if equals else results / text) / dataset
     return Results(label, (folder,)) if folder.is_dir() else None
 
 
 def server_scores(file: Path) -> dict[str, dict[str, float]]:
-    """tracker -> column -> percent, of a CSV file with a column tracker and columns of the table."""
+    """Read a CSV file with a column "tracker" and columns of the table: tracker -> column -> percent.
+
+    Raises ResultError if it cannot be read.
+    """
     try:
         rows = pd.read_csv(file, index_col="tracker").apply(pd.to_numeric)
         return {name: row.dropna().to_dict() for name, row in rows.iterrows()}
@@ -96,16 +103,16 @@ def server_scores(file: Path) -> dict[str, dict[str, float]]:
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=int, choices=(1, 2, 3, 4), required=True)
+    parser.add_argument("--table", type=int, choices=(1, 2, 3, 4), required=True, help="number of the table")
     parser.add_argument("--format", default="markdown", choices=FORMATS)
     parser.add_argument(
-        "--trackers", nargs="+", default=[], help="sdtrack/vitb_300, or LABEL=ROOT with a folder a data set below ROOT"
+        "--trackers", nargs="+", default=[], help="sdtrack/vitb_300, or LABEL=ROOT with one folder per data set in ROOT"
     )
     parser.add_argument(
-        "--server", metavar="CSV", help="scores of GOT-10k's or TrackingNet's server: tracker,GOT-10k AO,..."
+        "--server", metavar="CSV", help="scores of the server of GOT-10k or TrackingNet: tracker,GOT-10k AO,..."
     )
-    parser.add_argument("--ablation", metavar="CSV", help="tables 3 and 4: the table.csv of benchmarks/ablation.py")
-    parser.add_argument("--allow_missing", action="store_true", help="score the sequences that every tracker has")
+    parser.add_argument("--ablation", metavar="CSV", help="tables 3 and 4: table.csv written by benchmarks/ablation.py")
+    parser.add_argument("--allow_missing", action="store_true", help="score only the sequences that every tracker has")
     add_path_arguments(parser)
     return parser
 

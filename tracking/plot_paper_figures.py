@@ -1,4 +1,4 @@
-"""Figures 1, 5 and 6 of the paper. Figure 1 needs nothing, the others results:
+"""Figures 1, 5 and 6 of the paper. Figures 5 and 6 need results:
 
 python tracking/plot_paper_figures.py --figures 1
 python tracking/plot_paper_figures.py --figures 1 5 6 --trackers sdtrack/vitb_300 OSTrack=/results/ostrack \\
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def epochs_figure(args: argparse.Namespace) -> Figure:
-    """Figure 1: what is known of the paper's, or of --epochs."""
+    """Figure 1: the values that the paper gives, and those of --epochs. Raises ResultError if that file is invalid."""
     known = figure_1()
     if args.epochs:
         try:
@@ -54,7 +54,7 @@ def epochs_figure(args: argparse.Namespace) -> Figure:
 
 
 def radar_figure(args: argparse.Namespace) -> Figure:
-    """Figure 5: AUC by attribute."""
+    """Figure 5: AUC per attribute. Raises ResultError if --trackers is missing."""
     if not args.trackers:
         raise ResultError("figure 5 needs results: --trackers script/config or LABEL=FOLDER ...")
     name = dataset_folder(args.dataset_name)
@@ -67,23 +67,25 @@ def radar_figure(args: argparse.Namespace) -> Figure:
 
 
 def eao_figure(args: argparse.Namespace) -> Figure:
-    """Figure 6: EAO by rank."""
+    """Figure 6: EAO by rank. Raises ResultError if --eao is missing."""
     if not args.eao:
-        raise ResultError("figure 6 needs --eao: a VOT workspace that was analysed, or a JSON file {tracker: EAO}")
+        raise ResultError("figure 6 needs --eao: a VOT workspace after vot analysis, or a JSON file {tracker: EAO}")
     return plot_eao_rank(read_eao(Path(args.eao), args.experiment), f"EAO rank ({args.experiment})")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--figures", nargs="+", type=int, choices=(1, 5, 6), default=[1])
+    parser.add_argument("--figures", nargs="+", type=int, choices=(1, 5, 6), default=[1], help="numbers of the figures")
     parser.add_argument("--formats", nargs="+", default=["png"], choices=FIGURE_FORMATS, help="tex: TikZ")
-    parser.add_argument("--epochs", metavar="CSV", help="figure 1: rows more, tracker,epochs,AO,GFLOPs")
+    parser.add_argument("--epochs", metavar="CSV", help="figure 1: additional rows: tracker,epochs,AO,GFLOPs")
     parser.add_argument("--trackers", nargs="+", default=[], help="figure 5: script/config, or LABEL=FOLDER")
-    parser.add_argument("--dataset_name", default="lasot", help="figure 5: one with attributes")
-    parser.add_argument("--allow_missing", action="store_true", help="figure 5: the sequences that every tracker has")
-    parser.add_argument("--eao", metavar="WORKSPACE_OR_JSON", help="figure 6")
-    parser.add_argument("--experiment", default="baseline", help="figure 6: which of VOT's")
+    parser.add_argument("--dataset_name", default="lasot", help="figure 5: a data set with attributes")
+    parser.add_argument(
+        "--allow_missing", action="store_true", help="figure 5: use only the sequences that every tracker has"
+    )
+    parser.add_argument("--eao", metavar="WORKSPACE_OR_JSON", help="figure 6: the EAO values")
+    parser.add_argument("--experiment", default="baseline", help="figure 6: which experiment of the workspace")
     add_path_arguments(parser)
     return parser
 

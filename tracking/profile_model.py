@@ -1,12 +1,12 @@
-"""What a network costs: parameters, arithmetic, time and memory.
+"""Measure the cost of a network: parameters, operations, time and memory.
 
     python tracking/profile_model.py --config vitb_300
     python tracking/profile_model.py --config vitb_300 --backend openvino
     python tracking/profile_model.py --config vitb_300 --train 32
 
-Random weights. A pass of one template and one search by PyTorch, part by part; with --backend a frame (the search
-alone) by that; with --train N a forward and backward pass of N pairs. p50, p90 and p99 are percentiles of
-milliseconds; memory is what tensors take beside the weights.
+The weights are random. By default one template and one search crop pass through PyTorch, measured part by part;
+--backend adds a frame (one search crop only) with that backend; --train N measures forward and backward passes of N
+pairs. p50, p90 and p99 are percentiles of the time in milliseconds; memory is that of tensors other than the weights.
 """
 
 import _init_paths  # noqa: F401
@@ -32,7 +32,9 @@ def main() -> None:
     parser = arguments()
     args = parser.parse_args()
     if args.rounds < 1 or args.train < 0:
-        parser.error(f"--rounds {args.rounds} --train {args.train}: at least one round, and pairs from 0 on")
+        parser.error(
+            f"--rounds {args.rounds} --train {args.train}: need at least one round, and --train N with N from 0 on"
+        )
     cfg = load_config(args.script, args.config, args.overrides)
     device = choose_device(args.device)
     network = find_part(args.script, "build")(cfg, training=False).to(device)
@@ -43,7 +45,7 @@ def main() -> None:
     parts = profile_network(network, template[:1], search[:1], box[:1])
     print(
         f"{args.script}/{args.config} on {device}, {torch.get_num_threads()} CPU threads: template of {sizes[0]} px, "
-        f"search of {sizes[1]} px"
+        f"search crop of {sizes[1]} px"
     )
     figures: dict[str, float] = {}
     for part in parts:
@@ -91,11 +93,11 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: the GPU if there is one")
     add_backend_argument(parser, default=None)
-    parser.add_argument("--train", type=int, default=0, metavar="N", help="training's passes, of N pairs")
-    parser.add_argument("--rounds", type=int, default=20, help="timed passes")
-    parser.add_argument("--json", metavar="FILE", help="the same figures, flat")
+    parser.add_argument("--train", type=int, default=0, metavar="N", help="measure training passes of N pairs")
+    parser.add_argument("--rounds", type=int, default=20, help="number of timed passes")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file, as one flat dictionary")
     add_override_argument(parser)
     return parser
 

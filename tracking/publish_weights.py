@@ -1,4 +1,4 @@
-"""Weights for others: python tracking/publish_weights.py CHECKPOINT --to weights/vitt_scratch.safetensors"""
+"""Publish weights: python tracking/publish_weights.py CHECKPOINT --to weights/vitt_scratch.safetensors"""
 
 import _init_paths  # noqa: F401
 
@@ -9,14 +9,21 @@ from lib.errors import CheckpointError
 from lib.utils.weight_files import read_checkpoint, write_weights
 from lib.utils.cli import run_command
 
-KEPT = ("script", "config_name", "config", "epoch", "step", "versions")  # of a checkpoint, besides its weights
+KEPT = (
+    "script",
+    "config_name",
+    "config",
+    "epoch",
+    "step",
+    "versions",
+)  # entries of a checkpoint that are stored with its weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", help="of tracking/train.py")
+    parser.add_argument("checkpoint", help="checkpoint written by tracking/train.py")
     parser.add_argument(
-        "--to", required=True, metavar="FILE.safetensors", help="half precision, with the config inside"
+        "--to", required=True, metavar="FILE.safetensors", help="output file: half-precision weights with their config"
     )
     args = parser.parse_args()
     target = Path(args.to)

@@ -1,4 +1,4 @@
-"""A folder of pages for the browser: scores, curves, and every sequence frame by frame.
+"""Write a folder of HTML pages: scores, curves, and every sequence frame by frame.
 
 python tracking/report.py --trackers sdtrack/vitt_scratch static/box --dataset_name otb --data_dir DATA --out report
 """
@@ -34,7 +34,7 @@ def main() -> int:
         megabytes=args.megabytes,
     )
     for problem in scored.problems:
-        print(f"trouble: {problem['tracker']}, {problem['sequence']}: {problem['reason']}")
+        print(f"problem: {problem['tracker']}, {problem['sequence']}: {problem['reason']}")
     print(f"open in a browser: {index}")
     return 0 if any(scored.scores.values()) else 1
 
@@ -50,12 +50,14 @@ def arguments() -> argparse.ArgumentParser:
         "--lengths",
         default="error",
         choices=["error", "cut", "pad"],
-        help="results of another length than the ground truth: error (not scored); cut: the frames that both have; "
-        "pad: missing frames are misses",
+        help="if results and ground truth differ in length: error (not scored); cut: score the frames that both have; "
+        "pad: count missing frames as misses",
     )
-    parser.add_argument("--frames", type=int, default=500, help="pictures a sequence, at most")
+    parser.add_argument("--frames", type=int, default=500, help="maximum number of frame images per sequence")
     parser.add_argument(
-        "--megabytes", type=float, help="of all pictures together, at most; default: 40, or .4 a sequence if more"
+        "--megabytes",
+        type=float,
+        help="maximum size of all frame images together; default: the larger of 40 and 0.4 per sequence",
     )
     add_path_arguments(parser)
     return parser

@@ -24,7 +24,7 @@ from lib.utils.files import hold_folder, remove_leftovers
 from lib.utils.local_paths import LocalPaths, local_paths
 from lib.vis.tracked_video import write_video
 
-PATIENCE_S = 7 * 24 * 3600  # how long the first rank to end waits for the last
+PATIENCE_S = 7 * 24 * 3600  # how long the first rank that finishes waits for the last one
 
 
 def main() -> int:
@@ -46,14 +46,16 @@ def main() -> int:
     params = find_part(args.tracker_name, "parameters")(args.tracker_param, **tracker_options(args, paths.save_dir))
     processes = join_processes(PATIENCE_S)
     with ExitStack() as stack:
-        processes.first(lambda: stack.enter_context(hold_folder(folder, "wait for its end, or choose another --runid")))
+        processes.first(
+            lambda: stack.enter_context(hold_folder(folder, "wait until it ends, or choose another --runid"))
+        )
         processes.first(lambda: remove_leftovers(folder))
         processes.first(lambda: claim_folder(folder, run_origin(params, args, sequences, paths), args.overwrite))
         return track_all(args, processes, params, sequences, folder)
 
 
 def track_all(args: argparse.Namespace, processes: Processes, params, sequences: list[Sequence], folder: Path) -> int:
-    """Track this rank's share, with videos where they are asked for. Returns the exit code."""
+    """Track this rank's share of the sequences; with --debug 1 also write videos. Returns the exit code."""
     params.device = params.get("device") or tracking_device(processes)
     mine = processes.share(sequences)
     summary = run_sequences(
@@ -84,25 +86,29 @@ def arguments() -> argparse.ArgumentParser:
     add_tracker_arguments(parser)
     parser.add_argument("--dataset_name", default="otb", help=NAMES)
     parser.add_argument("--sequence", help="only the sequence of this name, or of this number in the list, from 0")
-    parser.add_argument("--debug", type=int, default=0, choices=(0, 1), help="1: a video a sequence with its boxes")
+    parser.add_argument(
+        "--debug", type=int, default=0, choices=(0, 1), help="1: write a video with the boxes for each sequence"
+    )
     add_depth_argument(parser)
-    parser.add_argument("--runid", type=int, metavar="N", help="results go to <config>_<N>: one of several runs")
+    parser.add_argument(
+        "--runid", type=int, metavar="N", help="number of the run; results are stored under <config>_<N>"
+    )
     parser.add_argument("--overwrite", action="store_true", help="track finished sequences again")
     parser.add_argument(
         "--threads",
         type=int,
         default=0,
         metavar="N",
-        help="processes of one CPU thread each; 0: this one, with all cores",
+        help="number of processes with one CPU thread each; 0: only this process, with all cores",
     )
-    parser.add_argument("--num_gpus", type=int, default=0, metavar="N", help="share the processes over N GPUs")
+    parser.add_argument("--num_gpus", type=int, default=0, metavar="N", help="distribute the processes over N GPUs")
     parser.add_argument("--int_boxes", action="store_true", help="truncate boxes to whole pixels, as OSTrack does")
     return parser
 
 
 def run_origin(params, args: argparse.Namespace, sequences: list[Sequence], paths: LocalPaths) -> dict:
-    """What decides the boxes of this run: the weights by their contents, changed config values, the data set and its
-    sequences."""
+    """Everything that determines the boxes of this run: the weights (by their SHA-256), overridden config values, the
+    data set with its sequences, and the options that change boxes."""
     weights = params.get("weights")
     return {
         "checkpoint": weights.path.name if weights else None,
@@ -119,10 +125,10 @@ def run_origin(params, args: argparse.Namespace, sequences: list[Sequence], path
 
 
 def identities(sequences: list[Sequence]) -> dict[str, str]:
-    """Frames and first box of each sequence that can be opened."""
+    """Sequence name -> identity (frames and first box), for each sequence that can be opened."""
     found = {}
-    for sequence in tqdm(sequences, desc="looking at the data", unit="sequence", leave=False, delay=2):
-        with suppress(DataError):  # reported when it is to be tracked
+    for sequence in tqdm(sequences, desc="checking the data", unit="sequence", leave=False, delay=2):
+        with suppress(DataError):  # reported when the sequence is tracked
             found[sequence.name] = sequence.identity()
     return found
 

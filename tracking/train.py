@@ -1,8 +1,8 @@
 """Train a tracker: python tracking/train.py --script sdtrack --config vitb_300
 
---mode multiple trains on the GPUs (or CPU processes) of this machine, --mode multi_node on those of several: run it
-on each with its --rank. `torchrun [...] tracking/train.py --config ...` does as well. Ctrl-C or SIGTERM saves and
-ends; --resume auto goes on.
+--mode multiple trains on several GPUs (or CPU processes) of this machine, --mode multi_node on those of several
+machines: run it on each machine with its --rank. `torchrun [...] tracking/train.py --config ...` works as well. Ctrl-C
+or SIGTERM saves a checkpoint and ends the run; --resume auto continues from it.
 """
 
 import _init_paths  # noqa: F401
@@ -22,16 +22,20 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", required=True, help="name of a yaml in experiments/<script>")
     parser.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
-    parser.add_argument("--nproc_per_node", type=int, default=1, help="processes, one a GPU, on this machine")
-    parser.add_argument("--rank", type=int, default=0, help="multi_node: number of this machine")
-    parser.add_argument("--world-size", type=int, default=1, help="multi_node: how many machines")
+    parser.add_argument(
+        "--nproc_per_node", type=int, default=1, help="number of processes on this machine, one per GPU"
+    )
+    parser.add_argument("--rank", type=int, default=0, help="multi_node: index of this machine, from 0")
+    parser.add_argument("--world-size", type=int, default=1, help="multi_node: number of machines")
     parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
     parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
-    parser.add_argument("--resume", choices=["auto", "never"], default="never", help="auto: from the newest checkpoint")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    parser.add_argument(
+        "--resume", choices=["auto", "never"], default="never", help="auto: continue from the newest checkpoint"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: the GPU if there is one")
     parser.add_argument("--use_lmdb", type=int, choices=[0, 1], help="1: DATA.STORAGE=lmdb, 0: DATA.STORAGE=files")
-    parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="1: log to Weights & Biases, too")
-    parser.add_argument("--deterministic", action="store_true", help="equal seeds, equal files; slower on a GPU")
+    parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="1: also log to Weights & Biases")
+    parser.add_argument("--deterministic", action="store_true", help="equal seeds give equal files; slower on a GPU")
     add_override_argument(parser)
     add_path_arguments(parser)
     return parser
@@ -46,7 +50,9 @@ def main() -> int:
     cfg = load_config(args.script, args.config, overrides)
     if args.mode != "single":
         if args.mode == "multi_node" and not 0 <= args.rank < args.world_size:
-            parser.error(f"--rank {args.rank}: there are {args.world_size} machines (--world-size), from 0")
+            parser.error(
+                f"--rank {args.rank}: must be from 0 to {args.world_size - 1} for --world-size {args.world_size}"
+            )
         return start_processes(args)
     if args.nproc_per_node > 1 and "RANK" not in os.environ:
         parser.error(f"--nproc_per_node {args.nproc_per_node} needs --mode multiple (or multi_node)")
@@ -67,7 +73,7 @@ def main() -> int:
 
 
 def start_processes(args: argparse.Namespace) -> int:
-    """The same command in every process, but with --mode single; theirs is the exit code."""
+    """Run this command with --mode single in every process; returns their exit code."""
     from lib.train.launch import LOCAL, launch
 
     where = LOCAL

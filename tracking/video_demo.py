@@ -1,8 +1,8 @@
 """Track a target through a video.
 
-python tracking/video_demo.py                                              a video of its own, with the shipped weights
+python tracking/video_demo.py                                              a generated video, with the shipped weights
 python tracking/video_demo.py VIDEO --optional_box 10 20 60 80             the same weights on your video
-python tracking/video_demo.py VIDEO                                        the box is drawn in a window
+python tracking/video_demo.py VIDEO                                        you draw the box in a window
 python tracking/video_demo.py sdtrack vitb_300 VIDEO --optional_box ...    another tracker
 """
 
@@ -33,19 +33,21 @@ def main() -> None:
     paths = local_paths(args.data_dir, args.save_dir)
     words, box, video = args.what, None, args.save_results
     if len(words) not in (0, 1, 3):
-        parser.error(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or nothing at all")
+        parser.error(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or no arguments")
     if len(words) < 3:
         args.checkpoint = args.checkpoint or str(shipped_weights(DEFAULT_CONFIG))
     if not words:
         if args.optional_box:
-            parser.error(f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before the box")
+            parser.error(
+                f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before --optional_box"
+            )
         folder = make_folder(paths.save_dir / "demo")
         words, video = [str(folder / "clip.mp4")], video or str(folder / "clip_tracked.mp4")
         box = write_clip(folder / "clip.mp4")
-        print(f"no video is named: {words[0]} is made and tracked, from the box {box}")
+        print(f"no video is named: generated {words[0]}, tracking it from the box {box}")
     name, config, clip = words if len(words) == 3 else [DEFAULT_SCRIPT, DEFAULT_CONFIG, *words]
     if video and Path(video).absolute() == Path(clip).absolute():
-        parser.error(f"--save_results {video} is the video itself; name another file")
+        parser.error(f"--save_results {video}: this is the input video; name another file")
     if video:
         check_video_name(video)
     source = FrameSource(clip, args.depth == "full")
@@ -54,14 +56,14 @@ def main() -> None:
     box = box or parse_box(args.optional_box, parser)
     folder = make_folder(paths.results_dir / name / config / "video")
     identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
-    overwrite = args.overwrite or not args.what  # the video of its own is made anew each time
+    overwrite = args.overwrite or not args.what  # the generated video is written again each time
     if video:
         claim_outputs(folder, [[Path(video)]], identity, overwrite)
     names = result_names(clip)
     choices = [output_files(folder, choice) for choice in names]
     result = names[claim_outputs(folder, choices, identity, overwrite)]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
-    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # one reads and decodes the video meanwhile
+    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
     track, ended_by = track_video(tracker, source, box, video)
     write_result(folder, result, *track)
     count = len(track.times)
@@ -69,7 +71,9 @@ def main() -> None:
     print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
     if video:
         print(f"video: {video}")
-    if ended_by is not None and not (source.endless and type(ended_by) is KeyboardInterrupt):  # how one leaves a camera
+    if ended_by is not None and not (
+        source.endless and type(ended_by) is KeyboardInterrupt
+    ):  # Ctrl-C is the normal end for a camera
         print(f"stopped at frame {count} of {source.length or 'an unknown number'}", file=sys.stderr)
         raise ended_by
 
@@ -87,21 +91,21 @@ def arguments() -> argparse.ArgumentParser:
         "--optional_box",
         nargs="+",
         metavar="N",
-        help="target in the first frame: x y w h in pixels; without it a window asks",
+        help="box of the target in the first frame: x y w h in pixels; default: draw it in a window",
     )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
-    parser.add_argument("--overwrite", action="store_true", help="replace results of another video of this name")
+    parser.add_argument("--overwrite", action="store_true", help="replace results of another video with this name")
     add_depth_argument(parser)
     add_weight_arguments(parser)
     return parser
 
 
 def parse_box(words: list[str] | None, parser: argparse.ArgumentParser) -> list[float]:
-    """The four numbers of --optional_box; the command ends for anything else."""
+    """The four numbers of --optional_box (xywh in pixels); ends the command with a usage error for anything else."""
     if words is None:
         parser.error(
-            "no target, and no display for a window to draw it in: give its box in the first frame with "
-            "--optional_box x y w h (pixels)"
+            "there is no display for a window in which to draw the target: give its box in the first frame "
+            "with --optional_box x y w h (pixels)"
         )
     try:
         box = [float(word) for word in words]

@@ -1,6 +1,6 @@
-"""Figure 7: what the branches of a decoder layer attend to in a frame, and the queries that it started from.
+"""Figure 7: what the branches of a decoder layer attend to in a frame, and the selected queries.
 
-python tracking/vis_attention.py sdtrack vitt_scratch --dataset_name synthetic --sequence scene-900000 --frame 20
+python tracking/vis_attention.py sdtrack vitt_scratch --dataset_name synthetic --sequence synthetic-001 --frame 20
 """
 
 import _init_paths  # noqa: F401
@@ -25,9 +25,7 @@ from lib.vis.attention import record_attention
 def main() -> None:
     args = arguments().parse_args()
     if args.backend not in (AUTO, "torch"):
-        raise ConfigError(
-            f"--backend {args.backend}: attention is seen in PyTorch's network alone; leave --backend out"
-        )
+        raise ConfigError(f"--backend {args.backend}: attention can be recorded only with PyTorch; leave --backend out")
     args.backend = "torch"
     paths = local_paths(args.data_dir, args.save_dir)
     [sequence] = get_dataset(args.dataset_name, paths, args.sequence)
@@ -54,11 +52,13 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_tracker_arguments(parser)
     parser.add_argument("--dataset_name", default="otb", help=NAMES)
-    parser.add_argument("--sequence", required=True, metavar="NAME")
-    parser.add_argument("--frame", type=int, required=True, metavar="K", help="from 1; frame 0 is the template's")
-    parser.add_argument("--layer", type=int, default=-1, metavar="L", help="of the decoder, from 1; -1: the last")
-    parser.add_argument("--overwrite", action="store_true", help="replace figures of another data set of this name")
-    parser.add_argument("--formats", nargs="+", default=["png"], choices=["png", "pdf"], help="files to write")
+    parser.add_argument("--sequence", required=True, metavar="NAME", help="name of the sequence")
+    parser.add_argument(
+        "--frame", type=int, required=True, metavar="K", help="frame index, from 1; frame 0 gives the template"
+    )
+    parser.add_argument("--layer", type=int, default=-1, metavar="L", help="decoder layer, from 1; -1: the last")
+    parser.add_argument("--overwrite", action="store_true", help="replace figures of another data set with this name")
+    parser.add_argument("--formats", nargs="+", default=["png"], choices=["png", "pdf"], help="file formats to write")
     return parser
 
 

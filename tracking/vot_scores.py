@@ -26,11 +26,13 @@ def main() -> None:
     workspace = Path(args.workspace)
     if not (workspace / "sequences" / "list.txt").is_file():
         raise ResultError(
-            f"{workspace}: no workspace there (sequences/list.txt); tracking/create_vot_workspace.py makes one"
+            f"{workspace}: no workspace, sequences/list.txt is missing; make one with tracking/create_vot_workspace.py"
         )
     interval = tuple(args.interval) if args.interval else interval_of(workspace)
     if not 0 < interval[0] <= interval[1]:
-        parser.error(f"--interval {interval[0]} {interval[1]}: expected the first number of frames, then the last")
+        parser.error(
+            f"--interval {interval[0]} {interval[1]}: expected the smallest number of frames, then the largest"
+        )
     found = {name: score_workspace(workspace, name, interval, args.experiment) for name in args.trackers}
     rows = {name: {"EAO": item.eao, "A": item.accuracy, "R": item.robustness} for name, item in ranked(found)}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
@@ -42,12 +44,15 @@ def main() -> None:
 
 
 def ranked(found: dict[str, VotScores]) -> list[tuple[str, VotScores]]:
-    """The best EAO first."""
+    """Sort trackers by EAO, best first."""
     return sorted(found.items(), key=lambda item: -item[1].eao)
 
 
 def interval_of(workspace: Path) -> tuple[int, int]:
-    """The interval of the workspace's own stack, or VOT2020's. Raises ResultError for a stack without one."""
+    """EAO interval (low, high) in frames from the workspace's stack.yaml; without that file, the one of VOT2020.
+
+    Raises ResultError if stack.yaml has no interval.
+    """
     file = workspace / "stack.yaml"
     if not file.is_file():
         return INTERVAL
@@ -56,20 +61,24 @@ def interval_of(workspace: Path) -> tuple[int, int]:
         return next((item["low"], item["high"]) for item in analyses if item["type"] == "multistart_eao_score")
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise ResultError(
-            f"{file}: no interval of the EAO in it ({error!r}); give it with --interval LOW HIGH"
+            f"{file}: no EAO interval in this file ({error!r}); give it with --interval LOW HIGH"
         ) from error
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", required=True, metavar="W")
-    parser.add_argument("--trackers", nargs="+", required=True, help="their names in the workspace")
+    parser.add_argument("--workspace", required=True, metavar="W", help="folder of the workspace")
+    parser.add_argument("--trackers", nargs="+", required=True, help="names of the trackers in the workspace")
     parser.add_argument("--experiment", default="baseline", help="a multistart experiment of the stack")
     parser.add_argument(
-        "--interval", nargs=2, type=int, metavar=("LOW", "HIGH"), help="default: the stack's, else 115 755"
+        "--interval",
+        nargs=2,
+        type=int,
+        metavar=("LOW", "HIGH"),
+        help="EAO interval in frames; default: that of the stack, else 115 755",
     )
-    parser.add_argument("--json", metavar="FILE", help="tracker -> EAO, for plot_paper_figures.py --eao")
+    parser.add_argument("--json", metavar="FILE", help="write tracker -> EAO, for plot_paper_figures.py --eao")
     return parser
 
 

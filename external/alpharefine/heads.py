@@ -1,4 +1,4 @@
-"""SEcmnet's heads: two corners, and a mask refined from coarse to fine."""
+"""Heads of SEcmnet: two corners, and a mask that is refined from coarse to fine."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-STRIDE = 16  # crop pixels a cell of the fused map
+STRIDE = 16  # crop pixels per cell of the fused map
 
 
 def _block(before: int, after: int) -> nn.Sequential:
@@ -19,7 +19,7 @@ def _pair(before: int, middle: int, after: int) -> nn.Sequential:
 
 
 class CornerHead(nn.Module):
-    """Two heat maps, whose means are the corners."""
+    """Predicts one heat map each for the top left and the bottom right corner; their means are the corners."""
 
     def __init__(self, channels: int = 64):
         super().__init__()
@@ -30,7 +30,7 @@ class CornerHead(nn.Module):
             self.add_module(f"conv5_{corner}", nn.Conv2d(widths[-1], 1, 1))
 
     def forward(self, fused: Tensor) -> Tensor:
-        """fused (B, C, H, W) -> (B, 4) x1, y1, x2, y2 in crop pixels."""
+        """fused (B, C, H, W) -> corners (B, 4) x1, y1, x2, y2 in crop pixels."""
         return torch.cat([self._corner(fused, corner) for corner in ("tl", "br")], dim=1)
 
     def _corner(self, x: Tensor, corner: str) -> Tensor:
@@ -43,7 +43,7 @@ class CornerHead(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """The fused map, enlarged step by step with the backbone's early maps (after SiamMask)."""
+    """Predicts a mask: enlarges the fused map step by step with the backbone's early maps (after SiamMask)."""
 
     def __init__(self):
         super().__init__()
@@ -54,8 +54,8 @@ class MaskHead(nn.Module):
         )
 
     def forward(self, fused: Tensor, early: list[Tensor]) -> Tensor:
-        """fused (B, 64, S/16, S/16); early: maps at 1/2 (64 channels), 1/4 (256) and 1/8 (512) -> (B, 1, S, S) in
-        [0, 1]."""
+        """fused (B, 64, S/16, S/16); early: maps at 1/2 (64 channels), 1/4 (256) and 1/8 (512) of the crop's resolution
+        -> mask (B, 1, S, S) in [0, 1]."""
         x = fused
         steps = ((self.h2, self.v2, self.post0), (self.h1, self.v1, self.post1), (self.h0, self.v0, self.post2))
         for (across, aside, after), finer in zip(steps, reversed(early)):

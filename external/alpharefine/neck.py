@@ -1,4 +1,4 @@
-"""Where the template meets the search image: pixel-wise correlation and attention over its channels and places."""
+"""Fusion of template and search features: pixel-wise correlation, channel attention and spatial attention."""
 
 import torch
 from torch import Tensor, nn
@@ -6,14 +6,16 @@ from torchvision.ops import roi_align
 
 
 def pixel_correlation(kernel: Tensor, features: Tensor) -> Tensor:
-    """Inner products of every template cell with every search cell: kernel (B, C, h, w), features (B, C, H, W) ->
-    (B, h*w, H, W), template cells row by row."""
+    """Inner products of each template cell with each search cell.
+
+    kernel (B, C, h, w), features (B, C, H, W) -> (B, h*w, H, W), template cells row by row.
+    """
     products = kernel.flatten(2).transpose(1, 2) @ features.flatten(2)
     return products.unflatten(-1, features.shape[-2:])
 
 
 class ChannelAttention(nn.Module):
-    """Squeeze and excitation: channels weighted by what their means say."""
+    """Squeeze and excitation: weights the channels by a function of their means."""
 
     def __init__(self, channels: int, reduction: int = 4):
         super().__init__()
@@ -26,7 +28,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """A non-local block: every cell attends to the map, whose keys and values are pooled by two."""
+    """Non-local block: each cell attends to all cells; keys and values are max-pooled by two."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -44,7 +46,10 @@ class SpatialAttention(nn.Module):
 
 
 class CentralNeck(nn.Module):
-    """SEcmnet's: the kernel is the middle of the template's map, which is the target in a crop of factor 2."""
+    """Neck of SEcmnet. The kernel is the middle of the template map, which shows the target in a crop of factor 2.
+
+    cells: number of cells of the kernel.
+    """
 
     def __init__(self, cells: int = 64):
         super().__init__()
@@ -55,20 +60,21 @@ class CentralNeck(nn.Module):
         self.channel_attention = ChannelAttention(cells)
 
     def kernel(self, features: Tensor, _boxes: Tensor) -> Tensor:
-        """features (B, C, H, W) of the template -> (B, C, H/2, W/2)."""
+        """Cut the kernel out of the template features (B, C, H, W) -> (B, C, H/2, W/2)."""
         height, width = features.shape[-2:]
         return features[..., height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
 
     def forward(self, kernel: Tensor, features: Tensor) -> Tensor:
-        """-> (B, cells, H, W)."""
+        """kernel (B, C, h, w), search features (B, C, H, W) -> fused map (B, cells, H, W), cells = h*w."""
         return self.channel_attention(self.post_corr(pixel_correlation(kernel, features)))
 
 
 class PooledNeck(nn.Module):
-    """ARnet_seg_mask's: the kernel is pooled from the target's box.
+    """Neck of ARnet_seg_mask. The kernel is pooled from the target's box.
 
-    The authors pool precisely (PrRoIPool: the integral of the bilinear surface, no half-pixel shift); RoIAlign without
-    alignment and four samples a side is within .003 of it on boxes in the middle of a crop.
+    size: bins per side. The authors use PrRoIPool, which integrates the bilinear surface without a half-pixel shift.
+    This class uses RoIAlign without alignment and with four samples per bin and axis. For boxes in the middle of a crop
+    the results differ by at most 0.003.
     """
 
     def __init__(self, size: int = 12):
@@ -78,12 +84,12 @@ class PooledNeck(nn.Module):
         self.spatial_attention = SpatialAttention(size * size)
 
     def kernel(self, features: Tensor, boxes: Tensor) -> Tensor:
-        """features (B, C, H, W) of the template, at 1/16; boxes (B, 4) x1, y1, x2, y2 in pixels of its crop ->
-        (B, C, size, size)."""
+        """Pool the kernel: features (B, C, H, W) of the template at 1/16 of its resolution; boxes (B, 4) x1, y1, x2, y2
+        in pixels of the template crop -> (B, C, size, size)."""
         number = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype).unsqueeze(1)
         rois = torch.cat([number, boxes], dim=1)
         return roi_align(features, rois, self.size, spatial_scale=1 / 16, sampling_ratio=4, aligned=False)
 
     def forward(self, kernel: Tensor, features: Tensor) -> Tensor:
-        """-> (B, size*size, H, W)."""
+        """kernel (B, C, size, size), search features (B, C, H, W) -> fused map (B, size*size, H, W)."""
         return self.spatial_attention(self.channel_attention(pixel_correlation(kernel, features)))

@@ -1,4 +1,4 @@
-"""ARnet_seg_mask's head: FRTM's segmentation network (Robinson et al., CVPR 2020)."""
+"""Head of ARnet_seg_mask: the segmentation network of FRTM (Robinson et al., CVPR 2020)."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,10 @@ def _conv(before: int, after: int, size: int, bias: bool = True) -> nn.Conv2d:
 
 
 class TargetEncoder(nn.Module):
-    """A backbone map together with the fused map of the target (FRTM's TSE)."""
+    """Combines a backbone map with the fused map of the target (TSE in FRTM).
+
+    features, fused: channels of the two inputs; channels: of the outputs.
+    """
 
     def __init__(self, features: int, fused: int, channels: int):
         super().__init__()
@@ -21,13 +24,13 @@ class TargetEncoder(nn.Module):
         )
 
     def forward(self, features: Tensor, fused: Tensor) -> tuple[Tensor, Tensor]:
-        """-> (B, channels, H, W) twice: encoded, and the reduced features."""
+        """features (B, C, H, W), fused (B, F, h, w) -> two maps (B, channels, H, W): encoded, and reduced features."""
         reduced = self.reduce(features)
         return self.transform(torch.cat([reduced, _resized(fused, reduced)], dim=1)), reduced
 
 
 class ChannelGate(nn.Module):
-    """Channels of the finer map weighted by the means of both, plus the coarser map (FRTM's CAB)."""
+    """Weights the channels of the finer map by the means of both maps, and adds the coarser map (CAB in FRTM)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -40,7 +43,7 @@ class ChannelGate(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """FRTM's RRB."""
+    """Residual block (RRB in FRTM)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -56,7 +59,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """The last map becomes logits at the size of the crop."""
+    """Converts the last map to logits at the size of the crop."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -73,7 +76,10 @@ LAYERS = {"layer5": 2048, "layer4": 1024, "layer3": 512, "layer2": 256}  # names
 
 
 class SegmentationHead(nn.Module):
-    """From the deepest map to the shallowest."""
+    """Segments the target by combining the backbone's maps, from the deepest to the shallowest.
+
+    fused: channels of the fused map; channels: internal width.
+    """
 
     def __init__(self, fused: int, channels: int = 64):
         super().__init__()
@@ -83,7 +89,7 @@ class SegmentationHead(nn.Module):
         self.project = Upsampler(channels)
 
     def forward(self, fused: Tensor, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """fused (B, F, h, w); maps: of the backbone at 1/4 to 1/32 -> logits (B, 1, *size)."""
+        """fused (B, F, h, w); maps: of the backbone at 1/4, 1/8, 1/16 and 1/32 -> logits (B, 1, *size)."""
         x: Tensor | None = None
         for name, features in zip(LAYERS, reversed(maps)):
             encoded, reduced = self.TSE[name](features, fused)
@@ -93,5 +99,5 @@ class SegmentationHead(nn.Module):
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """x at the size of another map; a 1 x 1 map is spread over all of it."""
+    """Resize x (B, C, h, w) bilinearly to the size of another map; a 1 x 1 map becomes constant."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""The authors' files of weights. They are pickles that hold objects of the training code beside the tensors."""
+"""Reader of the authors' weights files, which are pickles with tensors and objects of the training code."""
 
 import logging
 import pickle
@@ -14,16 +14,16 @@ from external.alpharefine.networks import ARnetSegMask, SEcmnet
 
 logger = logging.getLogger("sdtrack")
 
-WRAPPER = "module."  # before every key of a file that DataParallel has written
-DEPTHS = {8: 18, 16: 34}  # blocks of two convolutions -> SEcmnet's backbone
+WRAPPER = "module."  # key prefix that DataParallel adds
+DEPTHS = {8: 18, 16: 34}  # number of residual blocks -> depth of SEcmnet's ResNet
 
 
 class WeightsError(Exception):
-    """A file is no file of AlphaRefine's weights, or holds what may not be opened."""
+    """A file is missing, is not a file of AlphaRefine's weights, or contains objects that must not be loaded."""
 
 
 class Inert:
-    """What stands for an object of the training code: keeps nothing, does nothing."""
+    """Stand-in for an object of the authors' training code. It stores nothing and does nothing."""
 
     def __init__(self, *_arguments, **_options):
         pass
@@ -33,10 +33,10 @@ class Inert:
 
 
 def load_alpharefine(path: str | Path) -> nn.Module:
-    """The network that a file's weights belong to, loaded strictly, in evaluation mode.
+    """Load a weights file strictly into the network that it belongs to. Returns the network in evaluation mode.
 
-    Tensors and containers are built, objects of the training code (ltr.*) become inert stand-ins, and anything else is
-    refused before it is built. Raises WeightsError that names the file.
+    Tensors and containers are loaded, and objects of the training code (ltr.*) are replaced with inert stand-ins. A
+    file with other objects is refused before they are built. Raises WeightsError, which names the file.
     """
     state = read_state(path)
     network = _network_of(path, state)
@@ -52,7 +52,10 @@ def load_alpharefine(path: str | Path) -> nn.Module:
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """The weights of a file, by name. Raises WeightsError."""
+    """Read the weights of a file: key -> tensor, without WRAPPER.
+
+    Raises WeightsError if the file is missing, damaged, not a file of weights, or contains unknown objects.
+    """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file of AlphaRefine's weights")
@@ -61,7 +64,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
         with torch.serialization.safe_globals(stand_ins):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path}: refused, it holds more than tensors: {_first_line(error)}") from error
+        raise WeightsError(f"{path}: refused, because it contains more than tensors: {_first_line(error)}") from error
     except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: truncated or not a file of weights ({_first_line(error)})") from error
     state = content.get("net", content) if isinstance(content, dict) else None
@@ -74,14 +77,14 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def classes_in(path: Path) -> set[str]:
-    """Names of the classes in a checkpoint that are neither tensors nor plain values; nothing is built.
+    """List the names of the classes in a checkpoint that are neither tensors nor plain values, without building them.
 
-    Raises what pickle and torch raise on corrupt files.
+    Raises the exceptions of pickle and torch if the file is corrupt.
     """
     if zipfile.is_zipfile(path):
         return set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     names = set()
-    with path.open("rb") as file:  # PyTorch's format before 1.6: magic number, version, system, contents
+    with path.open("rb") as file:  # format before PyTorch 1.6: pickles of magic number, version, system, content
         for _ in range(4):
             operations = pickletools.genops(file)
             names |= {value.replace(" ", ".") for code, value, _ in operations if code.name == "GLOBAL"}

@@ -1,4 +1,4 @@
-"""Checks of config values that trackers share. Each raises ConfigError that names key and value."""
+"""Checks of the config values that all trackers share. Their errors name key and value."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -9,7 +9,7 @@ from lib.errors import ConfigError
 
 
 def check_common(cfg) -> None:
-    """All checks of the keys in lib.config.defaults. cfg: a loaded config."""
+    """Check all keys of lib.config.defaults. cfg: a loaded config. Raises ConfigError if a value is not allowed."""
     check_minimum(cfg, MINIMUM)
     check_crops(cfg)
     check_sampling_ratios(cfg)
@@ -22,7 +22,10 @@ def check_common(cfg) -> None:
 
 
 def check_minimum(cfg, minimum: Mapping[str, float]) -> None:
-    """minimum: key, such as "TRAIN.EPOCH" -> smallest allowed value."""
+    """Check lower limits of numbers. minimum: key, such as "TRAIN.EPOCH" -> smallest allowed value.
+
+    Raises ConfigError if a value is smaller.
+    """
     for key, smallest in minimum.items():
         value = reduce(getitem, key.split("."), cfg)
         if value < smallest:
@@ -30,7 +33,10 @@ def check_minimum(cfg, minimum: Mapping[str, float]) -> None:
 
 
 def check_crops(cfg) -> None:
-    """Crop sizes are whole numbers of patches, and training and tracking use the same size and factor."""
+    """Check that crop sizes are multiples of the patch size, and that DATA and TEST have the same sizes and factors.
+
+    Raises ConfigError otherwise.
+    """
     patch = cfg.MODEL.BACKBONE.PATCH_SIZE
     for key, size in (("DATA.TEMPLATE.SIZE", cfg.DATA.TEMPLATE.SIZE), ("DATA.SEARCH.SIZE", cfg.DATA.SEARCH.SIZE)):
         if size <= 0 or size % patch:
@@ -45,13 +51,19 @@ def check_crops(cfg) -> None:
 
 
 def check_heads(key: str, dim: int, heads: int) -> None:
-    """The number of attention heads divides the width. key: of the number of heads, for the error."""
+    """Check that the number of attention heads divides the width dim. Raises ConfigError otherwise.
+
+    key: config key of the number of heads, named in the error.
+    """
     if heads <= 0 or dim % heads:
         raise ConfigError(f"{key}: {heads} does not divide the width {dim}")
 
 
 def check_sampling_ratios(cfg) -> None:
-    """DATASETS_RATIO has one value per data set, none negative and at least one positive."""
+    """Check that DATASETS_RATIO has one value per data set, none of them negative and at least one positive.
+
+    Raises ConfigError otherwise.
+    """
     for split in ("TRAIN", "VAL"):
         names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
         if len(names) != len(ratios):
@@ -61,5 +73,5 @@ def check_sampling_ratios(cfg) -> None:
             )
         if names and not (min(ratios) >= 0 and sum(ratios) > 0):
             raise ConfigError(
-                f"DATA.{split}.DATASETS_RATIO: {list(ratios)}; at least one has to be positive, none negative"
+                f"DATA.{split}.DATASETS_RATIO: {list(ratios)}; at least one has to be positive and none may be negative"
             )

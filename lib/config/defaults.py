@@ -1,7 +1,7 @@
-"""The keys that every tracker's config has: the ViT trunk, data, training and test. Values are the SDTrack paper's.
+"""The config keys that all trackers share: ViT trunk, data, training and test. Values are those of the SDTrack paper.
 
-Key names are OSTrack's where OSTrack has the same setting, so that its trainer and tools read such a config as well.
-A tracker's lib/config/<script>/config.py takes these sections, changes their defaults and adds keys of its own.
+Keys have OSTrack's names if OSTrack has the same setting, so that its trainer and tools can read such a config. The
+lib/config/<script>/config.py of a tracker takes these sections, changes some defaults and adds its own keys.
 """
 
 BACKBONE = {  # lib.models.vit
@@ -12,7 +12,7 @@ BACKBONE = {  # lib.models.vit
     "NUM_HEADS": 12,
     "MLP_RATIO": 4.0,
     "DROP_PATH": 0.1,
-    # For training from scratch, off in the paper's configs (docs/CONFIG.md)
+    # Options for training from scratch, off in the paper's configs (docs/CONFIG.md)
     "STEM": "patch",  # patch: one linear projection | conv: a small convolutional stem
     "TEMPLATE_EMBED": 0.0,  # init std of the target embedding, added to template tokens inside the box; 0: no embedding
     "QK_INIT": 0.0,  # initialise W_k = W_q, scaled by this factor; 0: off
@@ -21,15 +21,15 @@ BACKBONE = {  # lib.models.vit
 DATA = {
     "MEAN": [0.485, 0.456, 0.406],
     "STD": [0.229, 0.224, 0.225],
-    "MAX_SAMPLE_INTERVAL": 200,  # frames between template and search frame, inclusive
-    "SAMPLER_MODE": "causal",  # causal: the search frame after the template's | trident: both anywhere
+    "MAX_SAMPLE_INTERVAL": 200,  # largest distance between template and search frame, in frames
+    "SAMPLER_MODE": "causal",  # causal: search frame after template frame | trident: both anywhere in the sequence
     "STORAGE": "auto",  # files | lmdb (tracking/make_lmdb.py) | auto: the LMDB if it exists
     "DECODER": "auto",  # JPEG decoder: simplejpeg | jpeg4py | cv2 | auto: simplejpeg
-    "GRAYSCALE": 0.05,  # probabilities, and the half-width of the brightness factor
-    "FLIP": 0.5,
-    "BRIGHTNESS": 0.2,
+    "GRAYSCALE": 0.05,  # probability
+    "FLIP": 0.5,  # probability
+    "BRIGHTNESS": 0.2,  # half-width of the range of the brightness factor around 1
     # Sources of the composed data sets VIEWS and PASTED: folders of still images, relative to data_dir or absolute, and
-    # splits of COCO-style annotations; BLUR: probability
+    # splits of COCO-style annotations. BLUR: probability that a crop is blurred, and that it loses resolution
     "STILLS": {"IMAGES_DIR": ["images"], "COCO_SPLITS": [], "BLUR": 0.25},
     "TRAIN": {
         "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
@@ -49,26 +49,26 @@ TRAIN = {
     "LR_DROP_EPOCH": 40,  # for SCHEDULER.TYPE step
     "SCHEDULER": {"TYPE": "Mstep", "MILESTONES": [40], "GAMMA": 0.1},  # Mstep | step | cosine; OSTrack: [240]
     "WARMUP_STEPS": 0,
-    "BATCH_SIZE": 32,  # a process and forward pass
-    "ACCUMULATION": 1,  # forward passes a step
-    "ACTIVATION_CHECKPOINTING": False,  # less memory: activations of blocks and layers are computed again
+    "BATCH_SIZE": 32,  # pairs per process and forward pass
+    "ACCUMULATION": 1,  # forward passes per optimizer step
+    "ACTIVATION_CHECKPOINTING": False,  # saves memory: recompute activations in the backward pass
     "NUM_WORKER": 4,
     "OPTIMIZER": "ADAMW",  # ADAMW | MUON: Muon for the matrices of linear layers, AdamW for the rest
-    "MUON_MULTIPLIER": 2.0,  # learning rate of Muon's parameters over AdamW's
+    "MUON_MULTIPLIER": 2.0,  # learning rate of Muon's parameters divided by that of AdamW's
     "GRAD_CLIP_NORM": 0.1,
     "L1_WEIGHT": 5.0,
     "GIOU_WEIGHT": 2.0,
-    # Half precision: auto (on a GPU) | true | false; bf16 where the device computes fast in it, fp16 on older GPUs
+    # Mixed precision: auto (on a GPU) | true | false; bf16 on devices that are fast in bf16, fp16 on older GPUs
     "AMP": "auto",
-    "TF32": "auto",  # auto (on a GPU) | true | false: float32 products with 10 bits of mantissa
-    "COMPILE": False,  # torch.compile of blocks and layers: minutes at the start
-    "EMA": 0.0,  # decay of the averaged weights, which are then the ones that are saved and tested; 0: none
+    "TF32": "auto",  # auto (on a GPU) | true | false: float32 matrix products with a mantissa of 10 bits
+    "COMPILE": False,  # torch.compile of blocks and layers; takes minutes at the start
+    "EMA": 0.0,  # decay of the averaged weights, which are then saved as "net" and tested; 0: no average
     "PRINT_INTERVAL": 50,
     "VAL_EPOCH_INTERVAL": 20,
-    "SAVE_INTERVAL": 0,  # steps between checkpoints within an epoch; 0: at the ends of epochs only
-    "KEEP_CHECKPOINTS": 3,  # the newest; those of SCHEDULER.MILESTONES and of every KEEP_EVERY-th epoch stay as well
+    "SAVE_INTERVAL": 0,  # steps between checkpoints within an epoch; 0: only at the end of epochs
+    "KEEP_CHECKPOINTS": 3,  # the newest ones; those of SCHEDULER.MILESTONES and every KEEP_EVERY-th epoch stay too
     "KEEP_EVERY": 50,
-    "TIMEOUT_S": 1800,  # how long a process waits for the others before it fails
+    "TIMEOUT_S": 1800,  # seconds that a process waits for the others before it fails
     "SEED": 42,
 }
 
@@ -77,15 +77,15 @@ TEST = {
     "TEMPLATE_SIZE": 128,
     "SEARCH_FACTOR": 4.0,
     "SEARCH_SIZE": 256,
-    "EPOCH": 300,  # which checkpoint is tested; 0: the newest
-    "HANN_WEIGHT": 0.0,  # share of a Hann window, over the centres of the boxes, in the ranking score
+    "EPOCH": 300,  # epoch of the checkpoint to test; 0: the newest
+    "HANN_WEIGHT": 0.0,  # weight of a Hann window over the box centres in the ranking score
 }
 
-# Keys that OSTrack's code reads and this toolkit does not: an exported plugin's config has them, with these values. A
-# config of an older checkpoint may name them.
+# Keys that OSTrack's code reads and this toolkit does not. The config of an exported plugin has them with these values.
+# The config of an older checkpoint may contain them.
 HOST_KEYS = {"MODEL.BACKBONE.TYPE": "vit", "DATA.TEMPLATE.NUMBER": 1, "DATA.SEARCH.NUMBER": 1}
 
-# Keys that choose between implementations of one computation: neither weights nor boxes depend on them
+# Keys that choose between implementations of the same computation: weights and boxes do not depend on them
 SAME_RESULT_KEYS = ("TRAIN.COMPILE",)
 
 ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted spelling -> key
@@ -102,7 +102,7 @@ CHOICES = {
     "TRAIN.SCHEDULER.TYPE": ("Mstep", "step", "cosine"),
 }
 
-MINIMUM = {  # smallest value that makes sense
+MINIMUM = {  # smallest allowed values
     "MODEL.BACKBONE.PATCH_SIZE": 1,
     "MODEL.BACKBONE.DEPTH": 1,
     "DATA.MAX_SAMPLE_INTERVAL": 1,

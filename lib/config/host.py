@@ -1,6 +1,6 @@
-"""The config of a host such as OSTrack, whose code reads one object `cfg` that update_config_from_file fills.
+"""Config for a host such as OSTrack, whose code reads a global object `cfg` that update_config_from_file fills.
 
-Only an exported plugin uses this (lib.plugin): here a config is what load_config returns, and nothing global.
+Only an exported plugin uses this module (lib.plugin). This toolkit has no global config: load_config returns one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from lib.utils.logs import set_up_logging
 
 
 class HostConfig(dict):
-    """Settings in plain types, as a host takes them: dictionaries whose keys are attributes as well, lists, numbers,
-    strings, truth values; the host may change all of them."""
+    """Mutable config for a host: nested dictionaries whose keys are also attributes.
+
+    The values are of plain types: lists, numbers, strings and booleans.
+    """
 
     def __init__(self, tree: Mapping[str, Any]):
         super().__init__({key: _plain(value) for key, value in tree.items()})
@@ -34,12 +36,12 @@ class HostConfig(dict):
 
 
 def host_config(script: str, defaults: Mapping[str, Any]) -> tuple[HostConfig, Callable]:
-    """cfg, a script's defaults, and update_config_from_file, which puts an experiment's values in their place."""
+    """Return cfg with the defaults of a script, and update_config_from_file, which fills in an experiment's values."""
     set_up_logging()
     cfg = HostConfig(_for_host(defaults))
 
     def update_config_from_file(filename: str | Path, base_cfg: HostConfig | None = None) -> None:
-        """Take the values of experiments/<script>/<name>.yaml into cfg, or into base_cfg. Raises ConfigError."""
+        """Copy the values of experiments/<script>/<name>.yaml to cfg or base_cfg. Raises ConfigError as load_config."""
         file = Path(filename)
         loaded = load_config(script, file.stem, folder=file.parent)
         (cfg if base_cfg is None else base_cfg).update(HostConfig(_for_host(loaded.to_dict())))
@@ -54,8 +56,10 @@ def _plain(value: Any) -> Any:
 
 
 def _for_host(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """A host takes TRAIN.AMP for a truth value: what is left to the device is off there, where AMP is fp16. HOST_KEYS
-    are added."""
+    """Convert a config tree to the form that a host reads: add HOST_KEYS, and make TRAIN.AMP a boolean.
+
+    AMP "auto" becomes False, because AMP means fp16 in a host.
+    """
     train = tree["TRAIN"]
     tree = copy.deepcopy({**tree, "TRAIN": {**train, "AMP": train["AMP"] is True}})
     for key, value in HOST_KEYS.items():

@@ -1,10 +1,11 @@
-"""Experiment files to configs: defaults + yaml deltas + overrides -> one fresh, typed, frozen object.
+"""Loading of configs: defaults, values of experiment files and overrides give a new, typed, frozen object.
 
     cfg = load_config("sdtrack", "vitb_300", ["TRAIN.BATCH_SIZE=8"])
     cfg.MODEL.BACKBONE.DIM
 
-A yaml holds only what differs from the defaults (lib/config/<script>/config.py) and may name a parent with BASE.
-Types are those of the defaults: an int passes for a float, a string never for a number.
+An experiment file holds only the values that differ from the defaults (lib/config/<script>/config.py). It may name a
+parent file with BASE. Values must have the types of the defaults: an int is accepted as a float, but a string is not
+accepted as a number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lib.config.defaults import HOST_KEYS
 from lib.errors import ConfigError
 from lib.utils.parsing import parse_yaml
 
-NAME = re.compile(r"[\w.-]{1,100}")  # of a config
+NAME = re.compile(r"[\w.-]{1,100}")  # names of configs
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
@@ -46,7 +47,7 @@ class Config(Mapping):
         return values[key]
 
     def __setattr__(self, key: str, value: Any) -> None:
-        raise ConfigError(f"the config is frozen: {key} cannot be set; load it anew with the override {key}={value}")
+        raise ConfigError(f"the config is frozen: {key} cannot be set; load it again with the override {key}={value}")
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -64,7 +65,7 @@ class Config(Mapping):
         return Config, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
-        """The tree as dicts, lists and plain values: what a log or a checkpoint keeps."""
+        """Convert to nested dicts with lists and plain values, the form for logs and checkpoints."""
         plain = {}
         for key, value in self._values.items():
             if isinstance(value, Config):
@@ -76,10 +77,10 @@ class Config(Mapping):
 
 
 def load_config(script: str, name: str, overrides: Iterable[str] = (), folder: Path | None = None) -> Config:
-    """The config of <name>.yaml, of `folder` or of experiments/<script>.
+    """Load the config <name>.yaml from `folder`, by default experiments/<script>.
 
-    overrides: "KEY=VALUE" strings, VALUE in yaml's notation ("TRAIN.SCHEDULER.MILESTONES=[10, 20]").
-    Raises ConfigError for an unknown experiment, key, type or choice.
+    overrides: "KEY=VALUE" strings, VALUE in yaml's notation ("TRAIN.SCHEDULER.MILESTONES=[10, 20]"). Raises ConfigError
+    for an unknown script, config or key, and for a value of a wrong type or out of its range.
     """
     module = _defaults_module(script)
     values = _flatten(module.DEFAULTS)
@@ -89,7 +90,10 @@ def load_config(script: str, name: str, overrides: Iterable[str] = (), folder: P
 
 
 def config_from_dict(script: str, tree: Mapping[str, Any], source: str, overrides: Iterable[str] = ()) -> Config:
-    """The config that a checkpoint carries, checked against today's defaults. source: named in errors."""
+    """Make a config from the tree in a checkpoint; keys that it lacks get the current defaults.
+
+    source: the file, named in errors. overrides: as for load_config. Raises ConfigError as load_config does.
+    """
     module = _defaults_module(script)
     values = _flatten(module.DEFAULTS)
     _apply(values, _flatten(tree), module, source)
@@ -97,13 +101,15 @@ def config_from_dict(script: str, tree: Mapping[str, Any], source: str, override
 
 
 def same_result_keys(script: str) -> tuple[str, ...]:
-    """Keys of a script that choose between implementations of one computation: weights and boxes do not depend on
-    them."""
+    """Keys of a script that choose between implementations of the same computation.
+
+    Weights and boxes do not depend on them.
+    """
     return getattr(_defaults_module(script), "SAME_RESULT_KEYS", ())
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """One line "KEY: old -> new" for each value in which two configs of one script differ."""
+    """Compare two configs of one script: one line "KEY: old -> new" for each value that differs."""
     before, after = _flatten(old.to_dict()), _flatten(new.to_dict())
     return [
         f"{key}: {before.get(key)} -> {after.get(key)}"
@@ -134,7 +140,7 @@ def _yaml_chain(folder: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
     while name:
         path = folder / f"{name}.yaml"
         if name in seen:
-            raise ConfigError(f"{path}: BASE goes round in a circle ({' -> '.join([*seen, name])})")
+            raise ConfigError(f"{path}: the BASE entries form a circle ({' -> '.join([*seen, name])})")
         if not path.is_file():
             names = _names(folder)
             hint = _nearest(name, names)
@@ -172,7 +178,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: str) -> None:
     for key, value in deltas.items():
         key = module.ALIASES.get(key, key)
-        if value == HOST_KEYS.get(key):  # configs of older checkpoints have these keys
+        if value == HOST_KEYS.get(key):  # from the config of an older checkpoint
             continue
         if key not in values:
             section = any(known.startswith(f"{key}.") for known in values)
@@ -189,22 +195,22 @@ def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: st
 
 
 def _typed(key: str, value: Any, default: Any, source: str) -> Any:
-    """value in the type of the default, or ConfigError."""
+    """Convert a value to the type of its default. Raises ConfigError if it has another type."""
     if isinstance(default, (list, tuple)):
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{source}: {key} takes a list like {list(default)}, not {value!r}")
+            raise ConfigError(f"{source}: {key} is {value!r}; expected a list such as {list(default)}")
         return [_typed(key, item, default[0], source) for item in value] if default else list(value)
     if isinstance(value, str) and isinstance(default, float):
         value = _exponent_number(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
-        raise ConfigError(f"{source}: {key} takes a {type(default).__name__} like {default!r}, not {value!r}")
+        raise ConfigError(f"{source}: {key} is {value!r}; expected type {type(default).__name__}, such as {default!r}")
     return value
 
 
 def _exponent_number(text: str) -> float | str:
-    """yaml reads 4e-4 as a string, for want of a dot: take it as the number that everybody means."""
+    """Convert a number such as 4e-4, which yaml reads as a string because it has no dot; return other strings as is."""
     mantissa, e, exponent = text.lower().partition("e")
     is_number = e and mantissa.lstrip("+-").replace(".", "", 1).isdigit() and exponent.lstrip("+-").isdigit()
     return float(text) if is_number else text

@@ -1,7 +1,7 @@
-"""What computes a frame: PyTorch as it is, in half precision, compiled or as a CUDA graph, or another program from an
-ONNX graph.
+"""Backends that compute the network for a frame: PyTorch, or ONNX Runtime or OpenVINO with an ONNX graph.
 
-The template is encoded once a sequence, by PyTorch in float32.
+PyTorch runs the network directly, in half precision, compiled or as a CUDA graph. The template is encoded once per
+sequence, always by PyTorch in float32.
 """
 
 import copy
@@ -34,47 +34,51 @@ TORCH = ("torch", "torch-bf16", "torch-compile", "torch-compile-bf16")
 CUDA = ("cuda-graph", "cuda-graph-bf16")
 GRAPH = ("onnxruntime", "onnxruntime-int8", "openvino", "openvino-bf16")
 BACKENDS = (AUTO, *TORCH, *CUDA, *GRAPH)
-SAME_BOXES = (AUTO, "torch", "cuda-graph")  # the same operations in the same precision
+SAME_BOXES = (AUTO, "torch", "cuda-graph")  # backends with the same operations in the same precision
 Encode = Callable[[Tensor, Tensor], Tensor]  # template crop (1, 3, S, S), its box (1, 4) -> template tokens
-Find = Callable[[Tensor, Tensor], dict[str, Tensor]]  # template tokens, search crop (1, 3, S, S) -> the answer
+Find = Callable[[Tensor, Tensor], dict[str, Tensor]]  # template tokens, search crop (1, 3, S, S) -> network output
 
 
 def resolve_backend(backend: str, device: torch.device) -> str:
-    """The backend that a name stands for on a device: "auto" is chosen, and said once.
+    """Return the backend to use on a device; "auto" becomes a concrete backend, which is logged once.
 
-    Raises ConfigError for a backend that is unknown, or that this device or processor has not.
+    Raises ConfigError for an unknown backend, and for one that the device or processor does not support.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"backend {backend}: unknown; there are {', '.join(BACKENDS)}")
     if backend == AUTO:
         backend = "cuda-graph" if device.type == "cuda" else "torch"
-        _say_choice(backend, device.type)
+        _log_choice(backend, device.type)
     if backend in GRAPH and device.type != "cpu":
         raise ConfigError(f"backend {backend} computes on the CPU, not on {device}: choose the device cpu")
     if backend in CUDA and device.type != "cuda":
-        raise ConfigError(f"backend {backend} needs a GPU, not {device}: take torch, or another of the CPU's")
+        raise ConfigError(f"backend {backend} needs a GPU, not {device}: choose torch or another backend for the CPU")
     if backend in TORCH + CUDA and "bf16" in backend and fast_half_precision(device) != torch.bfloat16:
-        raise ConfigError(f"backend {backend}: {device} does not compute in bfloat16; leave -bf16 out")
+        raise ConfigError(f"backend {backend}: {device} does not compute in bfloat16; choose the backend without -bf16")
     return backend
 
 
 @cache
-def _say_choice(backend: str, device: str) -> None:
-    logger.info("backend auto: %s, on this %s", backend, "GPU" if device == "cuda" else device.upper())
+def _log_choice(backend: str, device: str) -> None:
+    logger.info("backend auto: using %s on this %s", backend, "GPU" if device == "cuda" else device.upper())
 
 
 def make_encode(backend: str, network: nn.Module) -> Encode:
-    """`network.encode_template`, as a resolved backend computes it: a CUDA graph for those, else PyTorch."""
+    """Return the function that computes `network.encode_template`: a CUDA graph for the CUDA backends, else PyTorch.
+
+    backend: a name that resolve_backend returned. network: on its device, in evaluation mode.
+    """
     if backend not in CUDA:
         return network.encode_template
     graph = CudaGraph(network.encode_template, backend)
-    return lambda images, boxes: graph(images, boxes).clone()  # the graph's own memory changes with the next template
+    return lambda images, boxes: graph(images, boxes).clone()  # the next template overwrites the graph's output
 
 
 def make_find(backend: str, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
-    """`network.track`, as the backend computes it. sizes: of the template and the search crop in pixels.
+    """Return the function that computes `network.track` with a backend.
 
-    Raises ConfigError as resolve_backend does.
+    sizes: sides of the template crop and the search crop in pixels. Raises ConfigError as resolve_backend does, if
+    PyTorch cannot compile, or if a package of the backend is missing; TrackingError if the ONNX export fails.
     """
     backend = resolve_backend(backend, device)
     if backend in GRAPH:
@@ -87,13 +91,16 @@ def make_find(backend: str, network: nn.Module, device: torch.device, sizes: tup
 
 @torch.inference_mode()
 def with_stacked_weights(network: nn.Module) -> Find:
-    """`network.track`, its weights stacked once for all frames where the network has that (OneStreamNetwork.stack)."""
+    """Return `network.track` with weights that are stacked once for all frames, if the network supports this.
+
+    See OneStreamNetwork.stack.
+    """
     weights = network.stack()
     return network.track if weights is None else partial(network.track, weights=weights)
 
 
 def _half_precision(network: nn.Module) -> Find:
-    """In bfloat16 from end to end, but for modules that keep full precision. The network itself stays as it is."""
+    """Run a copy of the network in bfloat16, except for the modules that need full precision."""
     half = copy.deepcopy(network)
     _round_weights(half)
     find = with_stacked_weights(half)
@@ -111,8 +118,8 @@ def _round_weights(module: nn.Module) -> None:
 
 @torch.inference_mode()
 def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
-    """By TorchInductor, on a GPU as CUDA graphs. Compiles at once, so that no frame waits for it."""
-    logger.info("backend %s: compiling, about a minute", backend)
+    """Compile find with TorchInductor, on a GPU with CUDA graphs. Compiles now, so that no frame waits for it."""
+    logger.info("backend %s: compiling; this takes about a minute", backend)
     compiled = torch.compile(find, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else "default")
     template, box, search = (value.to(device) for value in example(sizes))
     tokens = network.encode_template(template, box)
@@ -121,7 +128,7 @@ def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device
             compiled(tokens, search)
     except RuntimeError as error:  # such as a missing C++ compiler
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"backend {backend}: PyTorch cannot compile here ({reason}); take torch") from error
+        raise ConfigError(f"backend {backend}: PyTorch cannot compile here ({reason}); choose torch") from error
     return compiled
 
 

@@ -1,5 +1,7 @@
-"""A network's pass recorded once as a CUDA graph: a GPU then starts some thousand kernels by one call, instead of
-waiting for Python between them."""
+"""CUDA graphs: a forward pass is recorded once and replayed with one call.
+
+The GPU then starts all kernels of a frame, often about a thousand, without waiting for Python between them.
+"""
 
 import logging
 from collections.abc import Callable
@@ -10,19 +12,19 @@ from torch import Tensor
 
 logger = logging.getLogger("sdtrack")
 
-WARM_UP = 3  # calls before the recording, in which libraries choose their kernels and allocate their workspaces
+WARM_UP = 3  # calls before the recording, during which libraries choose kernels and allocate workspaces
 Output = Union[Tensor, dict[str, Tensor]]  # noqa: UP007 - Python 3.9 evaluates it
 
 
 class CudaGraph:
-    """A function of tensors on a GPU, recorded at its first call and replayed from then on.
+    """A function of tensors on a GPU that is recorded at its first call and replayed at later calls.
 
-    Inputs keep their shapes; the answer is the graph's own memory, valid until the next call. Where the recording
-    fails, one warning is logged and the function is called as it is.
+    The inputs must have the same shapes at each call. The result is memory of the graph, which the next call
+    overwrites. If the recording fails, one warning is logged and the function is called without a graph.
     """
 
     def __init__(self, function: Callable[..., Output], name: str):
-        """name: of the backend, for the warning."""
+        """name: name of the backend, for the warning."""
         self.function = function
         self.name = name
         self.inputs: list[Tensor] = []
@@ -31,7 +33,7 @@ class CudaGraph:
         self.failed = False
 
     def __call__(self, *inputs: Tensor) -> Output:
-        """function(*inputs)."""
+        """Return function(*inputs)."""
         if self.replay is None and not self.failed:
             self._record(inputs)
         if self.failed:
@@ -48,12 +50,15 @@ class CudaGraph:
         except RuntimeError as error:
             self.failed = True
             reason = str(error).strip().splitlines()[0]
-            logger.warning("backend %s: no CUDA graph (%s); computing without one", self.name, reason)
+            logger.warning("backend %s: recording a CUDA graph failed (%s); running without it", self.name, reason)
 
 
 def record(function: Callable[[], Output], device: torch.device) -> tuple[Callable[[], object], Output]:
-    """What replays function(), and its answer, which every replay overwrites. Raises RuntimeError where a graph cannot
-    hold what it does, such as a wait for the device."""
+    """Record function() as a CUDA graph. Returns a function that replays it, and its result.
+
+    Each replay overwrites the result. Raises RuntimeError if the function does something that a graph cannot contain,
+    such as a synchronisation with the device.
+    """
     with torch.cuda.device(device):
         stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
         stream.wait_stream(torch.cuda.current_stream())

@@ -1,4 +1,4 @@
-"""A session's network as files of graphs, and how their answers compare with PyTorch's."""
+"""Export of a tracker's network to graph files, and comparison of their output with PyTorch's."""
 
 import json
 import time
@@ -23,11 +23,12 @@ from lib.deploy.onnx_graphs import (
 )
 from lib.errors import TrackingError
 from lib.test.tracker.session import NetworkTracker
+from lib.utils.extras import require
 from lib.utils.parsing import parse_json
 
 FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "openvino": ".xml"}
 ABOUT = "about.json"
-TOLERANCES = {  # differences that are put up with: of boxes in pixels, and of scores and tokens
+TOLERANCES = {  # largest allowed differences: of boxes in pixels, and of scores and tokens
     "onnx": (0.1, 1e-3),
     "onnx-int8": (5.0, 0.2),
     "openvino": (0.1, 1e-3),
@@ -36,10 +37,10 @@ TOLERANCES = {  # differences that are put up with: of boxes in pixels, and of s
 
 @dataclass(frozen=True)
 class GraphComparison:
-    """The largest differences between what the graphs and PyTorch answer, and how long they take.
+    """Largest differences between the output of the graphs and of PyTorch, and median times per frame.
 
-    tokens: of the template's tokens; pixels, score: of the box that is chosen, in pixels of the search crop, and of its
-    score, over the frames of a video; torch_ms, graph_ms: medians, taken in turns.
+    tokens: difference of the template tokens. pixels, score: differences of the chosen box, in pixels of the search
+    crop, and of its score, over the frames of a video. torch_ms, graph_ms: milliseconds, measured alternately.
     """
 
     tokens: float
@@ -49,17 +50,21 @@ class GraphComparison:
     graph_ms: float
 
     def check(self, form: str) -> None:
-        """Raise TrackingError where the graphs differ by more than the form's TOLERANCES, or answer with NaN."""
+        """Check the differences. Raises TrackingError if one exceeds the TOLERANCES of the form, or is NaN."""
         pixels, value = TOLERANCES[form]
         if not (self.pixels <= pixels and self.score <= value and self.tokens <= value):
             raise TrackingError(
-                f"the exported graphs do not answer as PyTorch does (nothing was written): box {self.pixels:.3g} px "
-                f"apart, at most {pixels}; score {self.score:.3g}, template tokens {self.tokens:.3g}, at most {value}"
+                f"the exported graphs differ from PyTorch (nothing was written): box by {self.pixels:.3g} px (allowed: "
+                f"{pixels}), score by {self.score:.3g}, template tokens by {self.tokens:.3g} (allowed: {value})"
             )
 
 
 def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
-    """template and search in a form of FORMATS, and about.json: what goes in, what comes out. folder: there already."""
+    """Write the graphs of template and search, and about.json, which describes their inputs and outputs.
+
+    form: a key of FORMATS; folder: must exist. Raises TrackingError if the network cannot be exported, ConfigError if a
+    package is missing.
+    """
     network, params = tracker.network, tracker.params
     sizes = params.template_size, params.search_size
     for name, write in (("template", write_template), ("search", write_search)):
@@ -70,6 +75,7 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
             write_int8(exact, file)
             exact.unlink()
         if form == "openvino":
+            require("export", "openvino", "the format openvino")
             import openvino
 
             openvino.save_model(openvino.convert_model(str(file)), file.with_suffix(".xml"), compress_to_fp16=False)
@@ -79,7 +85,7 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
         "sha256": params.weights.sha256,
         "template": "template_images (1, 3, S, S), template_boxes (1, 4) xywh in fractions -> template_tokens",
         "search": f"template_tokens, search_images (1, 3, S, S) -> {', '.join(example_output(network, sizes))}",
-        "images": "RGB / 255, less mean, by std; pred_boxes: cxcywh in fractions of the search crop",
+        "images": "RGB / 255, minus mean, divided by std; pred_boxes: cxcywh in fractions of the search crop",
         "template_size": params.template_size,
         "template_factor": params.template_factor,
         "search_size": params.search_size,
@@ -91,9 +97,10 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
 
 
 def clear_target(folder: Path, sha256: str, overwrite: bool) -> None:
-    """Remove graphs of other weights from a folder, if overwrite is set. sha256: of the file of weights to be exported.
+    """Remove graphs of other weights from a folder, if overwrite is set.
 
-    Raises TrackingError where it holds such graphs and overwrite is not set.
+    sha256: hash of the weights file to be exported. Raises TrackingError if the folder holds graphs of other weights
+    and overwrite is not set.
     """
     about = folder / ABOUT
     if not about.is_file():
@@ -103,10 +110,12 @@ def clear_target(folder: Path, sha256: str, overwrite: bool) -> None:
     except ValueError:
         content = None
     there = content.get("sha256") if isinstance(content, dict) else "unknown"
-    if there in (None, sha256):  # older versions did not note it
+    if there in (None, sha256):  # None: written by an older version, without a hash
         return
     if not overwrite:
-        raise TrackingError(f"{folder} holds graphs of other weights: --overwrite, or choose another folder with --to")
+        raise TrackingError(
+            f"{folder} holds graphs of other weights: --overwrite removes them; or choose another folder with --to"
+        )
     for file in [*folder.glob("template.*"), *folder.glob("search.*"), about]:
         file.unlink()
 
@@ -115,7 +124,11 @@ def clear_target(folder: Path, sha256: str, overwrite: bool) -> None:
 def compare_graphs(
     tracker: NetworkTracker, form: str, folder: Path, frames: Sequence[np.ndarray], box: Sequence[float]
 ) -> GraphComparison:
-    """Graphs and PyTorch on the same crops: those of tracking `box` [x, y, w, h] through the frames with PyTorch."""
+    """Run the graphs in a folder and PyTorch on the same crops, and compare their output.
+
+    The crops are those of tracking `box` [x, y, w, h], in pixels, with PyTorch through the frames (H, W, 3) uint8 RGB.
+    form: a key of FORMATS. Raises ConfigError if a package is missing.
+    """
     load = load_openvino if form == "openvino" else load_onnxruntime
     template, search = (load(folder / f"{name}{FORMATS[form]}") for name in ("template", "search"))
     images, boxes, _ = example((tracker.params.template_size, tracker.params.search_size))
@@ -138,7 +151,10 @@ def compare_graphs(
 def crops_of(
     tracker: NetworkTracker, frames: Sequence[np.ndarray], box: Sequence[float]
 ) -> list[tuple[Tensor, Tensor]]:
-    """What the network is given while frames are tracked: template tokens and search crop, for each but the first."""
+    """Track `box` [x, y, w, h] through the frames (H, W, 3), and return the inputs of the network.
+
+    These are template tokens (1, Nt, dim) and search crop (1, 3, S, S) for each frame except the first.
+    """
     inputs, find = [], tracker.find
 
     def noting(*given: Tensor) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
-"""A network's `track` and `encode_template` as ONNX graphs, and what runs them: ONNX Runtime or OpenVINO, with as many
-threads as PyTorch."""
+"""Export of a network's `track` and `encode_template` to ONNX graphs, and functions that run such graphs.
+
+The graphs run with ONNX Runtime or OpenVINO on the CPU, with the same number of threads as PyTorch.
+"""
 
 import logging
 import warnings
@@ -12,17 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import ConfigError, TrackingError
+from lib.utils.extras import require
 
 
 class Search(nn.Module):
-    """A network's `track`, its answer flattened to the tensors that a session reads."""
+    """A network's `track` with a flat output: only the tensors that a tracking session reads."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
     def forward(self, template_tokens: Tensor, search_images: Tensor) -> tuple[Tensor, ...]:
-        """The tensors of the answer, in the order of `names`; lists and dictionaries are for training."""
+        """template_tokens (1, Nt, dim), search_images (1, 3, S, S) -> the tensors of the output, in their order.
+
+        Lists and dictionaries in the output are only needed in training and are left out.
+        """
         return tuple(tensors_of(self.network.track(template_tokens, search_images)).values())
 
 
@@ -34,17 +40,20 @@ class Template(nn.Module):
         self.network = network
 
     def forward(self, template_images: Tensor, template_boxes: Tensor) -> Tensor:
-        """Tokens (1, Nt, dim)."""
+        """template_images (1, 3, S, S), template_boxes (1, 4) xywh in fractions of the crop -> tokens (1, Nt, dim)."""
         return self.network.encode_template(template_images, template_boxes)
 
 
 def tensors_of(answer: dict) -> dict[str, Tensor]:
-    """The entries of a network's answer that are tensors."""
+    """Return the entries of a network's output that are tensors."""
     return {name: value for name, value in answer.items() if isinstance(value, Tensor)}
 
 
 def example(sizes: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """A template (1, 3, St, St), its box (1, 4) and a search crop (1, 3, S, S)."""
+    """Random example inputs: a template (1, 3, St, St), its box (1, 4) xywh, and a search crop (1, 3, S, S).
+
+    The box is in fractions of the template. sizes: St and S in pixels.
+    """
     generator = torch.Generator().manual_seed(0)
     template, search = (torch.randn(1, 3, size, size, generator=generator) for size in sizes)
     return template, torch.tensor([[0.25, 0.25, 0.5, 0.5]]), search
@@ -52,14 +61,18 @@ def example(sizes: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def example_output(network: nn.Module, sizes: tuple[int, int]) -> dict[str, Tensor]:
-    """The tensors of the answer to an example."""
+    """Return the tensors of the network's output for example(sizes)."""
     template, box, search = example(sizes)
     return tensors_of(network.track(network.encode_template(template, box), search))
 
 
 @torch.no_grad()
 def write_search(network: nn.Module, sizes: tuple[int, int], file: Path) -> None:
-    """The graph of `track`: inputs template_tokens, search_images; outputs named as in the answer."""
+    """Write the graph of `track` to a file: inputs template_tokens, search_images; outputs named as in track's output.
+
+    sizes: sides of the template crop and the search crop in pixels. Raises TrackingError if the export fails,
+    ConfigError if a package is missing.
+    """
     template, box, search = example(sizes)
     tokens = network.encode_template(template, box)
     _export(
@@ -73,12 +86,18 @@ def write_search(network: nn.Module, sizes: tuple[int, int], file: Path) -> None
 
 @torch.no_grad()
 def write_template(network: nn.Module, sizes: tuple[int, int], file: Path) -> None:
-    """The graph of `encode_template`: inputs template_images, template_boxes; output template_tokens."""
+    """Write the graph of `encode_template`: inputs template_images, template_boxes; output template_tokens.
+
+    sizes: sides of the template crop and the search crop in pixels. Raises TrackingError if the export fails,
+    ConfigError if a package is missing.
+    """
     template, box, _ = example(sizes)
     _export(Template(network), (template, box), ["template_images", "template_boxes"], ["template_tokens"], file)
 
 
 def _export(module: nn.Module, inputs: tuple, names: list[str], outputs: list[str], file: Path) -> None:
+    for package in ("onnx", "onnxscript"):
+        require("export", package, "an ONNX graph")
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -87,14 +106,18 @@ def _export(module: nn.Module, inputs: tuple, names: list[str], outputs: list[st
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise TrackingError(
-            f"{type(module.network).__name__} cannot be written as a graph ({reason}); "
+            f"{type(module.network).__name__} cannot be exported as a graph ({reason}); "
             "use it with PyTorch (backend torch)"
         ) from error
     program.save(str(file))
 
 
 def write_int8(graph: Path, file: Path) -> None:
-    """The graph with the weights of its matrix products in int8; their other factor is rounded to uint8 as it comes."""
+    """Write a copy of a graph whose matrix products use int8 weights and activations quantised to uint8 at run time.
+
+    Raises ConfigError if ONNX Runtime is missing.
+    """
+    require("export", "onnxruntime", "a graph in int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
@@ -103,8 +126,11 @@ def write_int8(graph: Path, file: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own deprecated calls, and of operators of torchvision that nobody asked for; ONNX
-    Runtime of a preparation that these graphs do not need."""
+    """Suppress warnings during an export.
+
+    The exporter warns about its own deprecated calls and about torchvision operators that these graphs do not use. ONNX
+    Runtime warns about a preprocessing step that these graphs do not need.
+    """
     loggers = logging.getLogger("torch.onnx"), logging.getLogger()
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -119,12 +145,17 @@ def _quiet() -> Iterator[None]:
 
 
 def load_onnxruntime(graph: Path) -> Callable[..., list[np.ndarray]]:
-    """A function of the graph's inputs, in their order, to its outputs."""
+    """Load a graph with ONNX Runtime, for the CPU.
+
+    Returns a function from the graph's input tensors to its output tensors: arrays, in the order of the graph. Raises
+    ConfigError if ONNX Runtime is missing.
+    """
+    require("export", "onnxruntime", "backend onnxruntime")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # its threads else wait for the next frame by spinning, on the cores that crop and decode
+    # otherwise its threads spin while they wait for the next frame, on the cores that crop and decode
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
@@ -132,12 +163,17 @@ def load_onnxruntime(graph: Path) -> Callable[..., list[np.ndarray]]:
 
 
 def load_openvino(graph: Path, *, half: bool = False) -> Callable[..., list[np.ndarray]]:
-    """The same, by OpenVINO, in float32, or in bfloat16. Raises ConfigError where the processor has no bfloat16."""
+    """Like load_onnxruntime, but runs the graph with OpenVINO. Input and output tensors are float32.
+
+    half: compute in bfloat16. Raises ConfigError if OpenVINO is missing, or if half is set and the processor does not
+    compute in bfloat16.
+    """
+    require("export", "openvino", "backend openvino")
     import openvino
 
     core = openvino.Core()
     if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ConfigError("backend openvino-bf16: this processor does not compute in bfloat16; take openvino")
+        raise ConfigError("backend openvino-bf16: this processor does not compute in bfloat16; choose openvino")
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",

@@ -1,4 +1,4 @@
-"""Parameters, multiply-accumulates, time and memory of a network, part by part."""
+"""Cost of a network and its parts: parameters, multiply-accumulates, time and memory."""
 
 import json
 import os
@@ -15,24 +15,25 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-WARM_UP = 3  # passes that are not timed
+WARM_UP = 3  # calls before the timed ones
 
 
 @dataclass(frozen=True)
 class PartCost:
-    """One direct child of the network, or the whole."""
+    """Cost of one direct child of a network, or of the whole network."""
 
     name: str
     parameters: int
-    macs: int  # multiply-accumulates of one forward pass, matrix products of the attention included
+    macs: int  # multiply-accumulates of one forward pass, including the matrix products of the attention
 
 
 @torch.no_grad()
 def profile_network(network: nn.Module, *inputs: torch.Tensor) -> list[PartCost]:
-    """Count a forward pass of network(*inputs): its children, what their other methods add, then the whole.
+    """Count the multiply-accumulates (MACs) of network(*inputs). inputs: tensors.
 
-    Counted by PyTorch's own counter over the plain form of the attention, so that no fused kernel hides its products;
-    two FLOPs are one MAC.
+    Returns one entry per child, then "methods" with the MACs outside the forward methods of the children, then "whole".
+    PyTorch's FLOP counter counts them with the plain form of the attention, because it does not see the products inside
+    a fused kernel. Two FLOPs are one MAC.
     """
     training = network.training
     network.eval()
@@ -46,7 +47,7 @@ def profile_network(network: nn.Module, *inputs: torch.Tensor) -> list[PartCost]
         for name, child in network.named_children()
     ]
     whole_macs = counter.get_total_flops() // 2
-    # a child's method other than forward, such as the embedding of the template, is counted by nobody above
+    # the counts of the children only cover forward, not methods such as the backbone's encode_template
     outside = whole_macs - sum(part.macs for part in parts)
     return [*parts, PartCost("methods", 0, outside), PartCost("whole", _parameters(network), whole_macs)]
 
@@ -56,7 +57,10 @@ def _parameters(module: nn.Module) -> int:
 
 
 def time_calls(run: Callable[[], object], rounds: int, device: torch.device) -> np.ndarray:
-    """Seconds of each of `rounds` calls of run; a GPU's work is waited for."""
+    """Time `rounds` calls of run, after WARM_UP calls that do not count. Returns seconds (rounds,).
+
+    On a GPU the time includes the wait for its work.
+    """
     seconds = np.zeros(rounds + WARM_UP)
     for number in range(rounds + WARM_UP):
         start = _now(device)
@@ -66,8 +70,11 @@ def time_calls(run: Callable[[], object], rounds: int, device: torch.device) -> 
 
 
 def time_parts(network: nn.Module, run: Callable[[], object], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of `rounds` calls of run, which passes through the network: in each of its children, by name, in what is
-    outside of them ("methods"), and in all ("whole"). On a GPU each child is waited for."""
+    """Time the parts of a network in `rounds` calls of run, which calls the network.
+
+    Returns seconds (rounds,) for each child by name, for all that is outside of them ("methods"), and for the complete
+    call ("whole"). On a GPU the times include a wait for the work of each child.
+    """
     device = next(network.parameters()).device
     children = dict(network.named_children())
     started, spent = {}, {}
@@ -108,7 +115,7 @@ def _now(device: torch.device) -> float:
 
 
 def peak_memory(run: Callable[[], object], device: torch.device) -> int:
-    """Bytes that PyTorch holds for tensors during run(), at most, over what it holds before."""
+    """Measure the peak memory of run(): bytes that PyTorch holds for tensors, minus those that it held before."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -116,7 +123,7 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
         run()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would say that there is no GPU
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler prints that there is no GPU
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
         run()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """A procedural data set: textured shapes that move over textured scenes, with exact boxes, masks and attributes.
 
-Deterministic from its seed, cheap enough to render while a network trains, and there without a download.
+It is deterministic given its seed, fast enough to render during training, and needs no download.
 """
 
 from lib.synthetic.sequence import ATTRIBUTES, SyntheticSequence

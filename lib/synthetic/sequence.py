@@ -1,4 +1,4 @@
-"""One synthetic sequence: a scene from a seed, its frames, and its exact annotation."""
+"""A synthetic sequence: the scene of a seed, its frames and its exact annotation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +17,17 @@ ATTRIBUTES = ("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "F
 class Annotation:
     """Exact ground truth of a sequence of T frames."""
 
-    boxes: np.ndarray  # (T, 4) float xywh: tight around the target's silhouette in the frame; zeros where it is outside
-    visibility: np.ndarray  # (T,) share of the whole target that is seen, 0..1
-    absent: np.ndarray  # (T,) bool: nothing of the target is inside the frame
+    boxes: np.ndarray  # (T, 4) float xywh in pixels, tight around the target inside the frame; zeros if it is outside
+    visibility: np.ndarray  # (T,) visible share of the whole target, 0..1
+    absent: np.ndarray  # (T,) bool: no part of the target is inside the frame
     cut: np.ndarray  # (T,) bool: the frame's border cuts the target
 
 
 class SyntheticSequence:
-    """A target on its way through a textured scene.
+    """A target that moves through a textured scene; length in frames, height and width in pixels.
 
-    Scene, motion and events (scale, rotation, deformation, light, blur, occluders, look-alike distractors, leaving
-    and coming back) follow from the seed alone; `frame(t)` renders any frame by itself.
+    The seed determines the scene, the motion and the events (scale, rotation, deformation, light, blur, occluders,
+    similar distractors, leaving and returning). `frame(t)` renders any frame independently of the others.
     """
 
     def __init__(self, seed: int, length: int = 60, height: int = 192, width: int = 256):
@@ -46,7 +46,7 @@ class SyntheticSequence:
         return self.length
 
     def frame(self, t: int) -> np.ndarray:
-        """Frame t: (height, width, 3) uint8 RGB."""
+        """Render frame t: (height, width, 3) uint8 RGB."""
         image = cv2.warpAffine(
             self.background,
             self._camera(t),
@@ -61,7 +61,7 @@ class SyntheticSequence:
         return cv2.convertScaleAbs(image, alpha=self.gain[t], beta=self.offset[t])
 
     def mask(self, t: int) -> np.ndarray:
-        """The target's visible pixels in frame t: (height, width) bool."""
+        """Mask of the target's visible pixels in frame t: (height, width) bool."""
         seen = self._silhouette(self.target, t)
         for shape in self.occluders:
             seen &= ~self._silhouette(shape, t)
@@ -87,7 +87,7 @@ class SyntheticSequence:
 
     @cached_property
     def attributes(self) -> dict[str, bool]:
-        """LaSOT's 14 flags (ATTRIBUTES) by LaSOT's definitions, from the scene's own numbers."""
+        """LaSOT's 14 attribute flags (ATTRIBUTES) by its definitions, computed from the parameters of the scene."""
         ground_truth = self.annotation
         present = ~ground_truth.absent
         inside = ground_truth.boxes[present]
@@ -125,7 +125,7 @@ class SyntheticSequence:
         self.zoom = 1 + (0.08 * smooth(rng, self.length, (0.2, 0.8)) if moving else np.zeros(self.length))
 
     def _camera(self, t: int) -> np.ndarray:
-        """Affine map from frame pixels to background pixels; the background has half the frame's resolution."""
+        """Affine map (2, 3) from frame pixels to background pixels; the background has half the frame's resolution."""
         centre = np.array([self.width, self.height]) / 2
         linear = np.eye(2) / (2 * self.zoom[t])
         return np.column_stack([linear, (centre * 1.5 - self.pan[t]) / 2 - linear @ centre])
@@ -162,7 +162,7 @@ class SyntheticSequence:
         )
 
     def _distractor(self, rng: np.random.Generator, colours: np.ndarray) -> MovingShape:
-        """A look-alike: the target's colours and size, another shape and course."""
+        """A similar distractor: the colours and about the size of the target, but another shape and path."""
         size = self.target.half_size * np.exp(rng.uniform(-0.3, 0.3))
         path = np.stack([smooth(rng, self.length, (0.3, 1.0)) for _ in range(2)], axis=-1)
         return MovingShape(
@@ -175,13 +175,13 @@ class SyntheticSequence:
         )
 
     def _occluder(self, rng: np.random.Generator) -> MovingShape:
-        """Something that passes over the target once, in front of it; not in the first fifth of the sequence."""
+        """A shape that passes in front of the target once, not in the first fifth of the sequence."""
         meeting = int(rng.integers(self.length // 5, self.length)) if self.length > 5 else self.length - 1
         direction = rng.uniform(0, 2 * np.pi)
         speed = rng.uniform(3.0, 7.0)
-        way = speed * (np.arange(self.length) - meeting)
+        distance = speed * (np.arange(self.length) - meeting)
         size = self.target.half_size[meeting].mean() * rng.uniform(0.5, 1.5)
-        centre = self.target.centre[meeting] + way[:, None] * np.array([np.cos(direction), np.sin(direction)])
+        centre = self.target.centre[meeting] + distance[:, None] * np.array([np.cos(direction), np.sin(direction)])
         shape = _still_shape(rng, palette(rng), (0, 0), size)
         return MovingShape(
             radius=shape.radius,
@@ -198,7 +198,7 @@ class SyntheticSequence:
         self.offset = 10 * smooth(rng, self.length, (0.3, 2.0))
 
     def _build_blur(self, rng: np.random.Generator) -> None:
-        """Motion blur, in pixels, in one stretch of the sequence."""
+        """Motion blur in part of the sequence, with probability 0.3: its length in pixels for each frame."""
         self.blur = np.zeros(self.length)
         self.blur_angle = rng.uniform(0, np.pi)
         if rng.random() < 0.3:
@@ -206,10 +206,10 @@ class SyntheticSequence:
             self.blur[start : start + max(3, self.length // 5)] = rng.uniform(3, 9)
 
     def _covered(self, t: int) -> bool:
-        """Whether an occluder's window meets the target's."""
-        mine = self.target.bounds[t]
+        """Whether the pixel window of an occluder overlaps that of the target in frame t."""
+        target = self.target.bounds[t]
         return any(
-            (shape.bounds[t, :2] < mine[2:]).all() and (shape.bounds[t, 2:] > mine[:2]).all()
+            (shape.bounds[t, :2] < target[2:]).all() and (shape.bounds[t, 2:] > target[:2]).all()
             for shape in self.occluders
         )
 
@@ -234,7 +234,7 @@ def _still_shape(
 
 
 def _motion_kernel(length: float, angle: float) -> np.ndarray:
-    """A normalised line of `length` pixels: (k, k) float."""
+    """Filter kernel (k, k) float32: a line of `length` pixels at `angle` (radians), normalised to a sum of 1."""
     side = int(np.ceil(length)) | 1
     kernel = np.zeros((side, side), np.float32)
     middle = (side - 1) / 2

@@ -8,15 +8,15 @@ import numpy as np
 
 from lib.synthetic.textures import texture
 
-PATCH = 72  # pixels along a side of an object's own texture
-REACH = 1.5  # the texture covers [-REACH, REACH] in the shape's own units
+PATCH = 72  # side of an object's texture in pixels
+REACH = 1.5  # the texture covers [-REACH, REACH] in shape units (half_size is 1)
 VERTICES = 40
 THETA = np.linspace(0, 2 * np.pi, VERTICES, endpoint=False)
 SHIFT = 4  # fractional bits of polygon vertices
 
 
 def smooth(rng: np.random.Generator, length: int, cycles: tuple[float, float], waves: int = 3) -> np.ndarray:
-    """A random smooth curve (length,) in [-1, 1]: a sum of sines, each with `cycles` low..high over the length."""
+    """A random smooth curve (length,) in [-1, 1]: a sum of `waves` sines with cycles[0] to cycles[1] periods each."""
     time = np.arange(length) / length
     amplitude = rng.uniform(0.3, 1, waves)
     frequency = rng.uniform(*cycles, waves)
@@ -41,39 +41,42 @@ def outline(rng: np.random.Generator) -> np.ndarray:
 
 @dataclass
 class MovingShape:
-    """A textured shape and its course: every array has one entry a frame, in pixels and radians."""
+    """A textured shape and its path. Arrays (T, ...) have one entry per frame; units are pixels and radians."""
 
     radius: np.ndarray  # (VERTICES,)
     patch: np.ndarray  # (side, side, 3) uint8 RGB
     centre: np.ndarray  # (T, 2) x, y
     half_size: np.ndarray  # (T, 2) half width and half height
     angle: np.ndarray  # (T,)
-    deform: np.ndarray  # (T,) share of the radius that the second harmonic adds
-    patch_after: np.ndarray | None = None  # the texture that it turns into (another side of the object)
-    turned: np.ndarray | None = None  # (T,) 0..1, how far it has turned
+    deform: np.ndarray  # (T,) amplitude of the second harmonic, as a share of the radius
+    patch_after: np.ndarray | None = None  # texture that it changes into (another side of the object)
+    turned: np.ndarray | None = None  # (T,) 0..1, share of patch_after in the texture
 
     @cached_property
     def matrices(self) -> np.ndarray:
-        """From the shape's own units to image pixels, without the centre: (T, 2, 2)."""
+        """Linear maps (T, 2, 2) from shape units to image pixels, without the offset by the centre."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         rotation = np.stack([cos, -sin, sin, cos], axis=-1).reshape(-1, 2, 2)
         return rotation * self.half_size[:, None, :]
 
     @cached_property
     def polygons(self) -> np.ndarray:
-        """Vertices (T, VERTICES, 2) in image pixels; pixel i covers [i, i + 1)."""
+        """Vertices (T, VERTICES, 2) as x, y in image pixels; pixel i covers [i, i + 1)."""
         radius = self.radius * (1 + self.deform[:, None] * np.cos(2 * THETA))
         shape = np.stack([radius * np.cos(THETA), radius * np.sin(THETA)], axis=-1)
         return shape @ self.matrices.transpose(0, 2, 1) + self.centre[:, None, :]
 
     @cached_property
     def bounds(self) -> np.ndarray:
-        """Integer pixel windows around the polygons: (T, 4) left, top, right, bottom, not clipped."""
+        """Integer pixel windows around the polygons: (T, 4) left, top, right, bottom, not clipped to the frame."""
         low, high = np.floor(self.polygons.min(1)), np.ceil(self.polygons.max(1)) + 1
         return np.concatenate([low, high], axis=1).astype(int)
 
     def silhouette(self, frame: int, height: int, width: int) -> tuple[np.ndarray, tuple[slice, slice]]:
-        """Coverage (h, w) uint8 0..255 within the window (rows, columns) of the frame that the shape touches."""
+        """Rasterise the shape in a frame of height x width pixels.
+
+        Returns its coverage (h, w), uint8 0..255, and the window (rows, columns) of the frame that the coverage is for.
+        """
         left, top, right, bottom = self.bounds[frame].tolist()
         left, right = max(left, 0), min(right, width)
         top, bottom = max(top, 0), min(bottom, height)
@@ -85,7 +88,7 @@ class MovingShape:
         return coverage, window
 
     def draw(self, image: np.ndarray, frame: int) -> None:
-        """Paint the shape of this frame into image (H, W, 3) uint8, in place."""
+        """Paint the shape as it is in this frame into image (H, W, 3) uint8 RGB, in place."""
         coverage, (rows, columns) = self.silhouette(frame, *image.shape[:2])
         if not coverage.size:
             return
@@ -96,7 +99,7 @@ class MovingShape:
         side = len(patch)
         to_image = self.matrices[frame] * (2 * REACH / side)
         offset = self.centre[frame] - (columns.start, rows.start) - to_image @ np.array([side / 2, side / 2])
-        # cv2 counts pixel centres: shift by half a pixel on both sides
+        # in cv2, integer coordinates are pixel centres: shift by half a pixel in patch and image
         offset = offset + to_image @ np.array([0.5, 0.5]) - 0.5
         affine = np.column_stack([to_image, offset])
         size = (coverage.shape[1], coverage.shape[0])
@@ -106,12 +109,15 @@ class MovingShape:
         region[:] = ((painted * alpha + region * (255 - alpha) + 127) // 255).astype(np.uint8)
 
     def area(self, frame: int) -> float:
-        """Area of the whole shape in square pixels, also outside the frame."""
+        """Area of the whole shape in square pixels, including parts outside the frame."""
         return float(cv2.contourArea(self.polygons[frame].astype(np.float32)))
 
 
 def object_patch(rng: np.random.Generator, colours: np.ndarray, side: int = PATCH) -> np.ndarray:
-    """An object's own texture: (side, side, 3) uint8 RGB, with a mark so that its sides differ."""
+    """The texture of an object: (side, side, 3) uint8 RGB, with a mark that makes its sides different.
+
+    colours: (K, 3) float RGB in 0..255.
+    """
     patch = texture(rng, side, side, colours)
     centre = tuple(int(value) for value in rng.integers(side // 3, 2 * side // 3, 2))
     colour = tuple(int(value) for value in rng.integers(0, 256, 3))

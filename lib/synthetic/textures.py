@@ -1,11 +1,11 @@
-"""Procedural textures and the palettes that they are painted with."""
+"""Procedural textures and their palettes."""
 
 import cv2
 import numpy as np
 
 
 def palette(rng: np.random.Generator) -> np.ndarray:
-    """Four colours, (4, 3) float in 0..255, from dark to bright, around one hue or across several."""
+    """Four random colours, (4, 3) float32 RGB in 0..255, from dark to bright, around one hue or across several."""
     hue = rng.uniform(0, 180) + rng.uniform(5, 70) * rng.standard_normal(4)
     saturation = rng.uniform(0, 1, 4) * rng.uniform(60, 255)
     value = np.sort(rng.uniform(20, 255, 4))
@@ -14,7 +14,7 @@ def palette(rng: np.random.Generator) -> np.ndarray:
 
 
 def texture(rng: np.random.Generator, height: int, width: int, colours: np.ndarray) -> np.ndarray:
-    """A (height, width, 3) uint8 RGB texture: clouds, stripes, checks or blobs in the given colours."""
+    """A random texture, (height, width, 3) uint8 RGB: clouds, stripes, checks or blobs in the colours (K, 3)."""
     kind = rng.integers(4)
     field = _clouds(rng, height, width)
     if kind == 1:
@@ -27,7 +27,7 @@ def texture(rng: np.random.Generator, height: int, width: int, colours: np.ndarr
 
 
 def _paint(field: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """field (H, W) in 0..1 -> uint8 RGB by linear interpolation along the colours."""
+    """Colour a field (H, W) in 0..1 by linear interpolation along the colours (K, 3): (H, W, 3) uint8 RGB."""
     steps = np.linspace(0, len(colours) - 1, 256)
     low = np.minimum(steps.astype(int), len(colours) - 2)
     ramp = colours[low] + (steps - low)[:, None] * (colours[low + 1] - colours[low])
@@ -35,7 +35,7 @@ def _paint(field: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Value noise of three octaves, (height, width) float in 0..1."""
+    """Value noise with three octaves, (height, width) float32 in 0..1."""
     total = np.zeros((height, width), np.float32)
     cells = int(rng.integers(2, 6))
     for octave in range(3):
@@ -47,7 +47,7 @@ def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Soft stripes of random direction, (height, width) float in 0..1."""
+    """Soft stripes in a random direction, (height, width) float32 in 0..1."""
     angle, periods = rng.uniform(0, np.pi), rng.uniform(2, 9)
     y, x = np.ogrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     wave = np.sin(2 * np.pi * (periods * (np.cos(angle) * x + np.sin(angle) * y) + rng.random()))

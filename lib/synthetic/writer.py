@@ -1,4 +1,4 @@
-"""Synthetic sequences on disk: in GOT-10k's layout, or as a video."""
+"""Write synthetic sequences to disk, in the layout of GOT-10k or as a video."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from lib.utils.files import make_folder
 from lib.utils.image import write_jpeg
 from lib.utils.video import VideoWriter
 
-CLIP_SEED = 2_000_003  # as the test split's: no training sees it
+CLIP_SEED = 2_000_003  # from the seeds of the synthetic test set, which training does not use
 
 
 def write_got10k(
@@ -21,11 +21,12 @@ def write_got10k(
     length: int = 60,
     progress: Callable[[int], object] = lambda _frames: None,
 ) -> list[str]:
-    """Write the sequences of these seeds below root/<split> ("train", "val" or "test") and return their names.
+    """Write the sequences of these seeds to root/<split> ("train", "val" or "test") and return their names.
 
-    A sequence: %08d.jpg, groundtruth.txt (the first box alone for "test"), absence.label, cut_by_image.label,
-    cover.label (0..8: the visible share in eighths, rounded up), meta_info.ini, and attributes.json (LaSOT's 14
-    flags). list.txt names the sequences of the split.
+    Each sequence has %08d.jpg, groundtruth.txt, meta_info.ini and attributes.json (LaSOT's 14 flags), and, except in
+    "test", absence.label, cut_by_image.label and cover.label (0..8: the visible share in eighths, rounded up). In
+    "test", groundtruth.txt has only the first box. list.txt names the sequences of the split. length: frames per
+    sequence; progress: called with the number of frames written since the last call.
     """
     prefix = {"train": "Train", "val": "Val", "test": "Test"}[split]
     folder = make_folder(Path(root) / split)
@@ -39,7 +40,10 @@ def write_got10k(
 def write_clip(
     path: str | Path, seed: int = CLIP_SEED, length: int = 90, size: tuple[int, int] = (360, 640)
 ) -> list[float]:
-    """Write a scene as a video, size (height, width); returns the target's box [x, y, w, h] in the first frame."""
+    """Write a scene as a video of `length` frames; size: (height, width) in pixels.
+
+    Returns the target's box [x, y, w, h] in the first frame, in pixels. Raises DataError if it cannot be written.
+    """
     scene = SyntheticSequence(seed, length, *size)
     with VideoWriter(path, fps=30) as writer:
         for t in range(length):

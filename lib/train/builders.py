@@ -1,4 +1,4 @@
-"""From a config to the parts of a training run: data sets, loaders, optimizer, learning rate."""
+"""Builds the parts of a training run from a config: data sets, loaders, optimizer, learning rate."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -21,13 +21,13 @@ from lib.train.trainers.joint_optimizer import JointOptimizer
 from lib.utils.local_paths import LocalPaths
 from lib.utils.normalize import Normalizer
 
-CHECKED_BEFORE_TRAINING = 200  # sequences a data set
-MIN_MUON_SIDE = 16  # minimum matrix side for Muon
+CHECKED_BEFORE_TRAINING = 200  # sequences per data set
+MIN_MUON_SIDE = 16  # Muon optimizes only matrices with at least this many rows and columns
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The data sets of a config, opened when they are asked for, and once."""
+    """The data sets of a config. Files are opened only when they are needed; still images are read at most once."""
 
     cfg: Config
     access: DataAccess
@@ -35,7 +35,7 @@ class TrainingData:
 
     @classmethod
     def of(cls, cfg: Config, paths: LocalPaths) -> "TrainingData":
-        """From a config and the folders of this machine."""
+        """Create from a config and the folders of this machine."""
         data, images = cfg.DATA, cfg.DATA.STILLS
         folders = tuple(paths.dataset(name) for name in images.IMAGES_DIR)
         load = partial(load_still_images, folders, paths.dataset("coco"), images.COCO_SPLITS)
@@ -45,28 +45,32 @@ class TrainingData:
 
     @property
     def names(self) -> list[str]:
-        """The names of the data sets for training and validation, each once."""
+        """Names of the data sets for training and validation, in this order, without duplicates."""
         return list(dict.fromkeys([*self.cfg.DATA.TRAIN.DATASETS_NAME, *self.cfg.DATA.VAL.DATASETS_NAME]))
 
     def is_composed(self, names: Iterable[str]) -> bool:
-        """Whether one of the named data sets is composed of still images."""
+        """Whether at least one of the named data sets is composed of still images (VIEWS, PASTED)."""
         return not set(DATASETS).isdisjoint(names)
 
     def check(self) -> list[DatasetReport]:
-        """A report on each data set; of large ones CHECKED_BEFORE_TRAINING sequences are checked."""
+        """One report per data set. Of each, at most CHECKED_BEFORE_TRAINING sequences are checked, evenly spaced.
+
+        Raises DataError for an unknown name.
+        """
         return [check_dataset(name, self.access, CHECKED_BEFORE_TRAINING) for name in self.names]
 
     def loaders(self, rank: int = 0, world_size: int = 1) -> tuple[DataLoader, DataLoader | None]:
-        """Training and validation loader, for one of world_size processes; None without validation data.
+        """Training and validation loader of process `rank` of `world_size`; None instead of the second without
+        validation data.
 
-        Raises ConfigError where there is nothing to train on, or less than one step; DataError where a data set is
-        missing or not in its layout.
+        Raises ConfigError if no training data set is named or an epoch has fewer samples than one step, and DataError
+        if a data set is missing or its files are not laid out as expected.
         """
         data, train = self.cfg.DATA, self.cfg.TRAIN
         crops = {"template": _crop_spec(data.TEMPLATE), "search": _crop_spec(data.SEARCH)}
         augmented = PairProcessing(**crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS)
         if not data.TRAIN.DATASETS_NAME:
-            raise ConfigError("DATA.TRAIN.DATASETS_NAME is empty: there is nothing to train on")
+            raise ConfigError("DATA.TRAIN.DATASETS_NAME is empty: name at least one data set to train on")
         training = self._loader("TRAIN", augmented, train.SEED, train.ACCUMULATION, rank, world_size)
         if not data.VAL.DATASETS_NAME:
             return training, None
@@ -81,7 +85,7 @@ class TrainingData:
             raise ConfigError(
                 f"DATA.{split}.SAMPLE_PER_EPOCH: {samples} is less than one step of {step_size * world_size} samples "
                 f"(TRAIN.BATCH_SIZE {train.BATCH_SIZE}, TRAIN.ACCUMULATION {train.ACCUMULATION}, {world_size} "
-                "processes): no step would be made"
+                "processes): increase it, or lower one of these"
             )
         source = TrackingSampler(
             datasets=[self.access.open(name) for name in names],
@@ -96,16 +100,18 @@ class TrainingData:
         )
 
     def preparation(self, device: torch.device) -> BatchPreparation:
-        """What makes a batch of the loaders ready for the network on a device."""
+        """The function that turns a batch of the loaders into network input on a device: it paints composed samples and
+        normalises the crops."""
         normalize = Normalizer(self.cfg.DATA.MEAN, self.cfg.DATA.STD, device)
         return BatchPreparation(normalize, self.composer.painter(device) if self.is_composed(self.names) else None)
 
 
 def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimizer:
-    """AdamW in two groups: parameters named backbone at LR * BACKBONE_MULTIPLIER, the rest at LR.
+    """AdamW with two parameter groups: names that contain "backbone" at LR * BACKBONE_MULTIPLIER, the rest at LR.
 
-    With TRAIN.OPTIMIZER MUON, matrices of linear layers are Muon's (Jordan et al. 2024), in the same two groups at
-    MUON_MULTIPLIER times the rate, with steps as large as AdamW's (Liu et al. 2025); the others are AdamW's.
+    With TRAIN.OPTIMIZER MUON, Muon (Jordan et al. 2024) optimizes the weight matrices of linear layers, in the same two
+    groups at MUON_MULTIPLIER times these rates, with updates scaled to the RMS of AdamW's (Liu et al. 2025). AdamW
+    optimizes the other parameters.
     """
     train, matrices = cfg.TRAIN, set()
     if train.OPTIMIZER == "MUON":
@@ -129,7 +135,11 @@ def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimiz
 
 
 def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
-    """Factor of the learning rate at an optimizer step: linear warm-up, then milestones, steps or a cosine."""
+    """Return the function optimizer step (from 0) -> factor of the learning rate.
+
+    The factor is a linear warm-up over TRAIN.WARMUP_STEPS, times a decay by TRAIN.SCHEDULER.TYPE: GAMMA at each of
+    MILESTONES ("Mstep"), GAMMA every LR_DROP_EPOCH epochs ("step"), or a cosine from 1 to 0 over all steps ("cosine").
+    """
     train, scheduler = cfg.TRAIN, cfg.TRAIN.SCHEDULER
     total = max(train.EPOCH * steps_per_epoch, 1)
 

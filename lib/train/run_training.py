@@ -1,4 +1,4 @@
-"""Starts a training run in this process, alone or as one of those that torchrun has started."""
+"""Starts a training run in this process: the only one, or one of several that torchrun has started."""
 
 import os
 
@@ -27,9 +27,11 @@ def run_training(
     use_wandb: bool = False,
     deterministic: bool = False,
 ) -> Trainer:
-    """Train `cfg` under the name script/config_name; the folders are those of lib.utils.local_paths.
+    """Train `cfg` as script/config_name and return the trainer.
 
-    deterministic: by PyTorch's deterministic algorithms alone; an operation that has none raises RuntimeError.
+    data_dir, save_dir: override the folders of lib.utils.local_paths. resume: "never" or "auto", as in
+    train_script.build_trainer. device: None selects one. deterministic: use only PyTorch's deterministic algorithms; an
+    operation without one raises RuntimeError. Raises SDTrackError for errors that the user can fix.
     """
     cv2.setNumThreads(0)
     paths = local_paths(data_dir, save_dir)
@@ -41,11 +43,11 @@ def run_training(
     if switched_on(cfg.TRAIN.TF32, chosen):
         torch.set_float32_matmul_precision("high")
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
         torch.use_deterministic_algorithms(True)
     try:
         trainer = train_script.run(settings, cfg, paths, resume, processes)
-    except SDTrackError:  # the cause itself, and said
+    except SDTrackError:  # the cause itself, not a consequence of another rank's failure
         raise
     except Exception:
         processes.delay_exit()

@@ -1,4 +1,4 @@
-"""One training run: the place where config, data, network and trainer meet."""
+"""One training run: builds data, network and trainer from a config and trains."""
 
 import logging
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ from lib.utils.weight_files import pretrained_file, read_checkpoint
 
 logger = logging.getLogger("sdtrack")
 
-# Keys that may change when a run goes on, because no weight hangs on them
+# Keys that may change when a run is resumed, because the weights do not depend on them
 FREE_ON_RESUME = (
     "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TRAIN.VAL_EPOCH_INTERVAL", "TRAIN.SAVE_INTERVAL", "TRAIN.KEEP_",
     "TRAIN.TIMEOUT_S", "TRAIN.ACTIVATION_CHECKPOINTING", "MODEL.PRETRAIN_FILE", "DATA.STORAGE", "DATA.DECODER", "TEST.",
@@ -40,11 +40,12 @@ def build_trainer(
     processes: Processes | None = None,
     hold: ExitStack | None = None,
 ) -> Trainer:
-    """The trainer of a config, ready to train.
+    """Build the trainer of a config, ready to train.
 
-    resume: "never" (an output folder that already holds checkpoints is refused), "auto" (from the newest checkpoint,
-    if there is one). hold: keeps other runs out of the output folder for as long as it is open. Raises one error that
-    lists all that is missing before anything is built.
+    resume: "never" (an output folder that already holds checkpoints is refused) or "auto" (continue from the newest
+    checkpoint, if there is one). hold: while it is open, other runs cannot use the output folder. Before anything is
+    built, raises one DataError that lists all missing or broken inputs. Raises SDTrackError if the output folder cannot
+    be used, CheckpointError if the checkpoint belongs to another config.
     """
     processes = processes or Processes()
     data = TrainingData.of(cfg, paths)
@@ -59,7 +60,7 @@ def build_trainer(
         for part in network.repeated_parts():
             part.compile(dynamic=False)
     if processes.rank:
-        torch.manual_seed(cfg.TRAIN.SEED + processes.rank)  # the same weights, other dropout
+        torch.manual_seed(cfg.TRAIN.SEED + processes.rank)  # same initial weights on all ranks, different dropout
     train_loader, val_loader = data.loaders(processes.rank, processes.world_size)
     trainer = Trainer(
         actor=find_part(settings.script_name, "actor")(network, settings, cfg),
@@ -83,7 +84,7 @@ def build_trainer(
         log.line(
             f"{settings.script_name}/{settings.config_name}: {parameters:.2f} M parameters, {settings.device}, "
             f"{processes.world_size} process(es){_idle_gpus(processes)}, {trainer.schedule.accumulation} x "
-            f"{cfg.TRAIN.BATCH_SIZE} pairs a step in each"
+            f"{cfg.TRAIN.BATCH_SIZE} pairs per step in each"
         )
     return trainer
 
@@ -91,7 +92,7 @@ def build_trainer(
 def run(
     settings: Settings, cfg: Config, paths: LocalPaths, resume: str = "never", processes: Processes | None = None
 ) -> Trainer:
-    """Train a config to its last epoch, or until it is told to stop (trainer.exit_code), and return the trainer."""
+    """Train a config to its last epoch, or until a signal stops it (trainer.exit_code), and return the trainer."""
     with ExitStack() as stack:
         trainer = build_trainer(settings, cfg, paths, resume, processes, stack)
         stack.callback(trainer.log.close)
@@ -101,8 +102,8 @@ def run(
 
 
 def check_inputs(data: TrainingData, paths: LocalPaths, weights: bool = True) -> list[str]:
-    """One line on each data set of a config. Raises one DataError that lists all data sets of the config that are
-    missing or broken, and, if `weights`, its pretrained file if that is missing."""
+    """Check the data sets of a config and return one line about each. Raises one DataError that lists all data sets
+    that are missing or broken and, if `weights` is set, the pretrained file if it is missing."""
     cfg, reports = data.cfg, data.check()
     lines = [str(report) for report in reports if not report.trainable]
     if weights and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
@@ -115,10 +116,10 @@ def check_inputs(data: TrainingData, paths: LocalPaths, weights: bool = True) ->
     if lines:
         raise DataError(
             "\n  ".join([f"{len(lines)} inputs of this config are missing or broken:", *lines])
-            + "\nPut them there, say where they are with --data_dir or local.yaml, or choose others, for example --set "
+            + "\nPut them there, set their location with --data_dir or local.yaml, or choose others, for example --set "
             "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC] DATA.TRAIN.DATASETS_RATIO=[1] "
-            "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]. tracking/check_data.py looks at every data set, and at every "
-            "sequence"
+            "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]. tracking/check_data.py checks all sequences of all "
+            "data sets"
         )
     return [str(report) for report in reports]
 
@@ -126,16 +127,16 @@ def check_inputs(data: TrainingData, paths: LocalPaths, weights: bool = True) ->
 def _prepare_folders(
     settings: Settings, data: TrainingData, paths: LocalPaths, resume: str, hold: ExitStack
 ) -> Path | None:
-    """Everything that one process does for all: checks, folders, a copy of the config. Returns the checkpoint to go on
-    from, or None."""
+    """What rank 0 does for all ranks: check the inputs, lock and create the folders, write a copy of the config.
+    Returns the checkpoint to resume from, or None. Raises DataError for inputs, SDTrackError for the output folder."""
     for line in check_inputs(data, paths, weights=latest_checkpoint(settings.checkpoint_dir) is None):
         logger.info(line)
     hold.enter_context(hold_folder(settings.checkpoint_dir, "wait for its end, or choose another --save_dir"))
     newest = latest_checkpoint(settings.checkpoint_dir)
     if newest is not None and resume == "never":
         raise SDTrackError(
-            f"{settings.checkpoint_dir} already holds checkpoints of this config, the newest {newest.name}: go on from "
-            "it with --resume auto, or choose another --save_dir"
+            f"{settings.checkpoint_dir} already holds checkpoints of this config, the newest {newest.name}: continue "
+            "from it with --resume auto, or choose another --save_dir"
         )
     remove_unfinished(settings.checkpoint_dir)
     make_folder(settings.log_dir)
@@ -147,7 +148,7 @@ def _prepare_folders(
 
 
 def _idle_gpus(processes: Processes) -> str:
-    """A hint where one process trains on a machine with several GPUs."""
+    """A hint if a single process trains on a machine with several GPUs, otherwise ""."""
     count = torch.cuda.device_count()
     return f" of {count} GPUs (--mode multiple --nproc_per_node {count})" if processes.world_size == 1 < count else ""
 
@@ -171,10 +172,13 @@ def _schedule(cfg: Config, steps_per_epoch: int, device: torch.device) -> Schedu
 
 
 def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source: str, steps_per_epoch: int) -> None:
-    """A run goes on with the config it began with. Its length and the schedule of its rate may change as long as that
-    leaves the rates of the steps made so far as they were."""
+    """Raise CheckpointError if a checkpoint was trained with another config. Keys of FREE_ON_RESUME may differ; the
+    number of epochs and the learning-rate schedule may differ if the rates of all past steps stay the same.
+
+    content: the checkpoint; source: its file, named in errors.
+    """
     if "config" not in content:
-        raise CheckpointError(f"{source}: no training state to go on from")
+        raise CheckpointError(f"{source}: no training state to resume from")
     before = config_from_dict(settings.script_name, content["config"], source)
     old_rate, new_rate = (lr_factor(config, steps_per_epoch) for config in (before, cfg))
     same_rates = all(old_rate(step) == new_rate(step) for step in range(content["step"]))
@@ -185,17 +189,17 @@ def _refuse_other_config(content: dict, cfg: Config, settings: Settings, source:
         reason = ""
         if before.TRAIN.SCHEDULER.TYPE == "cosine" and before.TRAIN.EPOCH != cfg.TRAIN.EPOCH:
             reason = (
-                ". A cosine falls over all of TRAIN.EPOCH: with another number of epochs the steps made so far would "
-                "have had other rates"
+                ". A cosine schedule spans all of TRAIN.EPOCH: with another number of epochs, past steps would have "
+                "had other learning rates"
             )
         raise CheckpointError(
-            f"{source} was trained with another config ({'; '.join(changed[:5])}){reason}: undo that, or choose "
-            "another --save_dir"
+            f"{source}: trained with another config ({'; '.join(changed[:5])}){reason}; restore the old values, or "
+            "choose another --save_dir"
         )
 
 
 def _on_device(cfg: Config, device: torch.device) -> Config:
-    """The config with the switches that are left to the device as they are on this one."""
+    """The config with TRAIN.AMP and TRAIN.TF32 resolved for this device: True or False instead of "auto"."""
     tree = cfg.to_dict()
     tree["TRAIN"] |= {key: switched_on(tree["TRAIN"][key], device) for key in ("AMP", "TF32")}
     return Config(tree)

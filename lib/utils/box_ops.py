@@ -1,6 +1,6 @@
-"""Boxes. Three forms: xywh (left, top, width, height), xyxy (corners), cxcywh (centre, size); on the last dimension.
+"""Conversions of boxes between xywh (left, top, width, height), xyxy (corners) and cxcywh (centre, size).
 
-Names and signatures are OSTrack's, so that the plugin runs on that host's module as well.
+Names and signatures are the same as in OSTrack, so that the plugin also runs with the module of an OSTrack host.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from torch import Tensor
 
 
 def box_cxcywh_to_xyxy(x: Tensor) -> Tensor:
-    """(..., 4) cxcywh -> xyxy."""
+    """Convert boxes (..., 4) from cxcywh to xyxy."""
     centre, half = x[..., :2], x[..., 2:] / 2
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
 def box_xywh_to_xyxy(x: Tensor) -> Tensor:
-    """(..., 4) xywh -> xyxy."""
+    """Convert boxes (..., 4) from xywh to xyxy."""
     return torch.cat([x[..., :2], x[..., :2] + x[..., 2:]], dim=-1)
 
 
 def box_xyxy_to_cxcywh(x: Tensor) -> Tensor:
-    """(..., 4) xyxy -> cxcywh."""
+    """Convert boxes (..., 4) from xyxy to cxcywh."""
     return torch.cat([(x[..., :2] + x[..., 2:]) / 2, x[..., 2:] - x[..., :2]], dim=-1)
 
 
 def clip_box(box: Sequence[float], H: int, W: int, margin: float = 0) -> list[float]:
-    """box [x, y, w, h] clipped to an H x W image, at least `margin` pixels of it inside (OSTrack's rule)."""
+    """Clip box [x, y, w, h] (pixels) to an H x W image, keeping at least `margin` pixels inside (OSTrack's rule)."""
     x, y, w, h = box
     x1, x2 = min(max(0, x), W - margin), min(max(margin, x + w), W)
     y1, y2 = min(max(0, y), H - margin), min(max(margin, y + h), H)

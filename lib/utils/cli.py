@@ -1,4 +1,4 @@
-"""What all commands share: common arguments, and errors that end with one clear line and exit code 1."""
+"""Shared by all commands: common arguments, and errors that end with a one-line message and exit code 1."""
 
 import argparse
 import errno
@@ -16,19 +16,20 @@ STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errn
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run a command's main function and end the process with its exit code.
+    """Run a command's main function and exit with its exit code.
 
-    The project's errors, and those of storage that is full, read-only or broken, are printed without a traceback;
-    anything else is a defect and keeps it. SIGTERM ends a command as Ctrl-C does, with exit code 143 instead of 130.
+    The project's errors, and OSErrors of storage that is full, read-only or broken, are logged without a traceback; the
+    exit code is then 1. Any other exception is a defect and keeps its traceback. SIGTERM ends a command as Ctrl-C does,
+    with exit code 143 instead of 130.
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
-        if stream.errors == "strict":  # what a terminal cannot show must not end a run
+        if stream.errors == "strict":  # characters that a terminal cannot show must not end a run
             stream.reconfigure(errors="replace")
     set_up_logging()
     try:
-        with logging_redirect_tqdm([LOGGER]):  # messages do not break a progress bar
+        with logging_redirect_tqdm([LOGGER]):  # keeps messages from breaking a progress bar
             code = main()
     except SDTrackError as error:
         LOGGER.error(error)
@@ -45,13 +46,13 @@ def run_command(main: Callable[[], int | None]) -> None:
         LOGGER.warning("interrupted")
         code = 128 + signal.SIGINT
     finally:
-        if signal.getsignal(signal.SIGTERM) is _terminate:  # what is left to do at the end may be cut short
+        if signal.getsignal(signal.SIGTERM) is _terminate:  # a second SIGTERM may cut the clean-up short
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(code or 0)
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was sent SIGTERM."""
+    """Raised when the process receives SIGTERM."""
 
 
 def _terminate(_number, _frame) -> None:
@@ -59,29 +60,29 @@ def _terminate(_number, _frame) -> None:
 
 
 def add_path_arguments(parser: argparse.ArgumentParser) -> None:
-    """--data_dir and --save_dir."""
-    parser.add_argument("--data_dir", help="folder with one folder a data set (got10k, lasot, otb, ...)")
+    """Add --data_dir and --save_dir."""
+    parser.add_argument("--data_dir", help="folder with one folder per data set (got10k, lasot, otb, ...)")
     parser.add_argument("--save_dir", help="folder for checkpoints, results, logs and plots")
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which tracker, and with which weights."""
-    parser.add_argument("tracker_name", help="script of the tracker, such as sdtrack or static")
-    parser.add_argument("tracker_param", help="its config, such as demo")
+    """Add the tracker's script and config, and the arguments of add_weight_arguments."""
+    parser.add_argument("tracker_name", help="script name of the tracker, such as sdtrack or static")
+    parser.add_argument("tracker_param", help="config of the tracker, such as demo")
     add_weight_arguments(parser)
 
 
 def add_weight_arguments(parser: argparse.ArgumentParser) -> None:
-    """A tracker's weights, device, and folders."""
-    parser.add_argument("--checkpoint", help="a file of weights instead of the trained one below save_dir")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; the GPU where there is one")
+    """Add --checkpoint, --device, --backend, --set, --data_dir and --save_dir."""
+    parser.add_argument("--checkpoint", help="weights file to use instead of the trained one below save_dir")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: the GPU if there is one")
     add_backend_argument(parser)
     add_override_argument(parser)
     add_path_arguments(parser)
 
 
 def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
-    """These arguments as the options of a tracker's parameters()."""
+    """Convert the arguments of add_weight_arguments to the options of a tracker's parameters()."""
     return {
         "checkpoint": args.checkpoint,
         "save_dir": save_dir,
@@ -92,29 +93,30 @@ def tracker_options(args: argparse.Namespace, save_dir: Path) -> dict:
 
 
 def add_backend_argument(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
-    """--backend NAME"""
+    """Add --backend NAME."""
     parser.add_argument(
         "--backend",
         default=default,
         metavar="NAME",
-        help="what computes a network's frames: torch, torch-bf16, torch-compile, torch-compile-bf16; on a GPU "
-        "cuda-graph, cuda-graph-bf16; on the CPU onnxruntime, onnxruntime-int8, openvino, openvino-bf16; auto: "
-        "cuda-graph on a GPU, torch on a CPU",
+        help="what runs the network on each frame: torch, torch-bf16, torch-compile, torch-compile-bf16; on a GPU "
+        "also cuda-graph, cuda-graph-bf16; on the CPU also onnxruntime, onnxruntime-int8, openvino, openvino-bf16; "
+        "auto: cuda-graph on a GPU, torch on a CPU",
     )
 
 
 def add_depth_argument(parser: argparse.ArgumentParser) -> None:
-    """--depth first|full"""
+    """Add --depth first|full."""
     parser.add_argument(
         "--depth",
         default="first",
         choices=["first", "full"],
-        help="frames of 16 bits: the range of the first frame (.5 and 99.5 percentile) becomes 0 to 255, or the type's",
+        help="range of 16-bit frames that becomes 0 to 255: first: the 0.5 to 99.5 percentile of the first frame; "
+        "full: the whole range of the type",
     )
 
 
 def add_override_argument(parser: argparse.ArgumentParser) -> None:
-    """--set KEY=VALUE ..."""
+    """Add --set KEY=VALUE ...; the values go to args.overrides."""
     parser.add_argument(
         "--set",
         nargs="+",
@@ -122,5 +124,5 @@ def add_override_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="config values to change",
+        help="config values to override",
     )

@@ -1,8 +1,9 @@
-"""The square crop around a target: one definition for training and tracking.
+"""The square crop around a target, defined once for training and tracking.
 
 Coordinates are continuous: pixel i of an image covers [i, i + 1). A window of `side` image pixels becomes `size` crop
 pixels, so x_crop = (x_image - left) * size / side, without the half-pixel terms of OSTrack's two inexact inverses.
-The window itself is OSTrack's: side = ceil(sqrt(w * h) * factor), corner rounded to whole pixels, zeros outside.
+The window is the same as in OSTrack: side = ceil(sqrt(w * h) * factor), corner rounded to whole pixels, zeros outside
+the image.
 """
 
 import math
@@ -14,12 +15,12 @@ import numpy as np
 
 from lib.errors import TrackingError
 
-MAX_PADDING = 6  # sides of the image that a window may have to be cut out of the padded image
+MAX_PADDING = 6  # maximum side, in longer sides of the image, of a window that is cut from a padded image
 
 
 @dataclass(frozen=True)
 class CropWindow:
-    """A square of the image, in whole pixels, and the size it is resampled to."""
+    """A square of the image (left, top, side in whole image pixels) and the side in pixels that it is resampled to."""
 
     left: int
     top: int
@@ -28,42 +29,49 @@ class CropWindow:
 
     @property
     def scale(self) -> float:
-        """Crop pixels an image pixel."""
+        """Crop pixels per image pixel."""
         return self.size / self.side
 
     def aligned(self, reduction: int) -> "CropWindow":
-        """The nearest window in whole pixels of an image that is reduced so much: off by at most half of such a pixel,
-        and thus of a crop pixel where the reduced image still feeds the crop."""
+        """The nearest window whose corner and side are multiples of `reduction`, for an image that is reduced by it.
+
+        It is off by at most half a pixel of the reduced image. That is at most half a crop pixel as long as the reduced
+        image has at least the resolution of the crop.
+        """
         left, top, side = (round(value / reduction) * reduction for value in (self.left, self.top, self.side))
         return CropWindow(left, top, max(side, reduction), self.size)
 
     def to_crop(self, boxes: np.ndarray) -> np.ndarray:
-        """boxes (..., 4) xywh in image pixels -> xywh in fractions of the crop."""
+        """Convert boxes (..., 4) xywh from image pixels to fractions of the crop."""
         boxes = np.asarray(boxes, np.float64)
         return (boxes - (self.left, self.top, 0, 0)) / self.side
 
     def to_image(self, boxes: np.ndarray) -> np.ndarray:
-        """boxes (..., 4) xywh in fractions of the crop -> xywh in image pixels."""
+        """Convert boxes (..., 4) xywh from fractions of the crop to image pixels."""
         boxes = np.asarray(boxes, np.float64)
         return boxes * self.side + (self.left, self.top, 0, 0)
 
 
 def crop_window(box: Sequence[float], factor: float, size: int) -> CropWindow:
-    """The window around a box, `factor` times as wide as the square of the box's area.
+    """The window centred on a box; its side is `factor` times the square root of the box's area.
 
-    box: x, y, w, h in image pixels. Raises TrackingError for a box without area or with a value that is no number.
+    box: x, y, w, h in image pixels; size: side of the crop in pixels. Raises TrackingError for a box without area or
+    with NaN or Inf.
     """
     x, y, w, h = (float(value) for value in box)
     if not (all(map(math.isfinite, (x, y, w, h))) and w > 0 and h > 0):
-        raise TrackingError(f"no crop around the box {[x, y, w, h]} (x, y, w, h): width and height must be positive")
+        raise TrackingError(
+            f"box {[x, y, w, h]} (x, y, w, h): no crop around it; width and height must be positive, all values finite"
+        )
     side = max(1, math.ceil(math.sqrt(w * h) * factor))
     return CropWindow(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side, size)
 
 
 def crop_image(image: np.ndarray, window: CropWindow, reduction: int = 1) -> np.ndarray:
-    """The pixels of a window: image (H, W, 3) uint8 -> (size, size, 3) uint8, bilinear, zeros outside the image.
+    """Resample the pixels of a window: image (H, W, 3) uint8 -> crop (size, size, 3) uint8.
 
-    reduction: pixels of the full image, in which the window is given, a pixel of `image`; it divides the window.
+    Bilinear, zeros outside the image. reduction: factor by which `image` is reduced; the window is given in pixels of
+    the full image, and its corner and side are multiples of the reduction.
     """
     left, top, side = window.left // reduction, window.top // reduction, window.side // reduction
     height, width = image.shape[:2]
@@ -82,9 +90,9 @@ def crop_image(image: np.ndarray, window: CropWindow, reduction: int = 1) -> np.
 
 
 def _warp(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
-    """The same without padding the image, for windows so large that the padding would not fit into memory."""
+    """Like crop_image, but without padding the image: for windows whose padding would not fit into memory."""
     step = side / size
-    middle = 0.5 * step - 0.5  # cv2 counts pixel centres
+    middle = 0.5 * step - 0.5  # in cv2, integer coordinates are pixel centres
     to_image = np.array([[step, 0, left + middle], [0, step, top + middle]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, to_image, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)

@@ -1,4 +1,4 @@
-"""Reading files, and writing them so that a reader never sees half of one."""
+"""Reading files, and writing them atomically: a reader never sees a half-written file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ logger = logging.getLogger("sdtrack")
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
-    """Call write(temporary path), flush it to the disk and rename it to `path`; on failure the old file survives."""
+    """Call write(temporary path), flush that file to disk and rename it to `path`; creates the folder if necessary.
+
+    Raises SDTrackError if the file cannot be written; the old file then survives.
+    """
     path = Path(path)
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -31,13 +34,13 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove what a killed process has left half-written in a folder that this one holds (hold_folder)."""
+    """Remove the temporary files of a killed process from a folder that this process holds (hold_folder)."""
     for file in Path(folder).glob(".*.tmp"):
         file.unlink(missing_ok=True)
 
 
 def append_text(path: str | Path, text: str) -> None:
-    """Add text to the end of a file. Raises SDTrackError that names one that cannot be written."""
+    """Append text to a file. Raises SDTrackError that names the file if it cannot be written."""
     try:
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(text)
@@ -47,26 +50,26 @@ def append_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def hold_folder(folder: str | Path, remedy: str = "", wait: bool = False) -> Iterator[None]:
-    """While it is active, no other process gets hold of the folder. Raises SDTrackError where one has it, unless it
-    shall wait for its end.
+    """Context manager that locks a folder against other processes, which must also use hold_folder.
 
-    The hold ends with the process, however that ends. Where the storage knows no locks this is said, and the folder is
-    not guarded.
+    Raises SDTrackError, whose message ends with `remedy`, if another process holds the folder; with wait=True it waits
+    for that process instead. The lock ends with the process, even if that is killed. If the storage does not support
+    locks, a warning is logged and the folder is not locked.
     """
     with (make_folder(folder) / ".lock").open("w") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except (BlockingIOError, PermissionError) as error:
-            raise SDTrackError(f"{folder}: another run writes there; {remedy}") from error
+            raise SDTrackError(f"{folder}: another run is writing to this folder; {remedy}") from error
         except OSError as error:
             logger.warning(
-                "%s cannot be locked (%s): nothing keeps a second run from writing there", folder, error.strerror
+                "%s: cannot be locked (%s); do not start a second run that writes there", folder, error.strerror
             )
         yield
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The bytes of a file. Raises DataError that names one that cannot be read."""
+    """Read a file. Raises DataError that names the file if it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -74,13 +77,15 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def looks_like(content: bytes | Path) -> str:
-    """What a file that is no image, no weights, no data really is, in words that end with a remedy, or ""; content: a
-    file, or its bytes."""
+    """Recognise a Git LFS pointer or a web page that was stored in place of a file.
+
+    content: a file, or its bytes. Returns a description with a remedy for an error message, or "".
+    """
     if isinstance(content, Path):
         try:
             with content.open("rb") as file:
                 content = file.read(512)
-        except OSError:  # who reads the file says so
+        except OSError:  # reported where the file is read
             return ""
     start = content[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
@@ -91,12 +96,12 @@ def looks_like(content: bytes | Path) -> str:
 
 
 def make_folder(path: str | Path) -> Path:
-    """The folder, made with its parents where it is missing. Raises SDTrackError where that cannot be."""
+    """Create a folder and its parents if missing. Raises SDTrackError if it cannot be created or is not writable."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SDTrackError(f"{path}: the folder cannot be made ({error.strerror}); choose another folder") from error
+        raise SDTrackError(f"{path}: the folder cannot be created ({error.strerror}); choose another folder") from error
     if not os.access(path, os.W_OK):
-        raise SDTrackError(f"{path}: no permission to write there; choose another folder")
+        raise SDTrackError(f"{path}: no permission to write to this folder; choose another folder")
     return path

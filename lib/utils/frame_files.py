@@ -1,4 +1,4 @@
-"""Which files of a folder are the frames of a sequence, and in which order: one answer for all commands."""
+"""Which files of a folder are the frames of a sequence, and in which order; all commands use these functions."""
 
 import logging
 import re
@@ -17,15 +17,15 @@ logger = logging.getLogger("sdtrack")
 
 
 class FrameFiles:
-    """Frames that are image files, in this order: RGB uint8 (H, W, 3), read when they are asked for.
+    """The frames of a sequence of image files, in the given order: RGB uint8 (H, W, 3), read on access.
 
-    Frames of 16 bits are brought to 8 by the levels of the first one (lib.utils.image.find_levels); with full_range, by
-    those of the type.
+    16-bit frames are converted to 8 bits with the levels of the first frame (lib.utils.image.find_levels), or, if
+    full_range is set, with the full range of the type.
     """
 
     def __init__(self, paths: Sequence[Path] | Callable[[], Sequence[Path]], count: int | None = None):
-        """paths: the files, or what finds them when the first frame is asked for: scoring needs none. count: how many
-        there have to be, where it is known without them."""
+        """paths: the files, or a function that lists them, called when they are first needed (scoring reads no frame).
+        count: expected number of files, if it is known without listing them."""
         self._find, self._count, self.full_range = paths, count, False
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class FrameFiles:
 
     @cached_property
     def paths(self) -> Sequence[Path]:
-        """The files. Raises DataError where they are not as many as expected."""
+        """The files. Raises DataError if their number is not the expected one."""
         found = self._find() if callable(self._find) else self._find
         if self._count not in (None, len(found)):
             raise DataError(f"{found[0].parent}: {len(found)} frames for {self._count} boxes")
@@ -43,7 +43,7 @@ class FrameFiles:
         return read_image(self.paths[index], self.levels)
 
     def levels(self) -> Levels:
-        """The values that become 0 and 255."""
+        """The values (low, high) of 16-bit frames that become 0 and 255."""
         return FULL_RANGE if self.full_range else self._levels
 
     @cached_property
@@ -52,21 +52,22 @@ class FrameFiles:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their names, numbers in them by value; none where there is no image.
+    """The images of a folder, sorted by name with numbers compared by value; empty if there are no images.
 
-    Where the numbers mostly rise by one, a gap in them is logged. Raises DataError where there is no such
-    folder, or where two images differ in their suffix alone.
+    If the images are numbered in steps of one except for a few gaps, the gaps are logged as a warning. Raises DataError
+    if the folder cannot be read, or if two images differ only in their suffix.
     """
     names = in_frame_order(names_in(folder), str(folder))
-    if str(folder) not in _SAID:
-        _say_gap(str(folder), names)
+    if str(folder) not in _CHECKED:
+        _log_gaps(str(folder), names)
     return [folder / name for name in names]
 
 
 def numbered_files(folder: Path, first: int) -> list[Path]:
     """The frames of a data set that numbers them without gaps: <number>.jpg (or .png ...) from `first` on.
 
-    Images with other names only lie beside them. Raises DataError that names a missing number.
+    Images with other names are ignored. Raises DataError for a missing or repeated number, which it names, and for a
+    folder without frames.
     """
     frames: dict[int, str] = {}
     for name in in_frame_order(filter(is_numbered, names_in(folder)), str(folder)):
@@ -75,7 +76,7 @@ def numbered_files(folder: Path, first: int) -> list[Path]:
             raise DataError(f"{folder}: {frames[number]} and {name} are the same frame; remove one of them")
         frames[number] = name
     if not frames:
-        raise DataError(f"{folder}: no frame there; expected images named by their numbers, from {first}")
+        raise DataError(f"{folder}: no frames in this folder; expected images named by number, from {first} on")
     problem, last = "", Path(frames[max(frames)])
     if min(frames) < first:
         problem = f"{frames[min(frames)]} does not belong there"
@@ -86,51 +87,51 @@ def numbered_files(folder: Path, first: int) -> list[Path]:
     if problem:
         raise DataError(
             f"{folder}: {problem}; frames are numbered from {first}, the last is {last.name}, and {len(frames)} are "
-            "there: unpack the data set again"
+            "there; unpack the data set again"
         )
     return [folder / frames[number] for number in sorted(frames)]
 
 
 def is_numbered(name: str) -> bool:
-    """Whether a file's name is that of an image whose stem is a number."""
+    """Whether a file name is that of an image whose stem is a number."""
     return is_image(name) and re.fullmatch(r"[0-9]+", name.rpartition(".")[0]) is not None
 
 
 def in_frame_order(names: Iterable[str], folder: str) -> list[str]:
-    """The images among names, numbers in them by value: 2.jpg before 10.jpg. folder: named in errors.
+    """The images among file names, sorted with numbers compared by value: 2.jpg before 10.jpg.
 
-    Raises DataError where two of them differ in their suffix alone: both would be frames.
+    folder: named in errors. Raises DataError if two images differ only in their suffix: both would be frames.
     """
     ordered = sorted(filter(is_image, names), key=_numbers_by_value)
     stems = Counter(name.rpartition(".")[0] for name in ordered)
     twice = next((stem for stem, count in stems.items() if count > 1), None)
     if twice is not None:
         twins = [name for name in ordered if name.rpartition(".")[0] == twice]
-        raise DataError(f"{folder}: {' and '.join(twins)} would both be frames; keep one of each such pair there")
+        raise DataError(f"{folder}: {' and '.join(twins)} would both be frames; keep only one file of each such pair")
     return ordered
 
 
 def _numbers_by_value(name: str) -> list[int | str]:
-    # split at the numbers, every odd part is one: names compare part by part
+    # the parts at odd positions are the numbers; lists compare part by part
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
 
 
 def names_in(folder: Path) -> list[str]:
-    """All names in a folder. Raises DataError for one that cannot be read."""
+    """The names of all entries of a folder. Raises DataError if the folder cannot be read."""
     try:
         return [path.name for path in folder.iterdir()]
     except OSError as error:
         packed = folder.with_name(f"{folder.name}.zip")
-        reason = f"{packed.name} lies there: unpack it" if packed.is_file() else error.strerror
-        raise DataError(f"{folder}: no folder of frames that can be read ({reason})") from error
+        reason = f"found {packed.name}: unpack it" if packed.is_file() else error.strerror
+        raise DataError(f"{folder}: cannot be read as a folder of frames ({reason})") from error
 
 
-_SAID: set[str] = set()  # folders whose gaps were looked for
+_CHECKED: set[str] = set()  # folders that were already checked for gaps
 
 
-def _say_gap(folder: str, names: list[str]) -> None:
-    """Say where numbers are missing among names that are otherwise numbered one by one."""
-    _SAID.add(folder)
+def _log_gaps(folder: str, names: list[str]) -> None:
+    """Log missing numbers if the names are otherwise numbered in steps of one; mark the folder as checked."""
+    _CHECKED.add(folder)
     parts = [re.split(r"([0-9]+)(?=[^0-9]*$)", name) for name in names]
     if len(names) < 3 or len({(part[0], part[-1]) for part in parts}) > 1 or len(parts[0]) < 3:
         return

@@ -1,4 +1,4 @@
-"""Images: reading and writing. Orientation tags are ignored, as by the benchmarks' own readers."""
+"""Images: reading and writing. EXIF orientation tags are ignored, as in the readers of the benchmarks."""
 
 import logging
 import struct
@@ -16,23 +16,25 @@ from lib.utils.jpeg import FrameBuffer, JpegDecoder, TruncatedJpeg, find_decoder
 logger = logging.getLogger("sdtrack")
 
 MAX_PIXELS = 100_000_000  # 300 MB in memory; a frame of 8K video has 33 million
-JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # how the files begin
-JPEG_SCAN = b"\xff\xda"  # after the header of a JPEG
-PERCENTILES = (0.5, 99.5)
-Levels = tuple[float, float]
+JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"  # magic bytes
+JPEG_SCAN = b"\xff\xda"  # marker after the header of a JPEG
+PERCENTILES = (0.5, 99.5)  # of a 16-bit image, which become 0 and 255
+Levels = tuple[float, float]  # the values of a 16-bit image that become 0 and 255
 FULL_RANGE = (0.0, 65535.0)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image; names that begin with a dot, such as those that macOS puts beside
-    files on foreign disks, are none."""
+    """Whether a file name has the suffix of an image. Names that begin with a dot do not count: macOS writes such files
+    beside the images on foreign disks."""
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def read_image(path: str | Path, levels: Callable[[], Levels] | None = None) -> np.ndarray:
-    """The image of a file: (H, W, 3) uint8 RGB. levels: as in decode_image. Raises DataError that names a missing or
-    broken file."""
+    """Read an image file: (H, W, 3) uint8 RGB. levels: as in decode_image.
+
+    Raises DataError that names the file if it is missing or broken.
+    """
     return decode_image(read_bytes(path), str(path), find_decoder(), fast=False, levels=levels)[0]
 
 
@@ -46,12 +48,12 @@ def decode_image(
     buffer: FrameBuffer | None = None,
     levels: Callable[[], Levels] | None = None,
 ) -> tuple[np.ndarray, int]:
-    """The image in the bytes of a file, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its
-    pixels.
+    """Decode the bytes of an image file. Returns the image, (H, W, 3) uint8 RGB, and the reduction used: each of its
+    pixels is reduction x reduction pixels of the full image.
 
-    most_reduced: how small it may be; only a JPEG is decoded smaller. fast, buffer: as in lib.utils.jpeg. source: named
-    in errors. levels: asked for the values that become 0 and 255 where the image has 16 bits; None: FULL_RANGE.
-    Raises DataError for a broken or truncated image.
+    source: file name for errors. most_reduced: largest reduction allowed; only JPEGs are decoded at a reduced size.
+    fast, buffer: as in lib.utils.jpeg. levels: called for a 16-bit image, returns the values that become 0 and 255;
+    None: FULL_RANGE. Raises DataError for a broken or truncated image, and for one that check_size refuses.
     """
     check_size(*image_size(data, source), source)
     if data[:2] == JPEG:
@@ -69,27 +71,27 @@ def decode_image(
 
 
 def has_16_bits(data: bytes) -> bool:
-    """Whether the bytes of an image file are a PNG of 16 bits a channel."""
+    """Whether the bytes of an image file are a PNG with 16 bits per channel."""
     return data[:8] == PNG and data[24:25] == b"\x10"
 
 
 def levels_of(data: bytes, source: str) -> Levels:
-    """find_levels of the bytes of an image file of 16 bits."""
+    """Like find_levels, for the bytes of a 16-bit image file. source: file name for errors. Raises DataError."""
     return find_levels(_by_opencv(data, source, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH))
 
 
 def find_levels(image: np.ndarray) -> Levels:
-    """The values that become 0 and 255 in a sequence that begins with this image of 16 bits: its PERCENTILES. Thermal
-    cameras use a small part of the type's range."""
+    """The values that become 0 and 255 in a sequence that begins with this 16-bit image, (H, W) or (H, W, 3): its
+    PERCENTILES. Thermal cameras use only a small part of the 16-bit range."""
     low, high = np.percentile(image, PERCENTILES)
     return float(low), float(max(high, low + 1))
 
 
 def said_levels(levels: Levels, source: str) -> Levels:
-    """The levels of a sequence that begins with this file, which are logged."""
+    """Log the levels of the sequence that begins with the file `source`, and return them."""
     low, high = levels
     logger.warning(
-        "%s: 16 bits; %g becomes 0 and %g becomes 255, the %g and %g percentiles of this first frame, in all frames",
+        "%s: 16 bits; %g becomes 0 and %g becomes 255 in all frames (the %g and %g percentiles of this first frame)",
         source,
         low,
         high,
@@ -99,7 +101,7 @@ def said_levels(levels: Levels, source: str) -> Levels:
 
 
 def to_8_bits(image: np.ndarray, levels: Levels) -> np.ndarray:
-    """An image of 16 bits as uint8, linear between the levels."""
+    """Convert a 16-bit image (H, W) or (H, W, 3) to uint8: linear between the levels, clipped outside."""
     low, high = levels
     return ((image.astype(np.float32) - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
 
@@ -115,12 +117,12 @@ def _by_opencv(data: bytes, source: str, flags: int) -> np.ndarray:
 
 
 def image_size(data: bytes, source: str) -> tuple[int, int]:
-    """Width and height that the header of an image file states; nothing is decoded. Raises DataError for what is
-    neither JPEG, PNG nor BMP."""
+    """Width and height in pixels from the header of an image file; nothing is decoded. Raises DataError if the bytes
+    are not a JPEG, PNG or BMP, or the header is broken."""
     try:
         if data[:2] == JPEG:
             if JPEG_SCAN not in data:
-                raise DataError(f"{source}: a truncated JPEG (it ends within its header)")
+                raise DataError(f"{source}: a truncated JPEG (it ends in its header)")
             height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         elif data[:8] == PNG:
             width, height = struct.unpack_from(">II", data, 16)
@@ -129,22 +131,22 @@ def image_size(data: bytes, source: str) -> tuple[int, int]:
         else:
             other = looks_like(data)
             raise DataError(f"{source}: not a JPEG, PNG or BMP image{other and f'; {other}'}")
-    except (ValueError, KeyError, struct.error) as error:  # KeyError: simplejpeg, of colours that it does not know
+    except (ValueError, KeyError, struct.error) as error:  # KeyError: unknown colour space in simplejpeg
         raise DataError(f"{source}: not a readable image ({error})") from error
     return width, height
 
 
 def check_size(width: int, height: int, source: str) -> None:
-    """Raise DataError for a picture of no pixels, or of more than MAX_PIXELS, as a hostile file may claim to have."""
+    """Raise DataError for an image without pixels, or with more than MAX_PIXELS, as a malicious file may claim."""
     if not 0 < width * height <= MAX_PIXELS:
         raise DataError(
-            f"{source}: {width} x {height} pixels; pictures of 1 to {MAX_PIXELS} pixels can be read: make it smaller"
+            f"{source}: {width} x {height} pixels; only images of 1 to {MAX_PIXELS} pixels can be read; resize it"
         )
 
 
 def write_jpeg(path: str | Path, image: np.ndarray, quality: int = 92) -> None:
-    """Write (H, W, 3) uint8 RGB as a JPEG file, its colours halved (4:2:0) as cameras and the data sets have it.
-    Raises SDTrackError where it cannot be written."""
+    """Write an image (H, W, 3) uint8 RGB as a JPEG file with 4:2:0 chroma subsampling, like those of cameras and data
+    sets. quality: 1..100. Raises SDTrackError if the file cannot be written."""
     data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")
     try:
         Path(path).write_bytes(data)

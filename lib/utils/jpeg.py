@@ -1,7 +1,7 @@
 """JPEG decoding: simplejpeg, jpeg4py or OpenCV behind one interface, at full size or at a reduced DCT scale.
 
-A reduction of d gives ceil(W / d) x ceil(H / d) pixels; pixel x of the reduced image covers [x * d, (x + 1) * d) of the
-full one, exactly, so that coordinates are only divided by d.
+A reduction of d gives ceil(W / d) x ceil(H / d) pixels. Pixel x of the reduced image covers [x * d, (x + 1) * d)
+of the full image exactly, so coordinates are only divided by d.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ import simplejpeg
 from lib.errors import ConfigError
 
 REDUCTIONS = (1, 2, 4, 8)
-END = b"\xff\xd9"
+END = b"\xff\xd9"  # end marker of a JPEG
 
 
 class FrameBuffer:
-    """Memory that one decoded frame after the other is written to: new memory for each takes as long as decoding it."""
+    """Reusable memory for decoded frames: allocating new memory for each frame takes as long as decoding it."""
 
     def __init__(self):
         self._memory = np.empty(0, np.uint8)
@@ -29,7 +29,7 @@ class FrameBuffer:
         return FrameBuffer, ()
 
     def of(self, size: int) -> np.ndarray:
-        """At least so many bytes; what was in them before is gone."""
+        """A uint8 array (N,) of at least `size` bytes. Its previous contents are lost."""
         if self._memory.size < size:
             self._memory = np.empty(size, np.uint8)
         return self._memory
@@ -39,10 +39,11 @@ class FrameBuffer:
 class JpegDecoder:
     """decode(data, reduction, fast, buffer) -> (H, W, 3) uint8 RGB.
 
-    Raises ValueError for what is no JPEG, TruncatedJpeg for one whose rows are not all there.
+    Raises ValueError if data is not a JPEG, TruncatedJpeg if rows are missing.
 
-    fast: cheaper inverse DCT and colour upsampling, for training; without it the result is the exact one.
-    buffer: the picture may lie in it, and is then good until its next use; None: in memory of its own.
+    fast: use a cheaper inverse DCT and colour upsampling, for training; otherwise the decoding is exact.
+    buffer: memory that the image may be stored in; it is then valid until the next use of the buffer. None: the image
+    gets its own memory.
     """
 
     name: str
@@ -50,15 +51,14 @@ class JpegDecoder:
     decode: Callable[[bytes, int, bool, FrameBuffer | None], np.ndarray]
 
     def reduction_for(self, most: int) -> int:
-        """The largest reduction that it can do and that is not above `most`."""
+        """The largest reduction that this decoder supports and that is at most `most`."""
         return max((d for d in self.reductions if d <= most), default=1)
 
 
 def find_decoder(name: str = "auto") -> JpegDecoder:
-    """The decoder of this name; "auto": simplejpeg, the fastest, which is always there; the others are in the order of
-    speed.
+    """The decoder with this name. "auto" is simplejpeg, which is the fastest and always installed.
 
-    Raises ConfigError for one that is not known or does not work here.
+    DECODERS lists the others in order of speed. Raises ConfigError if the decoder is unknown or does not work here.
     """
     if name == "auto":
         return DECODERS["simplejpeg"]
@@ -66,13 +66,13 @@ def find_decoder(name: str = "auto") -> JpegDecoder:
         raise ConfigError(f"there is no JPEG decoder '{name}'; there are: auto, {', '.join(DECODERS)}")
     reason = _unusable(name)
     if reason:
-        raise ConfigError(f"the JPEG decoder {name} is not usable here ({reason}); take DATA.DECODER=auto")
+        raise ConfigError(f"the JPEG decoder {name} is not usable here ({reason}); use DATA.DECODER=auto")
     return DECODERS[name]
 
 
 @cache
 def _unusable(name: str) -> str:
-    """Why a decoder cannot be used here, or ""."""
+    """The reason why a decoder cannot be used on this machine, or ""."""
     if find_spec(name) is None:
         return f"the package {name} is not installed"
     try:
@@ -83,48 +83,50 @@ def _unusable(name: str) -> str:
 
 
 class TruncatedJpeg(ValueError):
-    """Rows of a picture are missing."""
+    """A JPEG whose last rows are missing."""
 
 
 def _simplejpeg(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None) -> np.ndarray:
-    """Any warning of libjpeg stops the strict pass, and is then looked at: a missing end marker, or bytes behind the
-    picture, take nothing away from it."""
+    """Decode strictly; after any warning of libjpeg, check whether rows are missing, and decode tolerantly.
+
+    A missing end marker, or bytes behind the image, do not affect its rows. Raises TruncatedJpeg.
+    """
     try:
         return _turbo(data, reduction, fast, buffer, strict=True)
     except ValueError as error:
-        return _turbo(_alone(data, str(error)), reduction, fast, buffer, strict=False)
+        return _turbo(_trimmed(data, str(error)), reduction, fast, buffer, strict=False)
 
 
 def _whole(data: bytes) -> bytes:
-    """What another decoder than libjpeg-turbo is given. Raises TruncatedJpeg."""
+    """Checked and trimmed data for decoders other than simplejpeg. Raises TruncatedJpeg."""
     try:
         _turbo(data, 8, True, None, strict=True)
     except ValueError as error:
-        return _alone(data, str(error))
+        return _trimmed(data, str(error))
     return data
 
 
-def _alone(data: bytes, warning: str) -> bytes:
-    """The picture with its end marker, without what follows. warning: what libjpeg said of it.
+def _trimmed(data: bytes, warning: str) -> bytes:
+    """The image with an end marker and without trailing bytes. warning: the message of libjpeg about data.
 
-    Raises TruncatedJpeg where the data ends before the last row; other warnings take no row away.
+    Raises TruncatedJpeg if the data ends before the last row; other warnings do not mean that rows are missing.
     """
     if "remature end" not in warning and not warning.endswith("extraneous bytes before marker 0xd9"):
         return data
-    alone = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
+    trimmed = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
     try:
-        _turbo(alone, 8, True, None, strict=True)
+        _turbo(trimmed, 8, True, None, strict=True)
     except ValueError as error:
         if "remature end" in str(error):
-            picture = _turbo(alone, 1, False, None, strict=False)
+            picture = _turbo(trimmed, 1, False, None, strict=False)
             missing = _flat_rows(picture)
-            known = f"{missing} of its {len(picture)} rows are" if missing else "the end of its data is"
-            raise TruncatedJpeg(f"a truncated JPEG ({known} missing)") from error
-    return alone
+            extent = f"{missing} of its {len(picture)} rows are" if missing else "the end of its data is"
+            raise TruncatedJpeg(f"a truncated JPEG ({extent} missing)") from error
+    return trimmed
 
 
 def _flat_rows(picture: np.ndarray) -> int:
-    """Rows at the bottom of one colour, with which libjpeg fills what is missing."""
+    """Number of rows in a single colour at the bottom of an image (H, W, 3): libjpeg fills missing rows that way."""
     plain = np.abs(picture.astype(np.int16) - picture[-1, -1]).max((1, 2)) <= 2
     return int(plain[::-1].argmin()) if not plain.all() else len(picture)
 

@@ -1,7 +1,7 @@
-"""Where data sets are and where results go.
+"""Folders of data sets and results.
 
-Each value is the first that is given: the command's argument, the environment (SDTRACK_DATA_DIR, SDTRACK_SAVE_DIR),
-local.yaml in the project's root (tracking/create_default_local_file.py writes it once), the default.
+Each value comes from the first of these that gives it: the command's argument, the environment (SDTRACK_DATA_DIR,
+SDTRACK_SAVE_DIR), local.yaml in the project's root (written by tracking/create_default_local_file.py), the default.
 """
 
 import logging
@@ -17,17 +17,16 @@ logger = logging.getLogger("sdtrack")
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOCAL_FILE = PROJECT / "local.yaml"
-FOLDERS = (  # of data sets, below data_dir
+FOLDERS = (  # names of the data sets' folders in data_dir
     "coco", "got10k", "images", "lasot", "lasot_ext", "nfs", "otb", "tnl2k", "trackingnet", "uav", "vid", "vot2020",
 )  # fmt: skip
 
-
-_SAID: set[tuple[Path, str]] = set()  # names that were told to be no data set's
+_WARNED: set[tuple[Path, str]] = set()  # (local.yaml, name) pairs that a warning was logged for
 
 
 @dataclass(frozen=True)
 class LocalPaths:
-    """Folders of this machine. Every data set is below data_dir in its official layout, unless `datasets` names one."""
+    """Folders of this machine. A data set is in <data_dir>/<name>, unless `datasets` gives its folder."""
 
     data_dir: Path = PROJECT / "data"
     save_dir: Path = PROJECT / "output"
@@ -36,7 +35,7 @@ class LocalPaths:
 
     @property
     def results_dir(self) -> Path:
-        """Result files of all trackers, <save_dir>/results."""
+        """Folder with the result files of all trackers: <save_dir>/results."""
         return self.save_dir / "results"
 
     def dataset(self, name: str) -> Path:
@@ -45,7 +44,11 @@ class LocalPaths:
 
 
 def local_paths(data_dir: str | None = None, save_dir: str | None = None) -> LocalPaths:
-    """The paths in force. data_dir, save_dir: what the command was given, or None."""
+    """The folders in effect. data_dir, save_dir: arguments of the command, or None.
+
+    A data_dir from the argument or the environment replaces `datasets` of local.yaml as well. Raises ConfigError if
+    local.yaml is invalid.
+    """
     values = read_local_file(LOCAL_FILE) if LOCAL_FILE.is_file() else {}
     for key, argument in (("data_dir", data_dir), ("save_dir", save_dir)):
         given = argument or os.environ.get(f"SDTRACK_{key.upper()}")
@@ -60,25 +63,25 @@ def local_paths(data_dir: str | None = None, save_dir: str | None = None) -> Loc
 
 
 def read_local_file(path: Path) -> dict:
-    """The keys of a local.yaml. Raises ConfigError that names file, place and key."""
+    """Read and check a local.yaml. Raises ConfigError that names file, position and key."""
     try:
         values = parse_yaml(path.read_bytes()) or {}
     except ValueError as error:
-        raise ConfigError(f"{path}: not readable as yaml: {error}") from error
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from error
     known = LocalPaths.__dataclass_fields__
     if not isinstance(values, dict) or set(values) - set(known):
         raise ConfigError(f"{path}: expected only the keys {', '.join(known)}, found {values!r}")
     datasets = values.get("datasets") or {}
     if not isinstance(datasets, dict):
-        raise ConfigError(f"{path}: datasets takes name: folder pairs, not {datasets!r}")
+        raise ConfigError(f"{path}: datasets: expected name: folder pairs, found {datasets!r}")
     for key, value in [*((key, value) for key, value in values.items() if key != "datasets"), *datasets.items()]:
         if not isinstance(value, str):
-            raise ConfigError(f"{path}: {key} takes a folder, not {value!r}")
+            raise ConfigError(f"{path}: {key}: expected a folder, found {value!r}")
     for name in datasets:
-        if name.partition("/")[0] not in FOLDERS and (path, name) not in _SAID:
-            _SAID.add((path, name))
+        if name.partition("/")[0] not in FOLDERS and (path, name) not in _WARNED:
+            _WARNED.add((path, name))
             logger.warning(
-                "%s: datasets: %s is not the folder of a data set (%s); it is used only where DATA.STILLS.IMAGES_DIR "
+                "%s: datasets: %s is not the name of a data set (%s); it is used only if DATA.STILLS.IMAGES_DIR "
                 "names it",
                 path,
                 name,

@@ -1,6 +1,6 @@
-"""Log messages of the project: the logger "sdtrack", on stderr, from rank 0 only.
+"""Log messages of the project: logger "sdtrack", written to stderr; other ranks than 0 write errors only.
 
-A module writes to `logging.getLogger("sdtrack")`; whoever imports it decides what is shown. Commands, and the config of
+Modules log to `logging.getLogger("sdtrack")`; the importing program decides what is shown. Commands, and the config of
 an exported plugin, call set_up_logging.
 """
 
@@ -14,7 +14,7 @@ LOGGER = logging.getLogger("sdtrack")
 
 
 class _Formatter(logging.Formatter):
-    """Messages as they are; warnings and errors with their level in front."""
+    """Leaves messages unchanged, but prefixes warnings and errors with their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -22,8 +22,8 @@ class _Formatter(logging.Formatter):
 
 
 def set_up_logging() -> None:
-    """Show the project's messages on stderr: all of them in the first process of torchrun (or where there is no
-    torchrun), errors only in the others."""
+    """Write the project's messages to stderr: from level INFO on in rank 0 and without torchrun, only errors in other
+    ranks. Replaces existing handlers of the logger."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     LOGGER.handlers[:] = [handler]

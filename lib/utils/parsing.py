@@ -1,4 +1,4 @@
-"""JSON and YAML from bytes that may be anything: values, or a ValueError with the reason."""
+"""JSON and YAML parsers that raise only ValueError, with the reason, whatever the bytes are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lib.utils.files import looks_like
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value that a JSON text stands for."""
+    """Parse JSON text. Raises ValueError with the reason, e.g. invalid syntax or too deep nesting."""
     try:
         return json.loads(data)
     except RecursionError as error:
@@ -22,7 +22,7 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def parse_yaml(data: bytes) -> Any:
-    """The value that a YAML text in UTF-8 stands for: plain values, lists and dictionaries only."""
+    """Parse UTF-8 YAML text of plain values, lists and dictionaries. Raises ValueError with the reason."""
     try:
         return yaml.safe_load(data.decode())
     except RecursionError as error:

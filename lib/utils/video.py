@@ -14,20 +14,23 @@ from lib.utils.frame_files import FrameFiles, image_files
 from lib.utils.image import IMAGE_SUFFIXES, check_size
 from lib.utils.video_file import VideoFile, without_secrets
 
-LONGEST_NAME = 100  # letters of a result's name that are taken of a stream's URL
-WRITTEN = (".mp4", ".mov", ".mkv", ".avi")
+LONGEST_NAME = 100  # maximum length of a result name made from a stream's URL
+WRITTEN = (".mp4", ".mov", ".mkv", ".avi")  # suffixes that a video can be written to
 
 
 class FrameSource:
-    """The frames of a video file, of a stream (its URL), of a camera (its number), or of a folder of images, as RGB
-    uint8 (H, W, 3). fps: mean frames a second; length: their number, None where it is not known."""
+    """Iterable over the frames of a video file, a stream (its URL), a camera (its number) or a folder of images.
+
+    Frames are RGB uint8 (H, W, 3) and can be read once. fps: mean number of frames per second; length: number of
+    frames, None if unknown.
+    """
 
     def __init__(self, source: str, full_range: bool = False):
-        """full_range: as in lib.utils.frame_files.FrameFiles."""
+        """full_range: as in lib.utils.frame_files.FrameFiles. Raises DataError if the source cannot be opened."""
         path = Path(source)
         self.fps = 25.0
         self.length: int | None = None
-        self.endless = False  # whether it goes on until somebody ends it
+        self.endless = False  # whether it runs until the user stops it
         if source.isdigit() and not path.exists():
             self.endless = True
             self._frames = self._captured(cv2.VideoCapture(int(source)), f"camera {source}")
@@ -50,7 +53,7 @@ class FrameSource:
         return self._frames
 
     def first(self) -> np.ndarray:
-        """The first frame, which is still the first of those to come."""
+        """The first frame, (H, W, 3) uint8 RGB; iterating afterwards still yields it."""
         frame = next(self._frames)
         self._frames = chain([frame], self._frames)
         return frame
@@ -75,12 +78,15 @@ class FrameSource:
         finally:
             capture.release()
         if not count:
-            raise DataError(f"{name}: not one frame could be read")
+            raise DataError(f"{name}: no frame could be read")
 
 
 def result_names(source: str) -> list[str]:
-    """What the results of a video may be called, plainest first: a file without its suffix, with it, with its folder;
-    a folder with all of its name, and with the one that it is in; a stream by the end of its URL, and by all of it."""
+    """Candidate names for the results of a video, simplest first.
+
+    A file: its name without suffix, with suffix, with its folder. A folder: its name, its name with its parent folder.
+    A stream: the last part of its URL, the whole URL; at most LONGEST_NAME characters of them.
+    """
     if "://" in source:
         plain = without_secrets(source).partition("://")[2]
         words = [word for word in re.sub(r"[^\w./-]+", "_", plain).split("/") if word] or ["stream"]
@@ -91,26 +97,29 @@ def result_names(source: str) -> list[str]:
 
 
 def check_video_name(path: str | Path) -> None:
-    """Raise DataError for a file that no video can be written to: a folder, or a name without one of WRITTEN."""
+    """Raise DataError if no video can be written to this path: a folder, or a suffix that is not in WRITTEN."""
     if Path(path).is_dir():
-        raise DataError(f"{path}: a folder; name a video file, such as {path}/tracked.mp4")
+        raise DataError(f"{path}: this is a folder; name a video file, such as {path}/tracked.mp4")
     if Path(path).suffix.lower() not in WRITTEN:
-        raise DataError(f"{path}: no name of a video file; it has to end in {', '.join(WRITTEN)}: {path}.mp4")
+        raise DataError(f"{path}: not a video file name; it has to end in {', '.join(WRITTEN)}, such as {path}.mp4")
 
 
 class VideoWriter:
-    """Writes RGB frames to an mp4 file; the first frame sets the size, into which later ones of another are fitted. A
-    context manager."""
+    """Context manager that writes RGB frames to a video file, `fps` frames per second.
+
+    The first frame sets the size of the video; later frames of another size are fitted into it. Raises DataError if
+    the file name is not that of a video.
+    """
 
     def __init__(self, path: str | Path, fps: float):
         check_video_name(path)
-        self.path = Path(path).absolute()  # OpenCV takes what stands before a colon for a protocol
+        self.path = Path(path).absolute()  # OpenCV takes a relative name with a colon for a URL
         self.fps = fps
         self._writer: cv2.VideoWriter | None = None
         make_folder(self.path.parent)
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a frame (H, W, 3) uint8 RGB."""
+        """Append a frame (H, W, 3) uint8 RGB. Raises DataError if the video cannot be written."""
         if self._writer is None:
             self._shape = frame.shape[:2]
             size = (frame.shape[1], frame.shape[0])
@@ -130,7 +139,7 @@ class VideoWriter:
 
 
 def fitted(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The frame (H, W, 3) as large as it can be in a black one of `shape` (height, width), in its upper left corner."""
+    """Scale a frame (H, W, 3) uint8 to fit into `shape` (height, width): at the upper left, black elsewhere."""
     scale = min(shape[0] / frame.shape[0], shape[1] / frame.shape[1])
     height, width = (max(1, round(scale * side)) for side in frame.shape[:2])
     whole = np.zeros((*shape, 3), np.uint8)

@@ -1,7 +1,7 @@
 """Frames of video files and network streams, decoded by FFmpeg through PyAV.
 
-Interlaced frames are deinterlaced, rotated videos turned upright, and what a decoder gives less than the file announced
-is an error: after the last frame that could be read, so that nothing read before is lost.
+Interlaced frames are deinterlaced, rotated videos are turned upright. If the decoder yields less than the file states,
+DataError is raised, but only after the last readable frame, so that no frame is lost.
 """
 
 import logging
@@ -22,19 +22,17 @@ from lib.utils.image import check_size, find_levels, said_levels, to_8_bits
 
 logger = logging.getLogger("sdtrack")
 
-TIMEOUT = 15.0  # seconds that a network stream may be silent
-NO_VIDEO = ("tty",)  # a text is a terminal's recording to FFmpeg
-EARLY_SECONDS, EARLY_SHARE = 0.5, 0.02  # by which a stream may end before the announced time
-
-
-HOLE, EVEN_SHARE = 3, 0.9
+TIMEOUT = 15.0  # seconds without data after which a network stream fails
+NO_VIDEO = ("tty",)  # FFmpeg opens text files as recordings of a terminal
+EARLY_SECONDS, EARLY_SHARE = 0.5, 0.02  # a stream may end this much before its announced duration
+HOLE, EVEN_SHARE = 3, 0.9  # a hole is a time step of HOLE usual ones, if EVEN_SHARE of the steps are usual
 
 
 class VideoFile:
-    """The frames of a video file, or of a stream's URL such as rtsp://..., as RGB uint8 (H, W, 3).
+    """Iterable over the frames of a video file, or of a stream such as rtsp://..., as RGB uint8 (H, W, 3).
 
-    fps: the mean rate; length: number of frames, None where the file does not say it. Raises DataError that names the
-    codec and a remedy where it cannot be decoded.
+    fps: mean frame rate; length: number of frames, None if the file does not state it. Raises DataError that names the
+    codec and a remedy if the video cannot be decoded.
     """
 
     def __init__(self, name: str, full_range: bool = False):
@@ -42,33 +40,33 @@ class VideoFile:
         self._is_file, self._full_range = "://" not in name, full_range
         self.name = name if self._is_file else without_secrets(name)
         try:
-            if self._is_file:  # "file:", because a colon in a name would be the end of a protocol's
+            if self._is_file:  # "file:", since FFmpeg takes a name with a colon for a URL
                 self._container = av.open(f"file:{name}", options={"protocol_whitelist": "file,crypto,data"})
             else:
                 self._container = av.open(name, timeout=TIMEOUT)
         except (av.FFmpegError, ValueError) as error:
             other = looks_like(Path(name)) if self._is_file and Path(name).is_file() else ""
-            other = other or "is it one, and whole? A player tells"
+            other = other or "check with a video player whether the file is a complete video"
             raise DataError(f"{name}: cannot be opened as a video ({_reason(error)}); {other}") from error
         self._stream = self._container.streams.best("video")
         if self._stream is None or self._container.format.name in NO_VIDEO:
-            raise DataError(f"{name}: cannot be opened as a video (there is none in it)")
+            raise DataError(f"{name}: cannot be opened as a video (it contains none)")
         if self._stream.codec_context is None:
-            raise DataError(f"{name}: its codec is not known here; {self._remedy()}")
+            raise DataError(f"{name}: cannot be decoded; {self._remedy()}")
         check_size(self._stream.width, self._stream.height, name)
         self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or 25)
         self.length = self._stream.frames or None
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Every frame in its order. Raises DataError at the end where frames are missing, or nothing could be read."""
+        """Yield every frame in order. Raises DataError at the end if frames are missing, or if none could be read."""
         to_rgb, count = _ToRgb(self.name, self._full_range), 0
         decoding = _Decoding(self._container, self._stream)
         try:
             for frame in _progressive(decoding):
                 check_size(frame.width, frame.height, self.name)
                 rgb, count = to_rgb(frame), count + 1
-                turns = round(frame.rotation / 90) % 4  # as the display matrix has it, counterclockwise
+                turns = round(frame.rotation / 90) % 4  # from the display matrix, counterclockwise
                 yield np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
         except (av.FFmpegError, ValueError) as error:
             raise DataError(
@@ -77,7 +75,7 @@ class VideoFile:
         finally:
             self._container.close()
         if not count:
-            raise DataError(f"{self.name}: not one frame could be read ({decoding.reason}); {self._remedy()}")
+            raise DataError(f"{self.name}: no frame could be read ({decoding.reason}); {self._remedy()}")
         if decoding.damaged:
             logger.warning("%s: %d of %d frames came from damaged data", self.name, decoding.damaged, count)
         if holes := decoding.holes():
@@ -93,13 +91,13 @@ class VideoFile:
 
 
 def without_secrets(url: str) -> str:
-    """A URL without its user, password and query."""
+    """Remove user, password, query and fragment from a URL."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class _ToRgb:
-    """Decoded frames as RGB uint8 (H, W, 3); grey ones of more than 8 bits by the levels of the first."""
+    """Converts decoded frames to RGB uint8 (H, W, 3); grey frames of more than 8 bits by the levels of the first."""
 
     def __init__(self, name: str, full_range: bool):
         self._name, self._full_range = name, full_range
@@ -118,10 +116,10 @@ class _ToRgb:
 
 
 class _Decoding:
-    """Decoded frames of a stream, and what is wrong with them.
+    """Iterable over the decoded frames of a stream that records what is wrong with them.
 
-    problem: frames that are missing, in words, or ""; reason: the decoder's last error; damaged: packets and frames
-    that the decoder or the container itself calls corrupt.
+    problem: description of missing frames, or ""; reason: last error of the decoder; damaged: number of frames
+    that the decoder, or the container (for their packet), marks as corrupt.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
@@ -141,7 +139,7 @@ class _Decoding:
             return
         if self._lost:
             self.problem = (
-                f"{self._lost} pieces could not be decoded, the first after frame {self._first_lost} ({self.reason}): "
+                f"{self._lost} packets could not be decoded, the first after frame {self._first_lost} ({self.reason}): "
                 "frames are missing there"
             )
         elif early := self._early():
@@ -167,8 +165,11 @@ class _Decoding:
             yield frame
 
     def holes(self) -> str:
-        """Where frames seem to be missing in the middle, in words, or "": steps of HOLE and more times the usual one in
-        a video whose other steps are equal. In one of a variable rate nothing can be told."""
+        """Description of places where frames seem to be missing, or "".
+
+        These are time steps of at least HOLE times the usual one, in a video whose steps are otherwise equal. They
+        cannot be detected if the frame rate varies.
+        """
         steps = np.diff(self._times) if len(self._times) == self._frames > 2 else np.zeros(1)
         usual = float(np.median(steps))
         if usual <= 0 or (np.abs(steps - usual) < 0.2 * usual).mean() < EVEN_SHARE:
@@ -179,9 +180,10 @@ class _Decoding:
         return f"{len(at)} gaps in time, the first of {steps[at[0]]:.2f} seconds after frame {at[0] + 1}"
 
     def _early(self) -> str:
-        """How much less there was than announced, in words, or "".
+        """Description of how much less was read than the file announces, or "".
 
-        MP4 lists its packets; AVI announces a number, which counts repeated frames; Matroska, FLV and MXF a time.
+        MP4 lists its packets; AVI announces a number of frames, in which repeated frames count; Matroska, FLV and MXF
+        announce a duration.
         """
         stream = self._stream
         if "mp4" in self._container.format.name:
@@ -196,7 +198,11 @@ class _Decoding:
         return ""
 
     def _announced_seconds(self) -> float:
-        """Of the video itself, 0 where that is not said: a file lasts as long as its longest stream."""
+        """Announced duration of the video stream in seconds, 0 if it is unknown.
+
+        The duration of a Matroska or FLV file is that of its longest stream. It is used only if there is no other
+        stream; otherwise the DURATION tag of the video stream is used.
+        """
         if self._container.format.name == "mxf":
             return float((self._stream.duration or 0) * self._stream.time_base)
         if not any(name in self._container.format.name for name in ("matroska", "flv")):
@@ -212,7 +218,7 @@ class _Decoding:
 
 
 def _progressive(frames: Iterator[av.VideoFrame] | _Decoding) -> Iterator[av.VideoFrame]:
-    """The frames, interlaced ones deinterlaced: as many as before. Progressive videos are handed on as they are."""
+    """Yield the frames, with interlaced ones deinterlaced; their number stays the same. Others are not changed."""
     graph, form = None, None
     for number, frame in enumerate(frames):
         shape = frame.width, frame.height, frame.format.name
@@ -232,7 +238,7 @@ def _progressive(frames: Iterator[av.VideoFrame] | _Decoding) -> Iterator[av.Vid
 
 
 def _deinterlacer(frame: av.VideoFrame) -> Graph:
-    """One frame for each, those that are not marked as interlaced unchanged."""
+    """Filter graph with one output per input frame; it changes only frames that are marked as interlaced."""
     graph = Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
     graph.link_nodes(
@@ -247,7 +253,7 @@ def _pulled(graph: Graph, end: bool = False) -> Iterator[av.VideoFrame]:
     while True:
         try:
             yield graph.pull()
-        except (av.BlockingIOError, av.EOFError):  # it waits for more, or has handed on all
+        except (av.BlockingIOError, av.EOFError):  # it needs more input, or is finished
             return
 
 

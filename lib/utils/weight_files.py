@@ -1,4 +1,4 @@
-"""Files of weights: where pretrained ones are looked for, and how any of them is read without running code from it."""
+"""Weights files: where pretrained ones are found, and how they are read without running code from them."""
 
 from __future__ import annotations
 
@@ -30,33 +30,35 @@ BROKEN = (  # exceptions that PyTorch's reader raises on corrupt files
     RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
     struct.error, MemoryError,
 )  # fmt: skip
-METADATA_KEY = "sdtrack"  # of a .safetensors file's metadata: plain values as JSON
-PLAIN_CLASSES = {"argparse.Namespace": argparse.Namespace}  # CAE and MAE keep their arguments as one
-ASKS_FOR_CLASSES = TORCH >= (2, 6)  # whether PyTorch lists a file's classes, and takes names of those that are allowed
+METADATA_KEY = "sdtrack"  # in the metadata of a .safetensors file: plain values as JSON
+PLAIN_CLASSES = {"argparse.Namespace": argparse.Namespace}  # CAE and MAE store their arguments in it
+ASKS_FOR_CLASSES = TORCH >= (2, 6)  # whether PyTorch can list the classes of a file and takes names of allowed ones
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """The contents of a checkpoint: tensors and plain values only.
+    """Read a checkpoint that holds only tensors and plain values.
 
-    Of a .safetensors file the weights lie under "net", beside the values that write_weights has stored. Raises
-    CheckpointError for a file that is missing, broken, or needs code to be opened.
+    For a .safetensors file the weights are under "net", beside the values that write_weights has stored. Raises
+    CheckpointError if the file is missing or broken, or needs code to be opened.
     """
     return WeightsFile(path).read(PLAIN_CLASSES)
 
 
 def read_foreign_checkpoint(path: str | Path) -> tuple[dict, list[str]]:
-    """The contents of a checkpoint that holds objects of another program, such as OSTrack's, and the names of the
-    classes that were left out: each of their objects becomes an empty placeholder. Nothing of the file is imported or
-    run. Raises CheckpointError for a file that is missing or broken."""
+    """Read a checkpoint that may hold objects of another program, such as OSTrack's.
+
+    Returns the contents and the names of the classes that were left out: each of their objects is replaced by an empty
+    placeholder. No code of the file is imported or run. Raises CheckpointError if the file is missing or broken.
+    """
     file = WeightsFile(path)
     return file.content, file.left_out
 
 
 class WeightsFile:
-    """A file of weights that is opened once: contents and digest come from one memory mapping.
+    """A weights file that is opened once: contents and digest come from one memory mapping.
 
-    left_out: names of the classes whose objects are placeholders in `content`. Pickled, it is its path alone: another
-    process opens the file itself.
+    left_out: names of the classes whose objects are placeholders in `content`. Pickling keeps only the path, so another
+    process opens the file again.
     """
 
     def __init__(self, path: str | Path):
@@ -68,31 +70,32 @@ class WeightsFile:
 
     @cached_property
     def content(self) -> dict:
-        """As read_foreign_checkpoint; kept until `release`. Raises CheckpointError."""
+        """Contents as in read_foreign_checkpoint, cached until `release`. Raises CheckpointError."""
         if self.path.suffix == ".safetensors" or not self._may_list_classes():
             return self.read(PLAIN_CLASSES, placeholders=True)
         try:
             self._mapping.seek(0)
             unknown = torch.serialization.get_unsafe_globals_in_checkpoint(self._mapping)
         except (pickle.UnpicklingError, *BROKEN) as error:
-            raise CheckpointError(f"{self.path}: truncated or not a file of weights ({error})") from error
+            raise CheckpointError(f"{self.path}: truncated or not a weights file ({error})") from error
         self.left_out = sorted(set(unknown) - set(PLAIN_CLASSES))
         return self.read({**PLAIN_CLASSES, **{name: _new_placeholder() for name in self.left_out}})
 
     def release(self) -> None:
-        """Forget the contents, which take memory; they can be read again."""
+        """Drop the cached contents to free memory; they can be read again."""
         self.__dict__.pop("content", None)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file's bytes, hexadecimal."""
+        """SHA-256 of the file's bytes as a hexadecimal string."""
         return hashlib.sha256(self._mapping).hexdigest()
 
     def read(self, allowed: Mapping[str, type], placeholders: bool = False) -> dict:
-        """The contents, of tensors, plain values and the allowed classes, by their names in the file.
+        """The contents: tensors, plain values, and objects of the allowed classes (name in the file -> class).
 
-        placeholders: empty objects for those of other classes, where PyTorch does not list them (older versions, and
-        files of the format before 1.6). Raises CheckpointError.
+        placeholders: replace objects of other classes by empty ones, for cases in which PyTorch cannot list the classes
+        (versions before 2.6, and files in the format before PyTorch 1.6). Raises CheckpointError if the file is missing
+        or broken, or holds other objects.
         """
         mapping = self._mapping
         mapping.seek(0)
@@ -110,12 +113,12 @@ class WeightsFile:
             lines = [line.strip() for line in str(error).splitlines()]
             reason = next((line for line in lines if "nsupported" in line), lines[0])
             raise CheckpointError(
-                f"{self.path}: refused, it holds more than tensors and plain values, or is no checkpoint "
+                f"{self.path}: refused, since it holds more than tensors and plain values, or is not a checkpoint "
                 f"({reason[:200]}). SDTrack's tracking/convert_checkpoint.py can copy the tensors of such a file "
-                "without running what is in it"
+                "without running code from it"
             ) from error
         except BROKEN as error:
-            raise CheckpointError(f"{self.path}: truncated or not a file of weights ({error})") from error
+            raise CheckpointError(f"{self.path}: truncated or not a weights file ({error})") from error
         if not isinstance(content, dict):
             raise CheckpointError(f"{self.path}: expected a dictionary, found a {type(content).__name__}")
         return content
@@ -123,17 +126,17 @@ class WeightsFile:
     @cached_property
     def _mapping(self) -> mmap.mmap:
         if not self.path.is_file():
-            raise CheckpointError(f"{self.path}: there is no such file of weights")
+            raise CheckpointError(f"{self.path}: there is no such file; a weights file was expected")
         try:
             with self.path.open("rb") as file:
                 mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
-            raise CheckpointError(f"{self.path}: truncated or not a file of weights (it is empty)") from error
+            raise CheckpointError(f"{self.path}: truncated or not a weights file (it is empty)") from error
         other = looks_like(mapping[:512])
         if other:
-            raise CheckpointError(f"{self.path}: no file of weights; {other}")
+            raise CheckpointError(f"{self.path}: not a weights file; {other}")
         return mapping
 
     def _may_list_classes(self) -> bool:
@@ -146,12 +149,15 @@ class WeightsFile:
             header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
             return {**parse_json(header.get("__metadata__", {}).get(METADATA_KEY, "{}")), "net": net}
         except (SafetensorError, *BROKEN) as error:
-            raise CheckpointError(f"{self.path}: truncated or not a file of weights ({error})") from error
+            raise CheckpointError(f"{self.path}: truncated or not a weights file ({error})") from error
 
 
 def _load_restricted(file: mmap.mmap, reader: RestrictedPickle) -> object:
-    """torch.load with a restricted pickle module. PyTorch 1.13 takes no other module than the one that it has imported,
-    and opens TorchScript's archives, which are code, in another way."""
+    """torch.load with a restricted pickle module; refuses TorchScript archives, which are code.
+
+    PyTorch 1.13 uses only the pickle module that it has imported itself, hence the patch, and it opens TorchScript
+    archives without that module, hence the check. Raises pickle.UnpicklingError.
+    """
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if any(name.endswith("constants.pkl") for name in archive.namelist()):
@@ -162,10 +168,10 @@ def _load_restricted(file: mmap.mmap, reader: RestrictedPickle) -> object:
 
 
 class RestrictedPickle:
-    """A pickle module for torch.load whose reader builds tensors, plain values and the allowed classes only.
+    """A pickle module for torch.load that builds only tensors, plain values and objects of the given classes.
 
-    placeholders: by name, classes of the file that were replaced with an empty one, where that is asked for; else an
-    unknown class raises pickle.UnpicklingError.
+    replace_unknown: replace other classes of the file by empty ones, which are then in `placeholders` by name;
+    otherwise an unknown class raises pickle.UnpicklingError.
     """
 
     __name__ = "pickle"
@@ -193,11 +199,11 @@ class RestrictedPickle:
         self.Unpickler = Unpickler
 
     def load(self, file, **options) -> object:
-        """As pickle.load."""
+        """Like pickle.load."""
         return self.Unpickler(file, **options).load()
 
     def loads(self, data: bytes, **options) -> object:
-        """As pickle.loads."""
+        """Like pickle.loads."""
         return self.load(io.BytesIO(data), **options)
 
 
@@ -206,7 +212,7 @@ def _new_placeholder() -> type:
 
 
 class Placeholder:
-    """An empty object in the place of one of another program's: accepts whatever a pickle does with it."""
+    """An empty object in place of an object of another program; accepts every operation of a pickle."""
 
     def __new__(cls, *_args, **_options):
         return super().__new__(cls)
@@ -221,19 +227,22 @@ class Placeholder:
         pass
 
     def append(self, _item):
-        """Does nothing."""
+        """Ignore the item."""
 
     def extend(self, _items):
-        """Does nothing."""
+        """Ignore the item."""
 
 
 def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None:
-    """Write weights in half precision as a .safetensors file. about: plain values to store with them."""
+    """Write weights as a .safetensors file, floating-point tensors in half precision.
+
+    about: plain values, stored in the metadata of the file.
+    """
     halved = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in net.items()}
     content = save(halved, {METADATA_KEY: json.dumps(about)})
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def pretrained_file(file: str, pretrained_dir: Path) -> Path:
-    """The path of MODEL.PRETRAIN_FILE: absolute, or below pretrained_dir."""
+    """Path of MODEL.PRETRAIN_FILE, which is absolute or relative to pretrained_dir."""
     return Path(pretrained_dir) / Path(file).expanduser()

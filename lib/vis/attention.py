@@ -1,4 +1,4 @@
-"""What an SDTrack network looked at in a frame: cross-attention of its branches, selected boxes, salient points."""
+"""Records the cross-attention, selected boxes and salient points of an SDTrack network in one frame."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,20 +12,20 @@ from lib.errors import TrackingError
 from lib.test.evaluation.data import Sequence
 from lib.utils.crop import crop_image, crop_window
 
-BRANCHES = ("classification", "localization")  # the streams of a layer, in their order
+BRANCHES = ("classification", "localization")  # streams of a decoder layer, in this order
 
 
 @dataclass
 class AttentionRecord:
-    """One search crop (S, S, 3) uint8 RGB, and what was found in it; boxes (N, 4) cxcywh, fractions of the crop."""
+    """One search crop (S, S, 3) uint8 RGB and the network's answer; boxes (N, 4) cxcywh in fractions of the crop."""
 
     crop: np.ndarray
-    boxes: np.ndarray  # (N, 4) the last decoder layer's
-    scores: np.ndarray  # (N,) of them
-    anchors: np.ndarray  # (N, 4) what query selection proposed for the same queries
-    points: dict[str, np.ndarray]  # branch -> (N, M, 2) salient points, x, y as fractions of the crop
-    attention: dict[str, np.ndarray]  # branch -> (heads, H, W) of the best-scored query, a sum of 1 a head
-    unbiased: dict[str, np.ndarray]  # the same without BoxRPB; empty for a network without it
+    boxes: np.ndarray  # (N, 4) boxes of the last decoder layer
+    scores: np.ndarray  # (N,) their scores in [0, 1]
+    anchors: np.ndarray  # (N, 4) anchor boxes from query selection, for the same queries
+    points: dict[str, np.ndarray]  # branch -> (N, M, 2) salient points x, y in fractions of the crop
+    attention: dict[str, np.ndarray]  # branch -> (heads, H, W) of the best-scored query; each head sums to 1
+    unbiased: dict[str, np.ndarray]  # like attention, without BoxRPB; empty if the network has no BoxRPB
 
     @property
     def best(self) -> int:
@@ -36,10 +36,11 @@ class AttentionRecord:
 def record_attention(
     tracker, sequence: Sequence, frame: int, layer: int, progress: Callable[[], object] = lambda: None
 ) -> AttentionRecord:
-    """Track a sequence up to a frame (from 0) and keep what the network does there in a decoder layer (from 1; negative
-    ones count from the last). tracker: an SDTrack session. progress: called once a frame.
+    """Track a sequence up to a frame and record the network's attention there in one decoder layer.
 
-    Raises TrackingError for a frame or a layer that is not there, and for a tracker of another kind.
+    tracker: an SDTrack session; frame: index from 0, at least 1; layer: from 1, or negative to count from the last one;
+    progress: called once per frame. Raises TrackingError for a frame or layer out of range, and for a tracker without a
+    branched decoder.
     """
     decoder = getattr(getattr(tracker, "network", None), "decoder", None)
     if decoder is None or not hasattr(tracker.network, "query_selection"):
@@ -47,9 +48,9 @@ def record_attention(
             f"{type(tracker).__name__} has no decoder with branches; choose a tracker of script sdtrack"
         )
     if not 1 <= frame < len(sequence):
-        raise TrackingError(f"--frame {frame}: {sequence.name} can be looked at from frame 1 to {len(sequence) - 1}")
+        raise TrackingError(f"--frame {frame}: expected a frame of {sequence.name} from 1 to {len(sequence) - 1}")
     if not 1 <= abs(layer) <= len(decoder.layers):
-        raise TrackingError(f"--layer {layer}: the decoder has the layers 1 to {len(decoder.layers)}")
+        raise TrackingError(f"--layer {layer}: expected 1 to {len(decoder.layers)}, or negative to count from the last")
     looked_at = decoder.layers[layer - 1 if layer > 0 else layer]
     names = BRANCHES if decoder.num_streams == len(BRANCHES) else ("shared",)
     frames, caught = sequence.video.frames, {}
@@ -68,7 +69,7 @@ def record_attention(
 
 
 def _catching(module: nn.Module, name: str, caught: dict):
-    """Keeps a module's last inputs and output as caught[name]. A context manager."""
+    """Context manager that stores a module's last inputs and output as caught[name]."""
     return module.register_forward_hook(lambda _module, inputs, output: caught.__setitem__(name, (inputs, output)))
 
 

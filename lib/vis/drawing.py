@@ -1,4 +1,4 @@
-"""Boxes and captions on images."""
+"""Draws boxes and captions on images."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ GREEN, ORANGE = (0, 200, 90), (255, 140, 0)
 
 
 def draw_box(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int], caption: str = "") -> None:
-    """Draw box [x, y, w, h] into image (H, W, 3) uint8 RGB, in place."""
+    """Draw box [x, y, w, h] in pixels into image (H, W, 3) uint8 RGB, in place. colour: RGB, 0 to 255."""
     x, y, w, h = box
     thickness = max(1, round(min(image.shape[:2]) / 240))
     corners = [(round(x), round(y)), (round(x + w), round(y + h))]

@@ -1,4 +1,4 @@
-"""A tracker on a video, with its boxes drawn in."""
+"""Runs a tracker on a video and draws its boxes."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,23 +15,23 @@ from lib.vis.drawing import GREEN, ORANGE, draw_box
 
 
 class VideoTrack(NamedTuple):
-    """What a tracker answered to a video, and what ended it before the video's end: an error, Ctrl-C, SIGTERM."""
+    """A tracker's answers on a video, and the exception that ended it early (an error, Ctrl-C, SIGTERM), or None."""
 
     track: Track
     ended_by: BaseException | None
 
     def whole(self) -> Track:
-        """The track. Raises what ended it early."""
+        """The track if it is complete. Raises the exception that ended it early."""
         if self.ended_by is not None:
             raise self.ended_by
         return self.track
 
 
 def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> VideoTrack:
-    """Track to the end of the source; where a video is named, box, score and mean speed so far are drawn into it.
+    """Track to the end of the source. If `video` is given, write it with box, score and mean speed so far.
 
-    box: [x, y, w, h] in pixels of the first frame. An error or an interruption after the first frame ends it, and what
-    was tracked is returned with it; one before is raised.
+    box: [x, y, w, h] in pixels of the first frame. An error or interruption after the first frame is returned together
+    with the track so far; an earlier one is raised.
     """
     rows: list[tuple[list[float], float, float]] = []
     total, ended_by = 0.0, None
@@ -57,7 +57,7 @@ def track_video(tracker, source: FrameSource, box: list[float], video: str | Pat
 
 
 def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> Path:
-    """The sequence with its ground truth (green) and the boxes of a result folder (orange) drawn in; returns path."""
+    """Write a video of the sequence with its ground truth (green) and the boxes of a result folder (orange)."""
     boxes, ground_truth = read_result(results, sequence.name, len(sequence)), sequence.video.ground_truth
     with VideoWriter(path, fps) as writer:
         for index in range(len(sequence)):

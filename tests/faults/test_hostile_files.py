@@ -62,7 +62,7 @@ def bmp(width, height):
 @pytest.mark.parametrize("data", [png(60_000, 60_000), bmp(60_000, 60_000), png(0, 9), bmp(2**31 - 1, -(2**31))])
 def test_pictures_of_gigantic_or_no_size_are_refused_before_they_are_decoded(data, tmp_path):
     (tmp_path / "bomb.png").write_bytes(data)
-    with pytest.raises(DataError, match=rf"bomb\.png: \d+ x \d+ pixels; pictures of 1 to {MAX_PIXELS}"):
+    with pytest.raises(DataError, match=rf"bomb\.png: \d+ x \d+ pixels; only images of 1 to {MAX_PIXELS}"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -79,7 +79,7 @@ def test_regions_of_gigantic_size_are_refused(tmp_path):
     ):
         file = tmp_path / f"{number}.bin"
         file.write_bytes(head + region)
-        with pytest.raises(ResultError, match=f"{number}.bin: not a file of regions"):
+        with pytest.raises(ResultError, match=f"{number}.bin: not a file of VOT regions"):
             read_regions(file)
 
 
@@ -89,7 +89,7 @@ def test_a_pickle_that_looks_at_an_empty_stack_is_refused(tmp_path):
         for name, data in (("data.pkl", b"\x80\x02q\x00."), ("version", b"3"), ("byteorder", b"little")):
             archive.writestr(f"archive/{name}", data)
     (tmp_path / "a.pth.tar").write_bytes(file.getvalue())
-    with pytest.raises(CheckpointError, match=r"a\.pth\.tar: truncated or not a file of weights"):
+    with pytest.raises(CheckpointError, match=r"a\.pth\.tar: truncated or not a weights file"):
         read_checkpoint(tmp_path / "a.pth.tar")
 
 

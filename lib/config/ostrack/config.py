@@ -1,15 +1,15 @@
-"""Every default of OSTrack: its vitb_256_mae_32x4_ep300."""
+"""Defaults of all keys of OSTrack: the values of its config vitb_256_mae_32x4_ep300."""
 
 from lib.config import defaults
 from lib.config.checks import check_common, check_minimum
 from lib.errors import ConfigError
 
 MODEL = {
-    "PRETRAIN_FILE": "mae_pretrain_vit_base.pth",  # below pretrained_models/, or an absolute path; "none": from scratch
+    "PRETRAIN_FILE": "mae_pretrain_vit_base.pth",  # in pretrained_models/, or an absolute path; "none": from scratch
     "BACKBONE": {
         **defaults.BACKBONE,
-        "PRETRAIN_TYPE": "mae",  # cae | mae | timm | ostrack (only its backbone)
-        "CE_LOC": [],  # blocks, from 0, after whose attention search tokens are eliminated
+        "PRETRAIN_TYPE": "mae",  # cae | mae | timm | ostrack (only the backbone is loaded)
+        "CE_LOC": [],  # indices, from 0, of the blocks that drop search tokens after their attention
         "CE_KEEP_RATIO": 0.7,  # share of the search tokens that each of these blocks keeps
     },
     "HEAD": {"NUM_CHANNELS": 256},
@@ -21,7 +21,7 @@ TRAIN = {
     "LR_DROP_EPOCH": 240,
     "SCHEDULER": {"TYPE": "step", "MILESTONES": [240], "GAMMA": 0.1},
 }
-TEST = {**defaults.TEST, "HANN_WEIGHT": 1.0}  # the window lies over the cells of the score map
+TEST = {**defaults.TEST, "HANN_WEIGHT": 1.0}  # the window covers the cells of the score map
 
 DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": defaults.DATA, "TRAIN": TRAIN, "TEST": TEST}
 SAME_RESULT_KEYS = defaults.SAME_RESULT_KEYS
@@ -30,9 +30,9 @@ CHOICES = {**defaults.CHOICES, "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "t
 
 
 def check(cfg) -> None:
-    """Raise ConfigError where a value is out of its range or values contradict each other.
+    """Check a loaded config with this module's keys.
 
-    cfg: a loaded config of this module's keys.
+    Raises ConfigError if a value is out of its range or values contradict each other.
     """
     check_common(cfg)
     check_minimum(cfg, {"MODEL.HEAD.NUM_CHANNELS": 8})

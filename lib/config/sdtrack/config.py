@@ -1,12 +1,12 @@
-"""Every default of SDTrack: the paper's configuration. A yaml in experiments/sdtrack states only what differs."""
+"""Defaults of all keys of SDTrack: the paper's values. Files in experiments/sdtrack state only what differs."""
 
 from lib.config import defaults
 from lib.config.checks import check_common, check_heads, check_minimum
 from lib.errors import ConfigError
 
 MODEL = {
-    "PRETRAIN_FILE": "cae_vitb.pth",  # below pretrained_models/, or an absolute path; "none": from scratch
-    "HIDDEN_DIM": 256,  # d, the width of everything after the backbone
+    "PRETRAIN_FILE": "cae_vitb.pth",  # in pretrained_models/, or an absolute path; "none": from scratch
+    "HIDDEN_DIM": 256,  # d, the width of all parts after the backbone
     "NUM_HEADS": 8,
     "BACKBONE": defaults.BACKBONE,
     "ENCODER": {"LAYERS": 6, "FFN_DIM": 1024, "DROPOUT": 0.1},
@@ -15,27 +15,27 @@ MODEL = {
         "ANCHORS_PER_CELL": 2,
         "TOWER_LAYERS": 4,
         "ROI_SIZE": 7,
-        "POINTS": 8,  # M, salient points a branch and anchor box
+        "POINTS": 8,  # M, salient points per branch and anchor box
     },
     "DECODER": {
         "LAYERS": 6,
         "FFN_DIM": 1024,
         "DROPOUT": 0.1,
-        "COUPLING": "decoupled",  # decoupled (Eq. 3) | independent (table III, row 2) | shared
+        "COUPLING": "decoupled",  # decoupled (Eq. 3) | independent (Table III, row 2) | shared
         "BOX_RPB": True,
         "BOX_RPB_HIDDEN": 512,
-        # mask: a float attention mask | onehot: the same, inside the inner product | auto: onehot where a GPU trains,
-        # since fused kernels take no mask that needs a gradient, mask elsewhere
+        # mask: the bias is a float attention mask | onehot: the bias is part of the inner product | auto: onehot in
+        # training on a GPU, because fused kernels accept no mask that needs a gradient, and mask otherwise
         "BOX_RPB_FORM": "auto",
     },
 }
 
 LOSS = {
     "POSITIVES": 2,  # how often the target is repeated in the matching
-    "BOX_TOPK": 10,  # the box loss covers the k queries of highest score besides the matched ones
+    "BOX_TOPK": 10,  # the box loss covers this many highest-scored queries besides the matched ones
     "TAL": {"ENABLED": True, "ALPHA": 0.25, "BETA": 0.75, "GAMMA": 2.0},  # Eq. 9-10; off: plain focal loss
     "COST": {"CLS": 2.0, "L1": 5.0, "GIOU": 2.0},
-    # Weights of the box terms have OSTrack's names: TRAIN.L1_WEIGHT and TRAIN.GIOU_WEIGHT
+    # The weights of the box losses have OSTrack's names: TRAIN.L1_WEIGHT and TRAIN.GIOU_WEIGHT
     "WEIGHT": {"CLS": 2.0, "PROPOSALS": 1.0},
 }
 
@@ -43,8 +43,8 @@ TRAIN = {**defaults.TRAIN, "DEEP_SUPERVISION": True}  # a loss on every decoder 
 
 TEST = {
     **defaults.TEST,
-    "VOTING": 0.0,  # boxes with at least this IoU with the best-scored one are averaged, weighted by score; 0: off
-    "SIZE_UPDATE": 1.0,  # share of the change of size that is taken over from one frame to the next; 1: all of it
+    "VOTING": 0.0,  # average the boxes with at least this IoU with the best one, by squared score; 0: off
+    "SIZE_UPDATE": 1.0,  # share of the predicted change of size that is applied from frame to frame; 1: all of it
 }
 
 DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": defaults.DATA, "TRAIN": TRAIN, "TEST": TEST}
@@ -74,9 +74,9 @@ MINIMUM = {
 
 
 def check(cfg) -> None:
-    """Raise ConfigError where a value is out of its range or values contradict each other.
+    """Check a loaded config with this module's keys.
 
-    cfg: a loaded config of this module's keys.
+    Raises ConfigError if a value is out of its range or values contradict each other.
     """
     check_common(cfg)
     check_minimum(cfg, MINIMUM)

@@ -1,4 +1,4 @@
-"""Activation checkpointing: less memory for a second forward pass."""
+"""Activation checkpointing: saves memory at the price of a second forward pass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from lib.models.layers.attention import attention_kernel
 
 
 def checkpointed(module: nn.Module, first: Tensor | list[Tensor], *rest, recompute: bool):
-    """module(first, *rest). recompute: its activations are not kept but computed again in the backward pass."""
+    """Return module(first, *rest).
+
+    first: a tensor of any shape, or a list of tensors. recompute: if gradients are enabled, do not keep the activations
+    of module, but compute them again in the backward pass.
+    """
     if not (recompute and torch.is_grad_enabled()):
         return module(first, *rest)
     device = (first if isinstance(first, Tensor) else first[0]).device
-    contexts = lambda: (nullcontext(), attention_kernel(device))  # noqa: E731 - the backward pass is outside of ours
+    # the recomputation in the backward pass runs outside the attention_kernel context of the forward pass
+    contexts = lambda: (nullcontext(), attention_kernel(device))  # noqa: E731
     return checkpoint(module, first, *rest, use_reentrant=False, context_fn=contexts)

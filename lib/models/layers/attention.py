@@ -1,4 +1,4 @@
-"""Multi-head attention with an optional additive bias on its logits (Eq. 6)."""
+"""Multi-head attention with an optional bias that is added to the logits (Eq. 6)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lib.models.layers.older_torch import attention, plain_kernel
 
 
 def attention_kernel(device: torch.device) -> AbstractContextManager:
-    """The choice of kernel for scaled_dot_product_attention on a device, as a context.
+    """Context manager that chooses the kernel of scaled_dot_product_attention for a device.
 
-    On a CPU the backward pass of the fused kernel is slow (a training step takes 1.3 to 1.5 times as long), so that
-    there gradients go through the plain form; everywhere else PyTorch chooses.
+    On a CPU the backward pass of the fused kernel is slow (a training step takes 1.3 to 1.5 times as long). With
+    gradients enabled, a CPU therefore uses the plain form. In all other cases PyTorch chooses.
     """
     if device.type == "cpu" and torch.is_grad_enabled():
         return plain_kernel()
@@ -23,7 +23,7 @@ def attention_kernel(device: torch.device) -> AbstractContextManager:
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention with separate projections of query, key and value: Softmax(Q K^T / sqrt(d_h) + bias) V."""
+    """Multi-head attention Softmax(Q K^T / sqrt(head_dim) + bias) V with separate linear projections of Q, K and V."""
 
     def __init__(self, *, dim: int, num_heads: int, dropout: float = 0.0):
         super().__init__()
@@ -39,13 +39,16 @@ class MultiHeadAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        """query (B, Q, dim); key, value (B, K, dim); bias (B, heads, Q, K) or None -> (B, Q, dim)."""
+        """Attend: query (B, Q, dim); key, value (B, K, dim); bias (B, heads, Q, K) or None -> (B, Q, dim)."""
         q, k, v = self.project(query, key, value)
         out = attention(q, k, v, attn_mask=bias, dropout_p=self.dropout_now())
         return self.merge(out)
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The three inputs as heads: (B, heads, Q or K, head_dim) each."""
+        """Project query (B, Q, dim), key and value (B, K, dim) and split them into heads.
+
+        Returns q (B, heads, Q, head_dim), k and v (B, heads, K, head_dim).
+        """
         return (
             self._heads(self.q_proj(query)),
             self._heads(self.k_proj(key)),
@@ -53,11 +56,11 @@ class MultiHeadAttention(nn.Module):
         )
 
     def merge(self, out: Tensor) -> Tensor:
-        """Heads (B, heads, Q, head_dim) -> output (B, Q, dim)."""
+        """Join the heads and project them: (B, heads, Q, head_dim) -> (B, Q, dim)."""
         return self.out_proj(out.transpose(1, 2).reshape(out.shape[0], out.shape[2], -1))
 
     def dropout_now(self) -> float:
-        """The dropout probability of this mode: zero in evaluation."""
+        """Dropout probability in the current mode: `dropout` in training, 0 in evaluation."""
         return self.dropout if self.training else 0.0
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -81,11 +84,12 @@ class SelfAttention(nn.Module):
 
 
 def start_with_equal_query_and_key(qkv: nn.Linear, scale: float = 1.0) -> None:
-    """Copy the query rows of a fused (3 * dim, dim) projection, times scale, into themselves and its key rows.
+    """Initialise W_k = W_q, multiplied by scale, and b_k = b_q in a fused (3 * dim, dim) query-key-value projection.
 
-    The logits then start as inner products of like with like, so that attention compares template and search from
-    the first step: without it a network trained from scratch stays long on the plateau of the box that never moves.
-    Logits grow with scale^2; at 4 a token of 32 channels a head gives half of its attention to its like.
+    Each logit then starts as the inner product of two equally projected tokens. Similar tokens attend to each other,
+    so that attention compares template and search region from the first step. Without this, a network trained from
+    scratch stays for a long time at the accuracy of the static box. Logits grow with scale^2. At scale 4 with 32
+    channels per head, a token gives half of its attention to an equal token.
     """
     dim = qkv.in_features
     with torch.no_grad():

@@ -1,11 +1,14 @@
-"""Multi-layer perceptron."""
+"""Multi-layer perceptron, feed-forward block and dropout."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class MLP(nn.Sequential):
-    """Linear layers with ReLU between them. widths: input, hidden..., output: (..., widths[0]) -> (..., widths[-1])."""
+    """Linear layers with ReLU between them: (..., widths[0]) -> (..., widths[-1]).
+
+    widths: of the input, the hidden layers and the output. last_bias: whether the last layer has a bias.
+    """
 
     def __init__(self, *widths: int, last_bias: bool = True):
         layers: list[nn.Module] = []
@@ -34,5 +37,5 @@ class FeedForward(nn.Module):
 
 
 def drop(x: Tensor, module: nn.Module) -> Tensor:
-    """x after dropout with the module's probability `dropout` in training; in evaluation x itself, without a call."""
+    """Apply dropout to x (...) with probability module.dropout in training; return x itself in evaluation."""
     return F.dropout(x, module.dropout) if module.training and module.dropout else x

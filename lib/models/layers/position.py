@@ -1,4 +1,4 @@
-"""Sine position encoding of points (DETR's, on continuous coordinates)."""
+"""Sine position encoding of points: DETR's encoding, for continuous coordinates."""
 
 import math
 
@@ -9,10 +9,10 @@ from lib.models.layers.precision import at_least_float32
 
 
 class SinePosition(nn.Module):
-    """points (..., 2) x, y as fractions of the crop -> (..., dim): dim/2 channels of y, then dim/2 of x.
+    """Encode points: (..., 2) x, y as fractions of the crop -> (..., dim), dim/2 channels of y, then dim/2 of x.
 
-    Sine and cosine alternate; angles are 2 pi times the fraction, over temperature^(2k / (dim/2)). Half precision is
-    computed, and answered, in float32.
+    Sine and cosine alternate. The angle of the k-th pair is 2 pi * fraction / temperature^(2k / (dim/2)). Input in half
+    precision gives output in float32.
     """
 
     def __init__(self, dim: int, temperature: float = 10000.0):
@@ -23,7 +23,7 @@ class SinePosition(nn.Module):
         self.register_buffer("phase", math.pi / 2 * (index % 2), persistent=False)  # cos x = sin(x + pi / 2)
 
     def forward(self, points: Tensor) -> Tensor:
-        """points (..., 2) -> their codes (..., dim)."""
+        """points (..., 2) x, y as fractions of the crop -> position codes (..., dim)."""
         points = at_least_float32(points).flip(-1).unsqueeze(-1)
         return torch.addcmul(self.phase, points, self.frequency).sin_().flatten(-2)
 

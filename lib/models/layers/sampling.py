@@ -1,11 +1,13 @@
 """Bilinear sampling of feature maps: RoIAlign, and means of samples at points.
 
-Two forms with the same result. Where a GPU has one kernel for it, that: torchvision's roi_align and PyTorch's
-grid_sample. Elsewhere dense products with hat-function weights: bilinear interpolation is separable, the value at
-(x, y) is sum_ij max(0, 1-|y-i|) max(0, 1-|x-j|) F_ij, and on maps as small as a search grid two matrix products cost
-less than gathering on a CPU. They need no custom operator in an exported graph, and their backward pass is
-deterministic, which that of the kernels is not. Borders follow torchvision's roi_align: coordinates are clamped to the
-map, and points more than one cell outside it contribute zero.
+There are two implementations with the same result. A GPU uses torchvision's roi_align and PyTorch's grid_sample, unless
+deterministic algorithms are required. In all other cases the samples are computed by dense products with hat-function
+weights. Bilinear interpolation is separable: the value at (x, y) is sum_ij max(0, 1-|y-i|) max(0, 1-|x-j|) F_ij. On
+maps as small as a search grid, two matrix products take less time on a CPU than gathering. The products need no custom
+operator in an exported graph, and their backward pass is deterministic; the backward pass of the kernels is not.
+
+Borders are handled as in torchvision's roi_align: coordinates are clamped to the map, and points more than one cell
+outside the map contribute zero.
 """
 
 import torch
@@ -15,11 +17,14 @@ from torchvision.ops import roi_align as roi_align_kernel
 
 from lib.models.layers.precision import at_least_float32
 
-SAMPLING_RATIO = 2  # samples a bin, each way
+SAMPLING_RATIO = 2  # samples per bin in x and in y
 
 
 def hat_weights(coordinates: Tensor, size: int) -> Tensor:
-    """Interpolation weights of `size` cells for positions (...) in cells (cell k at k) -> (..., size)."""
+    """Interpolation weights for positions along one axis: coordinates (...) -> (..., size), one weight per cell.
+
+    coordinates are in cells; the centre of cell k is at k. size: number of cells.
+    """
     cells = torch.arange(size, device=coordinates.device, dtype=coordinates.dtype)
     inside = (coordinates >= -1) & (coordinates <= size)
     distance = (coordinates.clamp(0, size - 1).unsqueeze(-1) - cells).abs()
@@ -27,9 +32,9 @@ def hat_weights(coordinates: Tensor, size: int) -> Tensor:
 
 
 def sample_points(features: Tensor, points: Tensor) -> Tensor:
-    """Mean of bilinear samples over groups of points.
+    """Sample a feature map bilinearly at groups of points, and average over each group.
 
-    features (B, C, H, W); points (B, N, M, 2) x, y as fractions of the map -> (B, N, C), averaged over M.
+    features (B, C, H, W); points (B, N, M, 2) x, y as fractions of the map. Returns (B, N, C): means over M points.
     """
     if _has_kernels(features):
         return _sample_by_kernel(at_least_float32(features), points).to(features.dtype)
@@ -49,10 +54,10 @@ def _sample_by_kernel(features: Tensor, points: Tensor) -> Tensor:
 
 
 def roi_align(features: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """RoIAlign with half-pixel shift (torchvision's `aligned=True`) and SAMPLING_RATIO samples a bin each way.
+    """RoIAlign with half-pixel shift (torchvision's `aligned=True`) and SAMPLING_RATIO^2 samples per bin.
 
-    features (G, B, H, W, C), G maps of each image; boxes (B, N, 4) cxcywh, fractions of the map, the same for all maps
-    of an image -> (G, B, N, size, size, C).
+    features (G, B, H, W, C): G maps per image; boxes (B, N, 4) cxcywh, fractions of the map, used for all G maps of an
+    image; size: bins per side. Returns (G, B, N, size, size, C).
     """
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     if _has_kernels(features):

@@ -1,4 +1,4 @@
-"""Overlap of boxes, and the box regression losses on the queries chosen for it."""
+"""Overlap of boxes, and the box regression losses on a chosen subset of the queries."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
 def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU of boxes, pair by pair.
+    """IoU and generalised IoU of pairs of boxes.
 
     a, b: (..., 4) xyxy, broadcast against each other. Returns two tensors (...): IoU in [0, 1], GIoU in [-1, 1].
-    Boxes of no area give IoU 0, never NaN; half precision is computed in float32.
+    Boxes without area give IoU 0, never NaN. Input in half precision is computed in float32.
     """
     a, b = at_least_float32(a), at_least_float32(b)
     area_a = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
@@ -24,15 +24,15 @@ def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _share(part: Tensor, whole: Tensor, tiny: float = 1e-7) -> Tensor:
-    """part / whole, but 0 with no gradient where whole vanishes: that gradient would overflow half precision."""
+    """part / whole, elementwise; 0 without gradient if whole <= tiny, where the gradient overflows half precision."""
     vanishes = whole <= tiny
     return (part / whole.masked_fill(vanishes, 1.0)).masked_fill(vanishes, 0.0)
 
 
 def supervised_queries(logits: Tensor, matched: Tensor, topk: int) -> Tensor:
-    """Queries whose box is supervised: the matched ones and the `topk` of highest score (Sec. IV-A, Training).
+    """Choose the queries whose boxes are supervised: the matched ones and the `topk` with the highest scores.
 
-    logits (B, N), matched boolean (B, N) -> boolean (B, N).
+    logits (B, N), matched boolean (B, N) -> boolean (B, N). Source: Sec. IV-A, Training.
     """
     topk = min(topk, logits.shape[1])
     best = torch.zeros_like(matched)
@@ -44,8 +44,9 @@ def supervised_queries(logits: Tensor, matched: Tensor, topk: int) -> Tensor:
 def l1_and_giou_loss(boxes: Tensor, targets: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Mean L1 distance (summed over the four coordinates, as in DETR) and mean 1 - GIoU over the chosen queries.
 
-    boxes (B, N, 4), targets (B, 4): cxcywh, fractions of the crop; chosen: boolean (B, N). Returns two scalars: means
-    over the images of the means of each, so that processes with equal batches average to the loss of one large batch.
+    boxes (B, N, 4), targets (B, 4): cxcywh, fractions of the crop; chosen: boolean (B, N). Returns two scalars. Each is
+    the mean over images of the mean over the chosen queries of an image, so that the average over processes with equal
+    batches equals the loss of one large batch.
     """
     weights = chosen.to(boxes.dtype) / chosen.sum(1, keepdim=True).clamp(min=1) / len(chosen)
     targets = targets.to(boxes.dtype).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""The loss of one set of predictions: match, classify, regress."""
+"""Loss of one set of predictions: matching, classification loss and box losses."""
 
 from torch import Tensor, nn
 
@@ -9,10 +9,12 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
 class SetCriterion(nn.Module):
-    """Losses of a set of queries against the one target of each image.
+    """Losses of a set of queries; each image has exactly one target.
 
-    align: the task-alignment loss of Eq. 9-10, else plain focal loss. Classification is summed over the queries and
-    divided by the number of targets; box terms are means over the supervised queries of each image.
+    align: use the task-alignment loss (Eq. 9-10), otherwise plain focal loss. alpha, beta, gamma: its exponents.
+    box_topk: number of highest-scored queries whose boxes are supervised besides the matched ones. The classification
+    loss is summed over the queries and divided by the number of targets. The box losses are means over the supervised
+    queries of each image.
     """
 
     def __init__(
@@ -36,14 +38,14 @@ class SetCriterion(nn.Module):
     def forward(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """logits (B, N); boxes (B, N, 4) and targets (B, 4), cxcywh in fractions of the crop.
 
-        Returns unweighted scalars (cls, l1, giou), and which queries were matched, boolean (B, N).
+        Returns the unweighted scalars cls, l1 and giou, and the mask of matched queries, boolean (B, N).
         """
         matched = self.matcher(logits, boxes, targets)
         l1, giou = l1_and_giou_loss(boxes, targets, supervised_queries(logits.detach(), matched, self.box_topk))
         return {"cls": self.classification(logits, boxes, targets, matched), "l1": l1, "giou": giou}, matched
 
     def classification(self, logits: Tensor, boxes: Tensor, targets: Tensor, matched: Tensor) -> Tensor:
-        """The scalar classification loss; matched (B, N) marks the positives."""
+        """Classification loss, a scalar. Arguments as forward's; matched: boolean (B, N), the positive queries."""
         if self.align:
             iou, _ = iou_and_giou(box_cxcywh_to_xyxy(boxes.detach()), box_cxcywh_to_xyxy(targets).unsqueeze(1))
             goal = alignment_target(logits, iou, self.alpha, self.beta)

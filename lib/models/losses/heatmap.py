@@ -1,15 +1,17 @@
-"""A map of where the target's centre is, and its loss (CornerNet, CenterNet)."""
+"""Heat map of the target's centre, and its loss (CornerNet, CenterNet)."""
 
 import torch
 from torch import Tensor
 
-MIN_OVERLAP = 0.7  # of a box whose corners are off by the radius
+MIN_OVERLAP = 0.7  # IoU of a box whose corners are off by the radius
 
 
 def gaussian_radius(extent: Tensor, overlap: float = MIN_OVERLAP) -> Tensor:
-    """How far corners may be off, in cells, so that a box of extent (B, 2) w, h still has this IoU: (B,).
+    """Largest offset of a box's corners, in cells, for which the IoU with the box is at least `overlap`.
 
-    The least of CornerNet's three solutions, with its own denominators."""
+    extent (B, 2) w, h in cells -> (B,). This is the smallest of CornerNet's three solutions. As in CornerNet's code,
+    each solution is divided by 2 instead of 2a.
+    """
     w, h = extent.unbind(-1)
     total, area = w + h, w * h
 
@@ -25,7 +27,10 @@ def gaussian_radius(extent: Tensor, overlap: float = MIN_OVERLAP) -> Tensor:
 
 
 def centre_map(boxes: Tensor, cells: int) -> Tensor:
-    """boxes (B, 4) xywh, fractions of the crop -> (B, 1, cells, cells): 1 in the centre's cell, a Gaussian around."""
+    """Draw heat maps of the boxes' centres: boxes (B, 4) xywh, fractions of the crop -> (B, 1, cells, cells).
+
+    The map is 1 in the cell of the centre, falls off as a Gaussian within gaussian_radius, and is 0 elsewhere.
+    """
     grid = boxes * cells
     centres = (grid[:, :2] + grid[:, 2:] / 2).round()
     radius = gaussian_radius(grid[:, 2:]).clamp(min=0).floor()
@@ -38,7 +43,10 @@ def centre_map(boxes: Tensor, cells: int) -> Tensor:
 
 
 def centre_focal_loss(scores: Tensor, target: Tensor) -> Tensor:
-    """CenterNet's focal loss: scores in (0, 1) and target (B, 1, H, W); summed, over the number of centres."""
+    """CenterNet's focal loss, a scalar: the sum over all cells divided by the number of centres.
+
+    scores (B, 1, H, W) in (0, 1); target (B, 1, H, W) in [0, 1], exactly 1 at the centres.
+    """
     centre = target == 1
     positive = torch.where(centre, scores.log() * (1 - scores) ** 2, 0.0).sum()
     negative = torch.where(centre, 0.0, (1 - scores).log() * scores**2 * (1 - target) ** 4).sum()

@@ -1,4 +1,4 @@
-"""Bipartite matching between queries and the repeated target."""
+"""Bipartite matching between the queries and the target, which is repeated."""
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +8,14 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
 class HungarianMatcher(nn.Module):
-    """Assigns the target of each image, repeated `repeats` times, to distinct queries at the least total cost.
+    """Assigns the target of each image, repeated `repeats` times, to distinct queries at the lowest total cost.
 
-    With one target the columns of the assignment problem are all alike, so that its optimum is the `repeats` cheapest
-    queries: no solver is needed, and no wait for the device. Of equal costs the lowest query numbers are taken.
+    With one target per image all columns of the assignment problem are equal. The optimum is therefore the `repeats`
+    cheapest queries, which needs neither a solver nor a synchronisation with the device. Among equal costs the queries
+    with the lowest indices are chosen.
 
     Cost of a query = cls * focal cost of its logit + l1 * |box - target|_1 + giou * (1 - GIoU)  (DETR family: 2, 5, 2).
-    Guarantees `repeats` distinct queries an image; a cost that is not a number counts as the highest.
+    Each image gets exactly `repeats` distinct queries. A NaN cost counts as 1e6, more than the cost of any valid box.
     """
 
     def __init__(
@@ -31,14 +32,14 @@ class HungarianMatcher(nn.Module):
     def forward(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> Tensor:
         """logits (B, N); boxes (B, N, 4) and targets (B, 4), cxcywh in fractions of the crop.
 
-        Returns the matched queries as a boolean mask (B, N) with `repeats` True a row.
+        Returns the matched queries as a boolean mask (B, N) with `repeats` True values per row.
         """
         cost = self.cost(logits, boxes, targets).nan_to_num(nan=1e6, posinf=1e6, neginf=-1e6)
         cheapest = cost.argsort(dim=1, stable=True)[:, : self.repeats]
         return torch.zeros_like(cost, dtype=torch.bool).scatter_(1, cheapest, True)
 
     def cost(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> Tensor:
-        """The cost (B, N) of giving each query the target."""
+        """Cost (B, N) of matching each query with the target. Arguments as forward's."""
         prob = logits.float().sigmoid()
         alpha = self.focal_alpha
         positive = alpha * (1 - prob) ** 2 * -(prob + 1e-8).log()

@@ -1,6 +1,6 @@
 """Classification losses: the task-alignment loss of the paper (Sec. III-E) and the focal loss that it replaces.
 
-Both are computed from logits, so that they neither overflow nor lose their gradient far from zero; half precision is
+Both are computed from logits, so that large logits neither overflow nor lose their gradient. Input in half precision is
 computed in float32.
 """
 
@@ -13,9 +13,10 @@ from lib.models.layers.precision import at_least_float32
 
 
 def alignment_target(logits: Tensor, iou: Tensor, alpha: float = 0.25, beta: float = 0.75) -> Tensor:
-    """t = s^alpha * u^beta, detached (Eq. 9). logits, iou: (...); s is the sigmoid of the logits, u the IoU.
+    """Alignment target t = s^alpha * u^beta, detached (Eq. 9), where s = sigmoid(logits) and u = iou.
 
-    s = t has the fixed point s = u^(beta / (1 - alpha)): for alpha .25 and beta .75 the score becomes the IoU itself.
+    logits (...); iou (...), clamped to [0, 1]. Returns t (...). The fixed point of s = t is
+    s = u^(beta / (1 - alpha)): with alpha 0.25 and beta 0.75 a score that equals its target is the IoU itself.
     """
     logits = at_least_float32(logits).detach()
     iou = at_least_float32(iou).detach().clamp(0, 1).to(logits.dtype)
@@ -23,9 +24,10 @@ def alignment_target(logits: Tensor, iou: Tensor, alpha: float = 0.25, beta: flo
 
 
 def task_alignment_loss(logits: Tensor, targets: Tensor, positive: Tensor, gamma: float = 2.0) -> Tensor:
-    """Eq. 10, elementwise: |t - s|^gamma BCE(s, t) where positive, s^gamma BCE(s, 0) elsewhere.
+    """Task-alignment loss of each query (Eq. 10): |t - s|^gamma BCE(s, t) for positives, else s^gamma BCE(s, 0).
 
-    logits, targets: (...); positive: boolean (...). Returns the losses (...); the caller sums and normalises.
+    logits (...), with s = sigmoid(logits); targets t (...) in [0, 1]; positive: boolean (...). Returns the losses (...)
+    elementwise; the caller sums and normalises them.
     """
     logits = at_least_float32(logits)
     targets = torch.where(positive, targets.to(logits.dtype), torch.zeros_like(logits))
@@ -34,6 +36,6 @@ def task_alignment_loss(logits: Tensor, targets: Tensor, positive: Tensor, gamma
 
 
 def focal_loss(logits: Tensor, positive: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Sigmoid focal loss (RetinaNet), elementwise. logits (...), positive: boolean (...) -> losses (...)."""
+    """Sigmoid focal loss (RetinaNet) of each query: logits (...), positive: boolean (...) -> losses (...)."""
     logits = at_least_float32(logits)
     return sigmoid_focal_loss(logits, positive.to(logits.dtype), alpha, gamma)

@@ -1,4 +1,4 @@
-"""OSTrack's network (Ye et al., ECCV 2022), with the state-dict keys of its public checkpoints."""
+"""OSTrack's network (Ye et al., ECCV 2022). Its state-dict keys are those of the public checkpoints."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ __all__ = ["OSTrack", "build_ostrack"]
 
 
 def build_ostrack(cfg, training: bool = True, pretrained_dir: str | Path = "pretrained_models") -> OSTrack:
-    """The network of a config. training: start from the backbone weights that MODEL.PRETRAIN_FILE names.
+    """Build the network of a config.
 
-    Raises CheckpointError where that file is missing or does not fit.
+    training: load the backbone weights of MODEL.PRETRAIN_FILE, looked up in pretrained_dir. Raises CheckpointError if
+    that file is missing or does not fit.
     """
     network = OSTrack.from_config(cfg)
     if training:

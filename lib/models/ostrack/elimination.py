@@ -1,4 +1,4 @@
-"""Early candidate elimination: search tokens that the template hardly attends to leave the sequence."""
+"""Early candidate elimination: drops search tokens that get little attention from the template."""
 
 import math
 
@@ -8,7 +8,10 @@ from torch import Tensor
 
 
 def attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """timm's attention in its plain form: tokens (B, T, C) -> its output (B, T, C), its weights (B, heads, T, T)."""
+    """Compute timm's attention without a fused kernel, which would not return the weights.
+
+    tokens (B, T, C) -> output (B, T, C) and attention weights (B, heads, T, T).
+    """
     heads, width = attention.num_heads, tokens.shape[-1]
     query, key, value = attention.qkv(tokens).unflatten(-1, (3, heads, width // heads)).permute(2, 0, 3, 1, 4)
     weights = (query @ key.transpose(-1, -2) * (width // heads) ** -0.5).softmax(dim=-1)
@@ -16,18 +19,22 @@ def attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def centre_token(grid: tuple[int, int]) -> int:
-    """The template token whose attention decides: the one above and left of the middle (CTR_POINT)."""
+    """Index of the template token whose attention ranks the search tokens (OSTrack's CTR_POINT).
+
+    grid (H, W): template tokens. In an even grid it is the token above and to the left of the middle.
+    """
     return (grid[0] - 1) // 2 * grid[1] + (grid[1] - 1) // 2
 
 
 def eliminating_block(
     block: Block, tokens: Tensor, places: Tensor, template: int, centre: int, keep: float
 ) -> tuple[Tensor, Tensor]:
-    """A ViT block that drops search tokens between its attention and its MLP.
+    """Compute a ViT block that drops search tokens between its attention and its MLP.
 
-    tokens (B, template + N, C); places (B, N): where the search tokens come from in the map; centre: index of the
-    template token whose attention decides. Returns tokens (B, template + K, C), K = ceil(keep * N), most attended to
-    first, and their places (B, K).
+    tokens (B, template + N, C): `template` template tokens, then N search tokens; places (B, N): the cells of the
+    search tokens in the map; centre: index of the template token whose attention ranks the search tokens; keep: share
+    of the search tokens to keep, in (0, 1]. Returns tokens (B, template + K, C) with K = ceil(keep * N) and their
+    places (B, K). If tokens were dropped, the search tokens are in descending order of attention.
     """
     attended, weights = attend(block.attn, block.norm1(tokens))
     tokens = tokens + block.drop_path1(block.ls1(attended))
@@ -40,6 +47,6 @@ def eliminating_block(
 
 
 def restore(search: Tensor, places: Tensor, number: int) -> Tensor:
-    """Kept tokens (B, K, C) back at their places (B, K) in a map of `number` tokens, zeros between: (B, number, C)."""
+    """Put the kept search tokens (B, K, C) back at their places (B, K): (B, number, C), zero for dropped tokens."""
     whole = search.new_zeros(search.shape[0], number, search.shape[-1])
     return whole.scatter(1, places.unsqueeze(-1).expand(-1, -1, search.shape[-1]), search)

@@ -1,15 +1,18 @@
-"""The centre head: where the target's centre is, how far it is off the cell's corner, and how large the target is."""
+"""Centre head: predicts the cell of the target's centre, its offset from the cell's corner, and the target's size."""
 
 import torch
 from torch import Tensor, nn
 
 from lib.models.layers.precision import at_least_float32
 
-EPS = 1e-4  # of a score or a size, and of what they lack of 1
+EPS = 1e-4  # scores and sizes are clamped to [EPS, 1 - EPS]
 
 
 class CenterHead(nn.Module):
-    """Three towers of convolutions, with OSTrack's names: ctr, offset, size."""
+    """Three towers of convolutions, ctr, offset and size; names as in OSTrack's checkpoints.
+
+    dim: input channels; channels: of the first convolution, halved by each of the next three.
+    """
 
     def __init__(self, *, dim: int, channels: int):
         super().__init__()
@@ -24,8 +27,8 @@ class CenterHead(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """features (B, dim, H, W) -> score_map (B, 1, H, W) and size_map (B, 2, H, W), fractions of the crop, both in
-        (0, 1); offset_map (B, 2, H, W) in cells. Half precision is answered in float32."""
+        """features (B, dim, H, W) -> score_map (B, 1, H, W) in (0, 1); size_map (B, 2, H, W) w, h as fractions of the
+        crop, in (0, 1); offset_map (B, 2, H, W) x, y in cells. Input in half precision gives output in float32."""
         towers = {name: at_least_float32(self._tower(features, name)) for name in ("ctr", "offset", "size")}
         return {
             "score_map": towers["ctr"].sigmoid().clamp(EPS, 1 - EPS),
@@ -40,7 +43,7 @@ class CenterHead(nn.Module):
 
 
 def boxes_at(maps: dict[str, Tensor]) -> Tensor:
-    """The box that each cell would give: (B, H*W, 4) cxcywh, fractions of the crop."""
+    """Decode one box per cell from the maps of CenterHead.forward: (B, H*W, 4) cxcywh, fractions of the crop."""
     height, width = maps["score_map"].shape[-2:]
     rows, columns = torch.meshgrid(
         *(torch.arange(size, device=maps["score_map"].device) for size in (height, width)), indexing="ij"

@@ -1,4 +1,4 @@
-"""The whole network: one ViT on template and search together, and a centre head on the search tokens."""
+"""OSTrack's network: one ViT on the tokens of template and search crop, and a centre head on the search tokens."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,10 @@ from lib.models.vit.one_stream import OneStreamNetwork
 
 
 class OSTrackBackbone(VisionTransformer):
-    """SDTrack's ViT with OSTrack's two weights that nothing uses, and candidate elimination.
+    """VisionTransformer with early candidate elimination and two unused weights of OSTrack's checkpoints.
 
-    eliminate: blocks, from 0, after whose attention a share of the search tokens stays (keep).
+    eliminate: indices, from 0, of the blocks that drop search tokens after their attention; keep: share of the search
+    tokens that each of these blocks keeps. The unused weights are cls_token and pos_embed.
     """
 
     def __init__(self, *, eliminate: Sequence[int] = (), keep: float = 0.7, **options):
@@ -25,7 +26,7 @@ class OSTrackBackbone(VisionTransformer):
         self.pos_embed = nn.Parameter(torch.zeros(1, 197, self.dim), requires_grad=False)
 
     def forward(self, template_tokens: Tensor, search_images: Tensor) -> Tensor:
-        """As VisionTransformer's, (B, Nt + Ns, dim) in the order of the cells; eliminated tokens are zero."""
+        """Like VisionTransformer.forward: (B, Nt + Ns, dim), tokens in the order of the cells, dropped tokens zero."""
         if not self.eliminate:
             return super().forward(template_tokens, search_images)
         tokens = torch.cat([template_tokens, self.patch_embed(search_images) + self.pos_embed_x], dim=1)
@@ -42,7 +43,7 @@ class OSTrackBackbone(VisionTransformer):
 
 
 class OSTrack(OneStreamNetwork):
-    """Backbone on [template; search] -> the centre head on the search tokens."""
+    """OSTrack: backbone on [template; search] tokens, then the centre head on the search tokens."""
 
     def __init__(self, *, backbone: VisionTransformer, box_head: CenterHead):
         super().__init__(backbone)
@@ -50,13 +51,17 @@ class OSTrack(OneStreamNetwork):
 
     @classmethod
     def from_config(cls, cfg) -> "OSTrack":
-        """The network that a config describes, with fresh weights."""
+        """Build the network that a config describes, with newly initialised weights."""
         trunk = cfg.MODEL.BACKBONE
         backbone = OSTrackBackbone(eliminate=trunk.CE_LOC, keep=trunk.CE_KEEP_RATIO, **backbone_options(cfg))
         return cls(backbone=backbone, box_head=CenterHead(dim=trunk.DIM, channels=cfg.MODEL.HEAD.NUM_CHANNELS))
 
     def track(self, template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
-        """Returns the head's maps, and boxes (B, H*W, 4) cxcywh in fractions of the search crop, a cell each."""
+        """Find the target in search_images (B, 3, Hs, Ws). template_tokens (B, Nt, dim): of encode_template.
+
+        Returns the maps of CenterHead.forward, and pred_boxes (B, H*W, 4) cxcywh in fractions of the search crop, one
+        box per cell.
+        """
         with attention_kernel(search_images.device):
             tokens = self.backbone(template_tokens, search_images)
         search = tokens[:, template_tokens.shape[1] :].transpose(1, 2).unflatten(2, self.backbone.search_grid)

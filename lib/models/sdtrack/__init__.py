@@ -1,4 +1,4 @@
-"""SDTrack's network. `build_sdtrack` is what a host calls."""
+"""SDTrack's network. An OSTrack host builds it with `build_sdtrack`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["SDTrack", "build_sdtrack"]
 
 
 def build_sdtrack(cfg, training: bool = True, pretrained_dir: str | Path = "pretrained_models") -> SDTrack:
-    """The network of a config. training: start from the backbone weights that MODEL.PRETRAIN_FILE names.
+    """Build the network of a config.
 
-    Raises CheckpointError where that file is missing or does not fit.
+    training: load the weights of MODEL.PRETRAIN_FILE, looked up in pretrained_dir. Raises CheckpointError if that file
+    is missing or does not fit.
     """
     network = SDTrack.from_config(cfg)
     if training:

@@ -1,11 +1,12 @@
 """The spatially decoupled decoder (Sec. III-B, Eq. 3).
 
-A branch is a stream of queries, classification first, localization last. The couplings differ only in how many
-streams and how many self-attention blocks a layer has:
+The decoder updates one or two streams of queries; the first is used for classification, the last for localization. In
+each layer every stream has a branch of its own: cross-attention and feed-forward block. The couplings differ only in
+the number of streams and in the number of self-attention blocks per layer:
 
-    decoupled     2 streams, 1 self-attention over both; cross-attention and FFN a stream     (the paper)
-    independent   2 streams, 2 self-attentions: two whole decoders                             (table III, row 2)
-    shared        1 stream for both tasks                                                      (no disentangling)
+    decoupled     2 streams, 1 self-attention over both            (the paper)
+    independent   2 streams, 2 self-attentions: separate decoders  (Table III, row 2)
+    shared        1 stream for both tasks                          (no disentangling)
 
 The streams are one tensor (S, B, N, dim), and the branches of a layer are computed together: lib.models.layers.stacked.
 """
@@ -35,8 +36,8 @@ from lib.models.sdtrack.query_selection import SelectedQueries
 class Coupling(NamedTuple):
     """How the two tasks share a decoder layer."""
 
-    streams: int  # of queries
-    self_attentions: int  # blocks a layer
+    streams: int  # number of query streams
+    self_attentions: int  # self-attention blocks per layer
 
 
 COUPLINGS = {"decoupled": Coupling(2, 1), "independent": Coupling(2, 2), "shared": Coupling(1, 1)}
@@ -44,8 +45,10 @@ RPB_FORMS = ("auto", "mask", "onehot")
 
 
 class Branch(nn.Module):
-    """The weights of a layer for one stream: cross-attention to the search features, then the feed-forward block.
-    DecoderLayer computes with those of all streams together."""
+    """Weights of one layer for one stream: cross-attention to the search features, then the feed-forward block.
+
+    DecoderLayer computes the branches of all streams together.
+    """
 
     def __init__(self, *, dim: int, num_heads: int, ffn_dim: int, box_rpb: BoxRPB | None):
         super().__init__()
@@ -56,25 +59,25 @@ class Branch(nn.Module):
 
 @dataclass
 class BranchWeights:
-    """Weights of several branches, stacked. bias: None without BoxRPB."""
+    """Stacked weights of several branches."""
 
     stacked: Stacked
-    bias: BiasWeights | None
+    bias: BiasWeights | None  # None without BoxRPB
 
     def part(self, start: int, stop: int) -> BranchWeights:
-        """The branches start to stop - 1, as views."""
+        """Return the weights of the branches start to stop - 1, as views."""
         bias = None if self.bias is None else self.bias.part(start, stop)
         return BranchWeights(self.stacked.part(start, stop), bias)
 
 
 class DecoderLayer(nn.Module):
-    """Eq. 3: self-attention over the concatenation of the streams, then each stream's own branch.
+    """Decoder layer (Eq. 3): self-attention over the concatenation of the streams, then one branch per stream.
 
-    coupling: a key of COUPLINGS; grid (H, W): cells of the features; rpb_hidden: width of BoxRPB's MLPs, 0: cross-
-    attention without BoxRPB. The bias of the cross-attention (Eq. 6-8) comes in two forms with the same result. Form
-    "mask" is the definition: a float mask. Form "onehot" needs no N x H*W mask: [B_x, B_y] is appended to the scaled
-    query and the one-hot column and row of the cell to the key, so that the inner product adds the bias, in any fused
-    kernel.
+    coupling: a key of COUPLINGS; grid (H, W): cells of the features; rpb_hidden: hidden width of BoxRPB's MLPs, 0 for
+    cross-attention without BoxRPB. The bias of the cross-attention (Eq. 6-8) has two forms with the same result. Form
+    "mask" follows the definition: the bias is a float attention mask. Form "onehot" needs no N x H*W mask: [B_x, B_y]
+    is appended to the scaled query and the one-hot column and row of the cell to the key. The inner product then
+    contains the bias, and any fused attention kernel can be used.
     """
 
     def __init__(
@@ -118,8 +121,9 @@ class DecoderLayer(nn.Module):
         weights: BranchWeights,
         form: str = "mask",
     ) -> Tensor:
-        """streams, positions (S, B, N, dim); keys, values (S*B, heads, H*W, head_dim), of form "onehot" with W + H more
-        channels; boxes (B, N, 4) cxcywh, fractions of the crop; weights: of this layer's branches.
+        """streams, positions (S, B, N, dim); keys, values (S*B, heads, H*W, head_dim), with W + H more channels if form
+        is "onehot"; boxes (B, N, 4) cxcywh, fractions of the crop; weights: of this layer's branches; form: "mask" or
+        "onehot", ignored without BoxRPB.
 
         Returns the new streams (S, B, N, dim).
         """
@@ -153,8 +157,10 @@ class DecoderLayer(nn.Module):
         *,
         biased: bool = True,
     ) -> Tensor:
-        """What forward's cross-attention attends to, for figures: (S, B, heads, N, H*W), a sum of 1 over the cells.
-        biased False: the same logits without their bias. Arguments as forward's."""
+        """Attention weights of forward's cross-attention, for figures: (S, B, heads, N, H*W), sum 1 over the cells.
+
+        biased: whether the bias is added to the logits. The other arguments are those of forward.
+        """
         query = self._queries(self.mix(streams, positions), positions, weights.stacked)
         logits = query @ keys[..., : query.shape[-1]].mT * query.shape[-1] ** -0.5
         if biased and weights.bias is not None:
@@ -162,7 +168,10 @@ class DecoderLayer(nn.Module):
         return logits.softmax(dim=-1).unflatten(0, streams.shape[:2])
 
     def mix(self, streams: Tensor, positions: Tensor) -> Tensor:
-        """The self-attention of streams (S, B, N, dim): one over all of them, concatenated, or one for each."""
+        """Self-attention of a layer: streams, positions (S, B, N, dim) -> streams (S, B, N, dim).
+
+        One block attends over the concatenation of all streams, or each stream has a block of its own.
+        """
         if len(self.self_attentions) == len(streams):
             return torch.stack([attend(x, p) for attend, x, p in zip(self.self_attentions, streams, positions)])
         count, batch, queries, dim = streams.shape
@@ -170,28 +179,28 @@ class DecoderLayer(nn.Module):
         return self.self_attentions[0](tokens, places).unflatten(1, (count, queries)).transpose(0, 1)
 
     def _queries(self, streams: Tensor, positions: Tensor, branches: Stacked) -> Tensor:
-        """Queries as heads: (S*B, heads, N, head_dim)."""
+        """Cross-attention queries of streams, positions (S, B, N, dim): (S*B, heads, N, head_dim)."""
         count, batch, queries, dim = streams.shape
         placed = (branches.layer_norm("norm", streams) + positions).reshape(count, batch * queries, dim)
         return as_heads(branches.linear("cross_attention.q_proj", placed), count * batch, self.num_heads)
 
     def _terms(self, boxes: Tensor, bias: BiasWeights, dtype: torch.dtype) -> list[Tensor]:
-        """B_x and B_y (S*B, heads, N, W or H)."""
+        """B_x (S*B, heads, N, W) and B_y (S*B, heads, N, H) of boxes (B, N, 4)."""
         return [term.flatten(0, 1).to(dtype) for term in bias.terms(boxes, self.grid)]
 
 
 def as_heads(x: Tensor, batch: int, heads: int) -> Tensor:
-    """(S, B*N, dim), batch = S*B -> (S*B, heads, N, dim / heads)."""
+    """Split into heads: x (S, B*N, dim) -> (S*B, heads, N, dim / heads). batch: S*B."""
     return x.reshape(batch, -1, heads, x.shape[-1] // heads).transpose(1, 2)
 
 
 class Decoder(nn.Module):
-    """L decoder layers with heads; boxes are refined layer by layer from the detached boxes of the layer before.
+    """Decoder layers, each with a class head and a box head. A layer refines the detached boxes of the previous one.
 
     make_layer: builds one of the `layers` layers. The class head reads the first stream, the box head the last.
-    crop_size: of the search crop in pixels. rpb_form: how the layers get their bias, "mask", "onehot" or "auto", which
-    is onehot where a GPU trains, because fused kernels take no mask that needs a gradient, and mask elsewhere. Raises
-    ValueError for another form.
+    crop_size: of the search crop in pixels. rpb_form: form of the bias, "mask", "onehot" or "auto" (DecoderLayer).
+    "auto" is "onehot" on a GPU with gradients enabled, because fused kernels accept no mask that needs a gradient, and
+    "mask" otherwise. recompute: use activation checkpointing. Raises ValueError for an unknown rpb_form.
     """
 
     def __init__(
@@ -221,10 +230,10 @@ class Decoder(nn.Module):
         column, row = torch.eye(width).repeat(height, 1), torch.eye(height).repeat_interleave(width, dim=0)
         self.register_buffer("code", SinePosition(dim)(cell_centres(grid)), persistent=False)  # (H*W, dim)
         self.register_buffer("centres", torch.stack([cells * (crop_size / n) for n in (width, height)]), False)  # px
-        self.register_buffer("place", torch.cat([column, row], dim=-1), persistent=False)  # (H*W, W + H), one-hot
+        self.register_buffer("place", torch.cat([column, row], dim=-1), persistent=False)  # one-hot (H*W, W + H)
 
     def stack(self) -> BranchWeights:
-        """The weights of all branches, layer by layer: what forward stacks anew if it is not given it."""
+        """Stack the weights of all branches, layer by layer, for forward."""
         stacked = Stacked.of([branch for layer in self.layers for branch in layer.branches])
         if self.rpb_form == "none":
             return BranchWeights(stacked, None)
@@ -233,9 +242,9 @@ class Decoder(nn.Module):
     def forward(
         self, selected: SelectedQueries, features: Tensor, weights: BranchWeights | None = None
     ) -> list[dict[str, Tensor]]:
-        """selected: the start; features F (B, dim, H, W).
+        """selected: initial queries and boxes; features F (B, dim, H, W); weights: of stack(), None to stack them here.
 
-        Returns a dict a layer: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh, fractions of the crop.
+        Returns one dict per layer: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh, fractions of the crop.
         """
         weights = weights or self.stack()
         form = self._form(features)
@@ -253,7 +262,11 @@ class Decoder(nn.Module):
         return outputs
 
     def keys_and_values(self, features: Tensor, branches: Stacked, form: str) -> tuple[Tensor, Tensor]:
-        """Of all layers: (L, S*B, heads, H*W, head_dim), of form "onehot" with the cells' places appended."""
+        """Keys and values of all L layers from features F (B, dim, H, W): two tensors (L, S*B, heads, H*W, head_dim).
+
+        If form is "onehot", W + H channels are appended: the one-hot places of the cells to the keys, zeros to the
+        values.
+        """
         batch, dim = features.shape[:2]
         memory = features.flatten(2).transpose(1, 2)
         placed = memory + self.code.to(memory.dtype)

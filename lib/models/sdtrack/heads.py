@@ -1,4 +1,4 @@
-"""Prediction heads: a score and a box refinement a query."""
+"""Prediction heads: one score and one box refinement per query."""
 
 import math
 
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from lib.models.layers.mlp import MLP
 from lib.models.layers.precision import at_least_float32
 
-PRIOR = 0.01  # score of every query before training (focal loss, RetinaNet)
-EPS = 1e-5  # how far boxes are kept from 0 and 1 where their logit is taken
+PRIOR = 0.01  # score of every query before training (RetinaNet, for the focal loss)
+EPS = 1e-5  # box coordinates are clamped to [EPS, 1 - EPS] before the logit is taken
 
 
 def prior_bias() -> float:
-    """The logit of PRIOR."""
+    """Return the logit of PRIOR."""
     return -math.log((1 - PRIOR) / PRIOR)
 
 
 class ClassHead(nn.Linear):
-    """One logit a query: (B, N, dim) -> (B, N, 1). Starts at the prior."""
+    """Predicts one logit per query: (B, N, dim) -> (B, N, 1). Initialised to scores of about PRIOR."""
 
     def __init__(self, *, dim: int):
         super().__init__(dim, 1)
@@ -27,7 +27,7 @@ class ClassHead(nn.Linear):
 
 
 class BoxHead(MLP):
-    """Refines boxes: sigmoid(MLP(query) + logit of the reference). Starts as the identity."""
+    """Refines boxes: sigmoid(MLP(query) + logit(reference)). Initialised to the identity."""
 
     def __init__(self, *, dim: int):
         super().__init__(dim, dim, dim, 4)
@@ -35,9 +35,9 @@ class BoxHead(MLP):
         nn.init.zeros_(self[-1].bias)
 
     def forward(self, queries: Tensor, reference: Tensor) -> Tensor:
-        """queries (B, N, dim); reference (B, N, 4) cxcywh, fractions of the crop -> (B, N, 4), the same form.
+        """queries (B, N, dim); reference (B, N, 4) cxcywh, fractions of the crop -> refined boxes (B, N, 4) cxcywh.
 
-        Half precision is answered in float32: it would round boxes to 1/256 of the crop.
+        Input in half precision gives output in float32: half precision would round boxes to 1/256 of the crop.
         """
         delta = at_least_float32(super().forward(queries))
         return (delta + torch.logit(at_least_float32(reference), EPS)).sigmoid()

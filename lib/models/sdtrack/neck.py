@@ -1,4 +1,4 @@
-"""From the backbone's width to the transformer's, and the joint encoder layers of Eq. 1-2."""
+"""Projection from the backbone's width to the transformer's width, and the joint encoder layers of Eq. 1-2."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,10 @@ from lib.models.layers.mlp import FeedForward
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention over template and search tokens, then a feed-forward block; both pre-norm with residual."""
+    """Encoder layer (Eq. 1-2): self-attention over template and search tokens, then a feed-forward block.
+
+    Both are pre-norm and have a residual connection.
+    """
 
     def __init__(self, *, dim: int, num_heads: int, ffn_dim: int, dropout: float):
         super().__init__()
@@ -21,7 +24,10 @@ class EncoderLayer(nn.Module):
 
 
 class NeckEncoder(nn.Module):
-    """Linear projection, `layers` encoder layers on all tokens, LayerNorm; hands on the search tokens as a map."""
+    """Linear projection, `layers` encoder layers on all tokens, LayerNorm; returns the search tokens as a map.
+
+    recompute: use activation checkpointing.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Query selection (Sec. III-C): anchor boxes from a mini-detector, task-aware queries from their salient points."""
+"""Query selection (Sec. III-C): anchor boxes of a mini-detector, and task-aware queries from their salient points."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from lib.models.sdtrack.heads import EPS, prior_bias
 
 @dataclass
 class SelectedQueries:
-    """What the decoder starts from; of S branches, classification first."""
+    """Initial queries and boxes of the decoder, for S branches, classification first."""
 
-    content: Tensor  # (S, B, N, dim): Q_c, Q_l
-    position: Tensor  # (S, B, N, dim)
+    content: Tensor  # (S, B, N, dim) content queries Q_c, Q_l
+    position: Tensor  # (S, B, N, dim) position queries
     points: Tensor  # (S, B, N, M, 2) salient points, x, y as fractions of the crop
-    boxes: Tensor  # (B, N, 4) R_box, cxcywh, fractions of the crop, detached
-    proposals: dict[str, Tensor]  # the mini-detector's own answer, for its loss
+    boxes: Tensor  # (B, N, 4) anchor boxes R_box, cxcywh, fractions of the crop, detached
+    proposals: dict[str, Tensor]  # pred_logits (B, H*W*A), pred_boxes (B, H*W*A, 4): the mini-detector's output
 
 
 class MiniDetector(nn.Module):
-    """Scores and regresses `anchors_per_cell` square anchors a cell (DESTR's mini-detector with anchors of two sizes).
+    """Scores and regresses `anchors_per_cell` square anchors per cell (DESTR's mini-detector with two anchor sizes).
 
-    256 search tokens are fewer than 300 queries, so one proposal a cell is not enough. Anchors have the size that the
-    target has in the search crop (1 / search factor), times powers of two around it.
+    One proposal per cell is not enough, because there are 256 search tokens and 300 queries. The anchor sizes are
+    anchor_size times powers of two centred at 1. anchor_size is the side of the target in the search crop, as a
+    fraction of the crop: 1 / search factor.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class MiniDetector(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """features F (B, dim, H, W) -> logits (B, H*W*A), boxes (B, H*W*A, 4) cxcywh, fractions of the crop.
 
-        Half precision is answered in float32.
+        A is anchors_per_cell. Input in half precision gives output in float32.
         """
         batch = len(features)
         logits = self.class_head(self.class_tower(features)).permute(0, 2, 3, 1).reshape(batch, -1)
@@ -62,7 +63,7 @@ class MiniDetector(nn.Module):
 
 
 def _anchors(grid: tuple[int, int], per_cell: int, size: float) -> Tensor:
-    """The anchors of a (H, W) grid, cell by cell: (H*W*A, 4) cxcywh, fractions of the crop."""
+    """Anchors of a (H, W) grid, cell by cell: (H*W*per_cell, 4) cxcywh, fractions of the crop. size: as anchor_size."""
     sizes = torch.tensor([size * 2 ** (index - (per_cell - 1) / 2) for index in range(per_cell)])
     centres = cell_centres(grid)
     extent = sizes.view(1, -1, 1).expand(len(centres), -1, 2)
@@ -77,7 +78,10 @@ def _tower(dim: int, layers: int) -> nn.Sequential:
 
 
 class SalientPoints(nn.Module):
-    """The weights of the task-aware generation G of one branch (Eq. 4-5). QuerySelection computes with those of all."""
+    """Weights of the task-aware query generation G of one branch (Eq. 4-5).
+
+    points: M, the number of salient points per anchor box. QuerySelection computes all branches together.
+    """
 
     def __init__(self, *, dim: int, roi_size: int, points: int):
         super().__init__()
@@ -88,7 +92,7 @@ class SalientPoints(nn.Module):
         self._spread_points(points)
 
     def _spread_points(self, points: int) -> None:
-        """Start on a circle in the box: all points alike would get equal gradients and stay together for ever."""
+        """Initialise the points on a circle in the box: equal points would get equal gradients and never separate."""
         angle = 2 * math.pi * torch.arange(points) / points
         circle = 0.5 * torch.stack([angle.cos(), angle.sin()], dim=-1)
         last = self.mlp[-1]
@@ -99,17 +103,18 @@ class SalientPoints(nn.Module):
 
 @dataclass
 class SelectionWeights:
-    """Weights of S branches, stacked."""
+    """Stacked weights of S branches."""
 
     branches: Stacked  # of SalientPoints
-    content: Tensor  # (S, 1, N, dim) learned
-    position: Tensor  # (S, 1, N, dim) learned
+    content: Tensor  # (S, 1, N, dim) learned content embeddings
+    position: Tensor  # (S, 1, N, dim) learned position embeddings
 
 
 class QuerySelection(nn.Module):
-    """Anchor boxes and, for each branch, content and position queries. num_branches 1: one shared query set.
+    """Selects anchor boxes and generates content and position queries for each branch.
 
-    grid (H, W): cells of the features.
+    num_branches: 2, or 1 for one query set that both tasks share. grid (H, W): cells of the features. anchors_per_cell,
+    anchor_size, tower_layers: of MiniDetector. roi_size: bins per side of RoIAlign. points: M.
     """
 
     def __init__(
@@ -141,12 +146,15 @@ class QuerySelection(nn.Module):
         self.code = SinePosition(dim)
 
     def stack(self) -> SelectionWeights:
-        """The weights of the branches: what forward stacks anew if it is not given it."""
+        """Stack the weights of the branches for forward."""
         content, position = (torch.stack(list(each)).unsqueeze(1) for each in (self.content, self.position))
         return SelectionWeights(Stacked.of(self.branches), content, position)
 
     def forward(self, features: Tensor, weights: SelectionWeights | None = None) -> SelectedQueries:
-        """features F (B, dim, H, W) of the search region -> the decoder's start."""
+        """features F (B, dim, H, W) of the search region -> initial queries and boxes of the decoder.
+
+        weights: of stack(), None to stack them here.
+        """
         weights = weights or self.stack()
         logits, candidates = self.detector(features)
         best = logits.topk(self.num_queries, dim=1).indices
@@ -157,11 +165,11 @@ class QuerySelection(nn.Module):
         return SelectedQueries(weights.content + content, weights.position + position, points, boxes, proposals)
 
     def salient_points(self, features: Tensor, boxes: Tensor, branches: Stacked) -> Tensor:
-        """R_SP = tanh(MLP(ConvNet(F_R))) in [-1, 1] of the box, F_R the RoIAlign of F at the boxes (Eq. 4-5).
+        """Compute R_SP = tanh(MLP(ConvNet(F_R))), relative to the box in [-1, 1]; F_R = RoIAlign(F, boxes) (Eq. 4-5).
 
         features F (B, dim, H, W); boxes (B, N, 4) cxcywh, fractions of the crop. Returns points (S, B, N, M, 2) x, y as
-        fractions of the crop. The convolution is 1x1: its product changes places with the interpolation, and is done
-        for H*W cells instead of N*R*R bins.
+        fractions of the crop. The convolution is 1x1 and therefore commutes with the interpolation. It is applied
+        before RoIAlign, to H*W cells instead of N*R*R bins.
         """
         count, (batch, dim, height, width) = len(branches["conv.0.bias"]), features.shape
         cells = features.flatten(2).transpose(1, 2).reshape(1, -1, dim).expand(count, -1, -1)
@@ -172,8 +180,11 @@ class QuerySelection(nn.Module):
         return torch.addcmul(boxes[..., None, :2], boxes[..., None, 2:], offsets, value=0.5)
 
     def _updates(self, features: Tensor, points: Tensor, branches: Stacked) -> tuple[Tensor, Tensor]:
-        """Of content and position queries, (S, B, N, dim) each: from the features of the map at the points, averaged,
-        and from the sine codes of the points, averaged."""
+        """Updates of the content and the position queries, (S, B, N, dim) each.
+
+        They are projections of the mean feature at the points, and of the mean sine code of the points.
+        features F (B, dim, H, W); points (S, B, N, M, 2) x, y as fractions of the crop.
+        """
         count, batch, queries = points.shape[:3]
         samples = sample_points(features, points.transpose(0, 1).reshape(batch, count * queries, -1, 2))
         samples = samples.view(batch, count, queries, -1).transpose(0, 1).reshape(count, batch * queries, -1)

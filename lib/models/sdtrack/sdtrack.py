@@ -1,4 +1,4 @@
-"""The whole network (Fig. 3), and how a config builds it."""
+"""SDTrack's network (Fig. 3), and its construction from a config."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lib.models.vit.one_stream import OneStreamNetwork
 
 @dataclass
 class NetworkWeights:
-    """Stacked weights of the network's parts."""
+    """Stacked weights of query selection and decoder."""
 
     query_selection: SelectionWeights
     decoder: BranchWeights
 
 
 class SDTrack(OneStreamNetwork):
-    """Backbone on [template; search] -> neck encoder -> query selection -> decoupled decoder."""
+    """SDTrack: backbone on [template; search] tokens, neck encoder, query selection, decoupled decoder."""
 
     def __init__(
         self, *, backbone: VisionTransformer, neck: NeckEncoder, query_selection: QuerySelection, decoder: Decoder
@@ -37,7 +37,7 @@ class SDTrack(OneStreamNetwork):
 
     @classmethod
     def from_config(cls, cfg) -> SDTrack:
-        """The network that a config describes, with fresh weights."""
+        """Build the network that a config describes, with newly initialised weights."""
         model, encoder, decoder, query = cfg.MODEL, cfg.MODEL.ENCODER, cfg.MODEL.DECODER, cfg.MODEL.QUERY
         trunk = model.BACKBONE
         dim, recompute = model.HIDDEN_DIM, cfg.TRAIN.ACTIVATION_CHECKPOINTING
@@ -88,16 +88,17 @@ class SDTrack(OneStreamNetwork):
         return [*super().repeated_parts(), *self.neck.layers, *self.decoder.layers]
 
     def stack(self) -> NetworkWeights:
-        """The weights that are computed with as stacks: a session makes them once, and hands them to `track`."""
+        """Stack the weights for `track`. A tracking session does this once for all frames."""
         return NetworkWeights(self.query_selection.stack(), self.decoder.stack())
 
     def track(
         self, template_tokens: Tensor, search_images: Tensor, weights: NetworkWeights | None = None
     ) -> dict[str, Any]:
-        """Find the template in search_images (B, 3, Hs, Ws). weights: of `stack`, else stacked on the way.
+        """Find the target in search_images (B, 3, Hs, Ws). template_tokens (B, Nt, dim): of encode_template.
 
-        Returns pred_logits (B, N), pred_boxes (B, N, 4) cxcywh in fractions of the search crop, aux_outputs (the
-        same of each earlier decoder layer) and proposals (the same of the mini-detector, for all its anchors).
+        weights: of stack(), None to stack them here. Returns pred_logits (B, N), pred_boxes (B, N, 4) cxcywh in
+        fractions of the search crop, aux_outputs (a list with the same two tensors of each earlier decoder layer) and
+        proposals (the same two of the mini-detector, for all its anchors).
         """
         weights = weights or self.stack()
         with attention_kernel(search_images.device):

@@ -1,4 +1,4 @@
-"""The encoder of Sec. III-A: a plain ViT on the tokens of template and search image together."""
+"""The encoder of Sec. III-A: a plain ViT on the concatenated tokens of template and search image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from lib.models.layers.attention import start_with_equal_query_and_key
 
 
 class ConvStem(nn.Sequential):
-    """Patch embedding by stride-2 3x3 convolutions, for training from scratch: (B, 3, H, W) -> (B, dim, H/p, W/p)."""
+    """Patch embedding with stride-2 3x3 convolutions, for training from scratch: (B, 3, H, W) -> (B, dim, H/p, W/p).
+
+    patch_size p: a power of two.
+    """
 
     def __init__(self, *, patch_size: int, dim: int):
         halvings = int(math.log2(patch_size))
@@ -27,8 +30,11 @@ class ConvStem(nn.Sequential):
 
 
 class PatchEmbed(nn.Module):
-    """Image to tokens. stem "patch": one projection of p x p pixels (timm's keys); "conv": ConvStem. Raises ValueError
-    for another stem."""
+    """Converts images to tokens.
+
+    stem: "patch" for one linear projection of p x p pixels, with timm's keys, or "conv" for ConvStem. Raises ValueError
+    for another stem.
+    """
 
     def __init__(self, *, patch_size: int, dim: int, stem: str = "patch"):
         super().__init__()
@@ -40,12 +46,15 @@ class PatchEmbed(nn.Module):
             raise ValueError(f"stem {stem!r}: expected patch or conv")
 
     def forward(self, images: Tensor) -> Tensor:
-        """images (B, 3, H, W) -> (B, H/p * W/p, dim), row by row."""
+        """images (B, 3, H, W) -> tokens (B, H/p * W/p, dim), row by row."""
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
 def box_coverage(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
-    """How much of each cell a box covers: boxes (B, 4) xywh, fractions of the crop -> (B, H*W) in [0, 1]."""
+    """Share of each cell's area that a box covers: boxes (B, 4) xywh, fractions of the crop -> (B, H*W) in [0, 1].
+
+    grid: (H, W).
+    """
     covered = []
     for start, extent, cells in ((boxes[:, 1], boxes[:, 3], grid[0]), (boxes[:, 0], boxes[:, 2], grid[1])):
         edges = torch.arange(cells + 1, device=boxes.device, dtype=boxes.dtype) / cells
@@ -56,9 +65,11 @@ def box_coverage(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 class VisionTransformer(nn.Module):
-    """ViT blocks (timm) on [template; search] tokens with a learned position embedding for each, no class token.
+    """ViT blocks (timm) on [template; search] tokens, with one learned position embedding for each, no class token.
 
-    State-dict keys are timm's and OSTrack's: patch_embed.proj, blocks.N.*, norm, pos_embed_z, pos_embed_x.
+    template_size, search_size: crop sides in pixels. template_embed: init std of the embedding that marks the target's
+    template tokens, 0 for none. qk_init: scale of start_with_equal_query_and_key, 0 for off. recompute: use activation
+    checkpointing. State-dict keys as in timm and OSTrack: patch_embed.proj, blocks.N.*, norm, pos_embed_z, pos_embed_x.
     """
 
     def __init__(
@@ -97,7 +108,7 @@ class VisionTransformer(nn.Module):
             )
             for index in range(depth)
         )
-        for block in self.blocks:  # of probability 0, but calls all the same
+        for block in self.blocks:  # dropout with probability 0 would still cost a call
             block.attn.proj_drop = block.mlp.drop1 = block.mlp.drop2 = nn.Identity()
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self._init_weights(qk_init, template_embed)
@@ -117,20 +128,21 @@ class VisionTransformer(nn.Module):
                 start_with_equal_query_and_key(block.attn.qkv, qk_init)
 
     def encode_template(self, images: Tensor, boxes: Tensor | None = None) -> Tensor:
-        """The part that needs no search image: (B, 3, Ht, Wt) -> tokens (B, Nt, dim) with their positions.
+        """Embed the template: images (B, 3, Ht, Wt) -> tokens (B, Nt, dim) with position embedding.
 
-        boxes (B, 4) xywh, the target in fractions of the crop: needed when built with template_embed.
+        boxes (B, 4) xywh: the target's box in fractions of the template crop. Raises ValueError if boxes is None and
+        the network was built with template_embed.
         """
         tokens = self.patch_embed(images) + self.pos_embed_z
         if self.template_embed is None:
             return tokens
         if boxes is None:
-            raise ValueError("this backbone marks the target's tokens (template_embed): it needs the template boxes")
+            raise ValueError("this backbone marks the target's tokens (template_embed): pass the template boxes")
         coverage = box_coverage(boxes, self.template_grid).to(tokens.dtype)
         return tokens + coverage.unsqueeze(-1) * self.template_embed
 
     def forward(self, template_tokens: Tensor, search_images: Tensor) -> Tensor:
-        """template_tokens (B, Nt, dim) of encode_template; search_images (B, 3, Hs, Ws) -> (B, Nt + Ns, dim)."""
+        """template_tokens (B, Nt, dim) of encode_template; search_images (B, 3, Hs, Ws) -> tokens (B, Nt + Ns, dim)."""
         search_tokens = self.patch_embed(search_images) + self.pos_embed_x
         tokens = torch.cat([template_tokens, search_tokens], dim=1)
         for block in self.blocks:
@@ -139,7 +151,7 @@ class VisionTransformer(nn.Module):
 
 
 def backbone_options(cfg) -> dict:
-    """VisionTransformer's arguments, of a config."""
+    """Arguments of VisionTransformer for a config."""
     trunk = cfg.MODEL.BACKBONE
     return {
         "template_size": cfg.DATA.TEMPLATE.SIZE,

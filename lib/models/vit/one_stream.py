@@ -1,4 +1,4 @@
-"""What one-stream networks (one ViT on template and search together, as OSTrack's) have in common."""
+"""Base class of one-stream networks: one ViT on the tokens of template and search region together, as in OSTrack."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 
 class OneStreamNetwork(nn.Module, ABC):
-    """A backbone that encodes the template apart, and `track`, which a network defines.
+    """A backbone that can encode the template separately, and a method `track`, which subclasses define.
 
-    The network has no memory: `encode_template` once, `track` a frame; `forward` is the two together.
+    The network keeps no state. A tracking session calls `encode_template` once per sequence and `track` once per frame.
+    `forward` does both.
     """
 
     def __init__(self, backbone: nn.Module):
@@ -19,23 +20,28 @@ class OneStreamNetwork(nn.Module, ABC):
         self.backbone = backbone
 
     def forward(self, template_images: Tensor, search_images: Tensor, template_boxes: Tensor | None = None) -> dict:
-        """template_images (B, 3, Ht, Wt), search_images (B, 3, Hs, Ws), normalised RGB;
-        template_boxes (B, 4) xywh, fractions of the template crop. Returns what `track` returns."""
+        """template_images (B, 3, Ht, Wt), search_images (B, 3, Hs, Ws), normalised RGB; template_boxes (B, 4) xywh,
+        fractions of the template crop. Returns the result of `track`."""
         return self.track(self.encode_template(template_images, template_boxes), search_images)
 
     def encode_template(self, template_images: Tensor, template_boxes: Tensor | None = None) -> Tensor:
-        """The template as far as it goes without a search image: tokens (B, Nt, dim)."""
+        """Encode the template, which needs no search image: template_images (B, 3, Ht, Wt) -> tokens (B, Nt, dim).
+
+        template_boxes (B, 4) xywh, fractions of the template crop.
+        """
         return self.backbone.encode_template(template_images, template_boxes)
 
     def repeated_parts(self) -> list[nn.Module]:
-        """What TRAIN.COMPILE compiles: modules of which there are many alike, so that each kind is compiled once."""
+        """Modules that TRAIN.COMPILE compiles: those with many equal copies, so that each kind is compiled once."""
         return list(self.backbone.blocks)
 
     def stack(self) -> Any:
-        """Weights in another form than the parameters', which a session makes once and hands to every call of `track`
-        as its third argument, `weights`. None: `track` takes no such argument."""
+        """Convert the parameters to the form that `track` takes as its third argument, `weights`.
+
+        A tracking session does this once for all frames. Returns None if `track` has no such argument.
+        """
         return None
 
     @abstractmethod
     def track(self, template_tokens: Tensor, search_images: Tensor) -> dict[str, Any]:
-        """Find the template in search_images (B, 3, Hs, Ws)."""
+        """Find the target in search_images (B, 3, Hs, Ws). template_tokens (B, Nt, dim): of encode_template."""

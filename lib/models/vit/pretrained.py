@@ -1,4 +1,4 @@
-"""Weights from files: the keys of a foreign ViT are converted, then everything is loaded strictly."""
+"""Loading of weight files: keys of other ViT implementations are converted, then all weights are loaded strictly."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from lib.errors import CheckpointError
 from lib.utils.weight_files import pretrained_file, read_checkpoint
 
-WRAPPERS = ("module.", "_orig_mod.")  # prefixes of all keys in a file from DataParallel, or from torch.compile
-OPTIONAL_KEYS = ("template_embed", "cls_token", "pos_embed")  # keys that foreign files lack, or have without a use
-LEFT_OUT = ("cls_token", "head.", "fc_norm.", "mask_token", "decoder_", "dist_token")  # keys of a file without a use
+WRAPPERS = ("module.", "_orig_mod.")  # key prefixes that DataParallel and torch.compile add
+OPTIONAL_KEYS = ("template_embed", "cls_token", "pos_embed")  # backbone keys that a file of pretrained weights may lack
+LEFT_OUT = ("cls_token", "head.", "fc_norm.", "mask_token", "decoder_", "dist_token")  # key prefixes that are not used
 
 logger = logging.getLogger("sdtrack")
 
 
 @dataclass(frozen=True)
 class KeyFormat:
-    """How the keys of a file of pretrained weights differ from those of lib.models.vit.backbone.
+    """Differences between the keys of a file of pretrained weights and those of lib.models.vit.backbone.
 
-    prefix: of the ViT's keys; strict_prefix: other keys are left out even if no key has the prefix; one_position_table:
-    pos_embed has to be resampled to the template and the search grid; whole_network: the file holds all weights of this
-    toolkit's network, not a backbone.
+    prefix: of the ViT's keys. strict_prefix: ignore keys without the prefix even if no key has it. one_position_table:
+    the file has one pos_embed, which is resampled to the template grid and to the search grid. whole_network: the file
+    holds all weights of a network of this toolkit, not only a backbone.
     """
 
     prefix: str = ""
@@ -39,16 +39,17 @@ KEY_FORMATS = {  # MODEL.BACKBONE.PRETRAIN_TYPE
     "cae": KeyFormat(prefix="encoder."),
     "mae": KeyFormat(),
     "timm": KeyFormat(),
-    # its file keeps an unused pos_embed beside the two tables that it trains
+    # OSTrack's files have an unused pos_embed besides pos_embed_z and pos_embed_x
     "ostrack": KeyFormat(prefix="backbone.", strict_prefix=True, one_position_table=False),
     "sdtrack": KeyFormat(whole_network=True),
 }
 
 
 def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load a state dict strictly, its keys without WRAPPERS.
+    """Load a state dict strictly, after removing WRAPPERS from its keys.
 
-    source: the file, named in errors. Raises CheckpointError that names the keys or shapes that do not fit.
+    state: key -> tensor of any shape; source: the file, named in errors. Raises CheckpointError, which names the keys
+    and shapes that do not fit.
     """
     state, own = unwrapped(state, source), network.state_dict()
     problems = [f"{key} is missing" for key in own if key not in state]
@@ -67,16 +68,19 @@ def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> N
 
 
 def start_from_pretrained(network: nn.Module, cfg, pretrained_dir: str | Path) -> None:
-    """Load the file that MODEL.PRETRAIN_FILE names with load_pretrained, unless it is "none"."""
+    """Load the file that MODEL.PRETRAIN_FILE names with load_pretrained, unless it is "none".
+
+    Raises CheckpointError as load_pretrained does.
+    """
     if cfg.MODEL.PRETRAIN_FILE.lower() != "none":
         load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
 
 
 def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Path) -> None:
-    """Fill network.backbone, or the whole network, from a file of pretrained weights, strictly.
+    """Load a file of pretrained weights strictly into network.backbone, or into the whole network.
 
-    file: absolute, or below pretrained_dir; kind: a key of KEY_FORMATS. How much was loaded is logged. Raises
-    CheckpointError for a missing file and for one that does not fit.
+    file: an absolute path, or relative to pretrained_dir; kind: a key of KEY_FORMATS. Logs the number of loaded
+    weights. Raises CheckpointError if the file is missing or does not fit.
     """
     path = pretrained_file(file, pretrained_dir)
     if not path.is_file():
@@ -96,27 +100,31 @@ def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Pa
 
 
 def key_format(kind: str) -> KeyFormat:
-    """The entry of KEY_FORMATS. Raises CheckpointError for an unknown kind."""
+    """Return the entry of KEY_FORMATS for a kind. Raises CheckpointError for an unknown kind."""
     if kind not in KEY_FORMATS:
         raise CheckpointError(
-            f"there is no key format '{kind}' of pretrained weights; there are: {', '.join(KEY_FORMATS)}"
+            f"unknown key format '{kind}' of pretrained weights; expected one of: {', '.join(KEY_FORMATS)}"
         )
     return KEY_FORMATS[kind]
 
 
 def network_state(content: dict) -> dict[str, Tensor]:
-    """The state dict in the contents of a file: under net, model, module or state_dict, or the contents themselves.
+    """Return the state dict in the content of a weight file, key -> tensor of any shape.
 
-    Raises CheckpointError where it is not a dictionary.
+    It is the entry net, model, module or state_dict, or the content itself. Raises CheckpointError if it is not a
+    dictionary.
     """
     state = next((content[key] for key in ("net", "model", "module", "state_dict") if key in content), content)
     if not isinstance(state, dict):
-        raise CheckpointError(f"the weights of the file are a {type(state).__name__}, not a dictionary of tensors")
+        raise CheckpointError(f"the weights in the file are a {type(state).__name__}, not a dictionary of tensors")
     return state
 
 
 def unwrapped(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """A state dict without the WRAPPERS that all of its keys begin with; logged. source: the file."""
+    """Remove each of the WRAPPERS that all keys of a state dict begin with; tensors of any shape stay as they are.
+
+    source: the file, named in the log.
+    """
     for wrapper in WRAPPERS * 2:
         if state and all(isinstance(key, str) and key.startswith(wrapper) for key in state):
             logger.info("%s: prefix %s removed from the %d keys", source, wrapper, len(state))
@@ -125,9 +133,10 @@ def unwrapped(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
 
 
 def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, source: str) -> dict[str, Tensor]:
-    """convert_backbone, checked strictly: all keys and shapes of the backbone, OPTIONAL_KEYS aside, and no other key.
+    """Convert a state dict with convert_backbone, and check it strictly.
 
-    source: the file, named in errors. Raises CheckpointError that names what does not fit.
+    The tensors must have all keys and shapes of the backbone, except OPTIONAL_KEYS, and no other key. source: the file,
+    named in errors. Raises CheckpointError, which names the keys and shapes that do not fit.
     """
     converted, own = convert_backbone(unwrapped(state, source), kind, backbone), backbone.state_dict()
     wrong = [key for key in converted if key in own and own[key].shape != converted[key].shape]
@@ -148,11 +157,12 @@ def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, sourc
 
 
 def convert_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module) -> dict[str, Tensor]:
-    """A foreign ViT's state dict with the keys of lib.models.vit.backbone. kind: a key of KEY_FORMATS.
+    """Convert the state dict of another ViT implementation to the keys of lib.models.vit.backbone.
 
-    CAE: "encoder." removed, q_bias and v_bias joined around a zero key bias, layer scale folded into the projections.
-    The position embedding, without its class token, is resampled to both grids (bicubic, as in OSTrack). Left out:
-    class tokens, classifier heads, mask tokens, decoders, and blocks beyond the backbone's depth.
+    kind: a key of KEY_FORMATS. The prefix of the format is removed ("encoder." for CAE). CAE's q_bias and v_bias become
+    qkv.bias with a zero key bias, and its layer scale is multiplied into the projections. The position embedding
+    (1, 1 + n*n, C) is resampled to both grids without its class token (bicubic, as in OSTrack). Class tokens,
+    classifier heads, mask tokens, decoders and blocks beyond the backbone's depth are left out.
     """
     form = key_format(kind)
     if form.strict_prefix or any(key.startswith(form.prefix) for key in state):
@@ -185,7 +195,10 @@ def convert_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module) -
 
 
 def resample_position(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Position embedding (1, 1 + n*n, C) with a class token, or (1, n*n, C) -> (1, H*W, C) of grid (H, W), bicubic."""
+    """Resample a position embedding bicubically to a grid (H, W).
+
+    embedding (1, 1 + n*n, C) with a class token, which is dropped, or (1, n*n, C) -> (1, H*W, C).
+    """
     is_square = round(embedding.shape[1] ** 0.5) ** 2 == embedding.shape[1]
     patches = embedding if is_square else embedding[:, 1:]
     return resample_abs_pos_embed(patches, list(grid), num_prefix_tokens=0, antialias=False)

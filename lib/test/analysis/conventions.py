@@ -1,7 +1,7 @@
-"""How the benchmarks' own tools count: one set of rules a convention.
+"""Scoring conventions: each reproduces the rules of a benchmark's evaluation tool.
 
-They agree on a tracker that is always there and never lost, and differ in the frames without a target, in the first
-frame, and in whether frames or sequences are averaged. docs/EVALUATION.md has them side by side.
+They agree if the target is always visible and never lost. They differ in how they treat frames without a target and the
+first frame, and in whether they average over frames or sequences. docs/EVALUATION.md compares them.
 """
 
 from dataclasses import dataclass, replace
@@ -15,34 +15,36 @@ MEANS = ("AUC", "OP50", "OP75", "P", "P_norm", "AO", "fps")
 
 @dataclass(frozen=True)
 class Convention:
-    """Rules by which boxes become scores. Absent frames: those without a usable ground truth box, or labelled so."""
+    """Rules that turn boxes into scores. Absent frames: no usable ground truth box, or labelled as without a target."""
 
     name: str
     about: str
     figures: tuple[str, ...] = MEANS
-    # ground truth that counts as there: w and h > 0; x, y, w and h > 0; no NaN, whatever the labels say; by the labels
-    # alone,
-    # where there are none by w and h
+    # conditions on finite ground truth boxes; area: w, h > 0; positive: x, y, w, h > 0; labelled: w, h > 0
+    # if there are no visibility labels; finite: none, labels are ignored. Else frames labelled invisible are absent
     usable: Literal["area", "positive", "finite", "labelled"] = "area"
-    counted: Literal["all", "present", "later"] = "all"  # frames of the denominators; later: present, without the first
-    fewer_in_denominator: bool = False  # shares are of the present frames, whatever counts as a hit
+    counted: Literal["all", "present", "later"] = "all"  # frames in the denominators; later: present, but not the first
+    fewer_in_denominator: bool = False  # divide by the number of present frames, even if absent frames are hits
     absent_precision: Literal["miss", "hit"] = "miss"
     absent_normalized: Literal["miss", "hit"] = "miss"
-    hidden_miss: bool = False  # frames labelled invisible are misses, even where absent ones are hits
+    hidden_miss: bool = False  # frames labelled invisible are misses, even if absent ones are hits
     first_is_ground_truth: bool = True  # the first predicted box is replaced with the ground truth
     repeat: Literal["empty", "failed", "none"] = (
-        "none"  # predictions that repeat the last good one; failed: NaN, w or h <= 0
+        "none"  # predictions replaced with the last good one; empty: w or h is 0; failed: NaN, w or h <= 0
     )
     bounded: bool = False  # both boxes are clipped to the frame
-    pooled: bool = False  # the mean runs over the frames of all sequences; else over sequences
+    pooled: bool = False  # average over the frames of all sequences; else over sequences
     bins: Literal[21, 101] = 21  # overlap thresholds from 0 to 1
-    normalized_at: float | None = 0.2  # P_norm: its curve there, or the mean of it from 0 to 0.5
-    least_size: float = 0.0  # ground truth sizes that divide a normalised error are at least this, pixels
+    normalized_at: float | None = 0.2  # P_norm: value of its curve there; None: mean of the curve from 0 to 0.5
+    least_size: float = 0.0  # minimum ground truth size that divides a centre error, in pixels
     mean_rate: bool = False  # fps: mean of 1 / seconds over frames; else frames / seconds
 
     def for_dataset(self, dataset: str) -> "Convention":
-        """pytracking and OSTrack treat two data sets apart: absent frames of `uav` are hits in precision, frames of
-        `lasot` that are labelled invisible are misses in normalised precision."""
+        """The convention with the special rules of pytracking and OSTrack for a data set.
+
+        In `uav`, absent frames are hits in precision, too. In `lasot`, frames labelled invisible are misses in
+        normalised precision.
+        """
         if self.name not in ("pytracking", "ostrack"):
             return self
         if dataset == "uav":
@@ -54,10 +56,10 @@ class Convention:
         return self
 
     def without_frames(self) -> "Convention":
-        """The same for ground truth without frames: what clips boxes to the frame cannot do so."""
+        """The convention for ground truth without frames: boxes are not clipped, since the frame size is unknown."""
         if not self.bounded:
             return self
-        return replace(self, bounded=False, about=f"{self.about}; here without frames, so that nothing is clipped")
+        return replace(self, bounded=False, about=f"{self.about}; no frames are available, so that nothing is clipped")
 
 
 CONVENTIONS = {
@@ -80,8 +82,8 @@ CONVENTIONS = {
         Convention(
             name="lasot_toolkit",
             about="LaSOT's evaluation toolkit: frames labelled invisible are misses, other frames without "
-            "four positive ground-truth values are misses in success and hits in precision; failed boxes repeat the last good "
-            "one; mean over sequences",
+            "four positive ground-truth values are misses in success and hits in precision; failed boxes repeat the "
+            "last good one; mean over sequences",
             usable="positive",
             absent_precision="hit",
             absent_normalized="hit",
@@ -125,27 +127,27 @@ CONVENTIONS = {
 def get_convention(
     name: str | None, dataset: str, *, exclude_invalid_frames: Exclusion | None = None, bins: int | None = None
 ) -> Convention:
-    """The convention of this name; None: GOT-10k's for its data sets, OSTrack's for all others.
+    """The convention of this name; None: "got10k" for GOT-10k's data sets, "ostrack" for all others.
 
-    exclude_invalid_frames: "ours": absent frames do not count at all. "pytracking": as its option of that name has it,
-    they leave the denominators alone, and stay hits where they are, so that a precision may be above 1; for the
-    conventions ostrack and pytracking. bins: 21 or 101 overlap thresholds instead of the convention's. Raises
-    ResultError for an unknown name, and for an exclusion that the convention does not know.
+    exclude_invalid_frames: "ours": absent frames do not count at all. "pytracking": like pytracking's option of that
+    name, it removes absent frames only from the denominators; they may still be hits, so that a precision can exceed 1.
+    The latter is for the conventions ostrack and pytracking only. bins: 21 or 101 overlap thresholds, None: as in the
+    convention. Raises ResultError for an unknown name or an unsupported exclusion.
     """
     name = name or ("got10k" if dataset.startswith("got10k") else "ostrack")
     if name not in CONVENTIONS:
-        raise ResultError(f"there is no convention '{name}'; there are: {', '.join(CONVENTIONS)}")
+        raise ResultError(f"there is no convention '{name}'; supported: {', '.join(CONVENTIONS)}")
     convention = CONVENTIONS[name].for_dataset(dataset)
     if dataset.startswith("truth:"):
         convention = convention.without_frames()
     if exclude_invalid_frames == "pytracking":
         if convention.name not in ("ostrack", "pytracking"):
             raise ResultError(
-                f"--exclude_invalid_frames pytracking: the convention {convention.name} does not know it; leave out "
-                "pytracking, or take --convention pytracking or ostrack"
+                f"--exclude_invalid_frames pytracking: the convention {convention.name} does not support it; leave out "
+                "pytracking, or choose --convention pytracking or ostrack"
             )
         about = (
-            f"{convention.about}; frames without ground truth excluded from the denominators alone, as pytracking does"
+            f"{convention.about}; frames without ground truth excluded from the denominators only, as pytracking does"
         )
         convention = replace(convention, fewer_in_denominator=True, about=about)
     if exclude_invalid_frames == "ours" and convention.counted == "all":

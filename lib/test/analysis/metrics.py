@@ -1,4 +1,4 @@
-"""Scores of one-pass evaluation, vectorised over frames; numpy only."""
+"""Scores of one-pass evaluation, vectorised over frames with numpy."""
 
 from collections.abc import Sequence as Collection
 from dataclasses import dataclass, replace
@@ -9,30 +9,30 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import Convention
 
 PRECISION_THRESHOLDS = np.arange(51)  # pixels
-NORMALIZED_THRESHOLDS = np.arange(0, 51) / 100
+NORMALIZED_THRESHOLDS = np.arange(0, 51) / 100  # fractions of the ground truth's size
 
 
 def success_thresholds(bins: int) -> np.ndarray:
-    """`bins` overlaps from 0 to 1."""
+    """Overlap thresholds (bins,) from 0 to 1, evenly spaced."""
     return np.round(np.linspace(0, 1, bins), 2)
 
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """Curves of one tracker on one sequence, as shares of the frames that count."""
+    """Scores of one tracker on one sequence; curves are shares of the counted frames."""
 
     name: str
     success: np.ndarray  # (bins,) share of frames with IoU > threshold
-    precision: np.ndarray  # (51,) share with a centre error <= threshold, pixels
-    normalized: np.ndarray  # (51,) the same, the error divided by the ground truth's width and height
-    overlap: float  # mean IoU of the frames that have ground truth
-    weight: float  # in means over sequences: 1, or the number of frames where those are pooled; 0: no frame counts
-    fps: float  # frames a second, NaN where no times are known
-    fps_weight: float  # seconds, or frames, as the convention averages speed
+    precision: np.ndarray  # (51,) share with a centre error <= threshold in pixels
+    normalized: np.ndarray  # (51,) like precision, with the error divided by the ground truth's width and height
+    overlap: float  # mean IoU of the counted frames with a target
+    weight: float  # weight in means over sequences: 1, or the number of counted frames if pooled; 0: no frame counts
+    fps: float  # frames per second, NaN if times are unknown
+    fps_weight: float  # weight of fps: seconds or frames, depending on the convention
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap of boxes (..., 4) xywh, pair by pair, in [0, 1]; 0 where the union is empty."""
+    """Pairwise IoU (...) in [0, 1] of boxes (..., 4) xywh; 0 if the union is empty."""
     (ax, ay, aw, ah), (bx, by, bw, bh) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
     w = np.minimum(ax + aw, bx + bw) - np.maximum(ax, bx)
     h = np.minimum(ay + ah, by + bh) - np.maximum(ay, by)
@@ -51,15 +51,15 @@ def score_sequence(
     frame_size: tuple[int, int] | None = None,
     times: np.ndarray | None = None,
 ) -> SequenceScores:
-    """predicted, ground_truth: (T, 4) xywh in image pixels; visible (T,) bool, or None where the data set has no such
-    label; frame_size: width and height to which a bounded convention clips; times: seconds a frame, where they are
-    known.
+    """Score one run on one sequence by a convention.
 
-    Raises ResultError for another number of boxes, and for NaN or negative sizes unless the convention repairs them.
+    predicted, ground_truth: (T, 4) xywh in image pixels; visible: (T,) bool, None: no visibility labels; frame_size:
+    width and height, to which a bounded convention clips boxes; times: (T,) seconds per frame, if known. Raises
+    ResultError if the numbers of boxes differ, or for NaN, Inf or negative sizes that the convention does not repair.
     """
     if predicted.shape != ground_truth.shape:
         raise ResultError(f"{name}: {len(predicted)} predicted boxes for {len(ground_truth)} ground truth boxes")
-    # by columns: each step below runs over one coordinate of all frames
+    # column-major, since each step below runs over one coordinate of all frames
     predicted, ground_truth = np.array(predicted, order="F"), np.array(ground_truth, order="F")
     repair(name, predicted, ground_truth, convention)
     if convention.first_is_ground_truth:
@@ -71,7 +71,8 @@ def score_sequence(
     )
     (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, ground_truth.T
     x, y = px - tx + (pw - tw) / 2, py - ty + (ph - th) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):  # a ground truth of no size, where a convention lets it pass
+    # zero-size ground truth survives when usable="finite"; inf/NaN fail the thresholds
+    with np.errstate(divide="ignore", invalid="ignore"):
         relative = _relative_error(predicted, ground_truth, convention.least_size)
     hidden = ~visible if convention.hidden_miss and visible is not None else np.zeros(len(ground_truth), bool)
     absent = {"miss": np.inf, "hit": -1.0}
@@ -95,10 +96,11 @@ def score_sequence(
 
 
 def _relative_error(predicted: np.ndarray, ground_truth: np.ndarray, least: float) -> np.ndarray:
-    """Distances of the centres (T,) in units of the ground truth's width and height, which are at least `least`.
+    """Centre errors (T,) in units of the ground truth's width and height, which are clamped to at least `least`.
 
-    pytracking and LaSOT's toolkit divide each centre and then take the difference; got10k's, which knows a least size,
-    divides the difference: an error that ties with a threshold falls on the same side of it as theirs.
+    pytracking and LaSOT's toolkit divide each centre and then subtract; the got10k toolkit, which has a minimum size,
+    divides the difference. The same order of operations is kept here, so that errors equal to a threshold are rounded
+    to the same side.
     """
     (px, py, pw, ph), (tx, ty, tw, th) = predicted.T, ground_truth.T
     x1, x2, y1, y2 = (at + 0.5 * (side - 1) for at, side in ((px, pw), (tx, tw), (py, ph), (ty, th)))
@@ -110,7 +112,7 @@ def _relative_error(predicted: np.ndarray, ground_truth: np.ndarray, least: floa
 
 
 def _present(ground_truth: np.ndarray, visible: np.ndarray | None, convention: Convention) -> np.ndarray:
-    """(T,) bool: frames whose ground truth box counts as one."""
+    """(T,) bool: frames whose ground truth box (T, 4) is usable and, depending on the convention, visible."""
     x, y, w, h = ground_truth.T
     usable = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
     if convention.usable == "positive":
@@ -121,7 +123,7 @@ def _present(ground_truth: np.ndarray, visible: np.ndarray | None, convention: C
 
 
 def _counted(present: np.ndarray, convention: Convention) -> np.ndarray:
-    """(T,) bool: frames of the denominators."""
+    """(T,) bool: frames in the denominators."""
     if convention.counted == "all":
         return np.ones(len(present), bool)
     counted = present.copy()
@@ -131,7 +133,7 @@ def _counted(present: np.ndarray, convention: Convention) -> np.ndarray:
 
 
 def _speed(times: np.ndarray | None, convention: Convention) -> tuple[float, float]:
-    """Frames a second, and its weight in a mean over sequences: seconds, or frames where rates are averaged."""
+    """Frames per second, and its weight over sequences: seconds, or frames if the convention averages rates."""
     times = np.empty(0) if times is None else times[np.isfinite(times) & (times > 0)]
     if not len(times):
         return float("nan"), 0.0
@@ -141,17 +143,17 @@ def _speed(times: np.ndarray | None, convention: Convention) -> tuple[float, flo
 
 
 def repair(name: str, boxes: np.ndarray, ground_truth: np.ndarray, convention: Convention) -> None:
-    """Set those of the predicted boxes (T, 4) xywh that the convention repairs to the last good one before, in place.
+    """Replace predicted boxes (T, 4) xywh by the convention's rule `repeat` with the last good box before, in place.
 
-    The rule "empty" leaves boxes alone where the ground truth (T, 4) has NaN, and takes them for good ones, as
-    pytracking does. Raises ResultError for a box that no rule repairs."""
+    The rule "empty" keeps boxes unchanged if the ground truth (T, 4) has NaN, and treats them as good, as pytracking
+    does. Raises ResultError for NaN, Inf or a negative size that the rule does not repair.
+    """
     x, y, w, h = boxes.T
     possible = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w >= 0) & (h >= 0)
     if convention.repeat != "failed" and not possible.all():
         frame = int(possible.argmin())
         raise ResultError(
-            f"{name}: the box of frame {frame + 1} has a negative size or a value that is no number: "
-            f"{boxes[frame].tolist()}"
+            f"{name}: the box of frame {frame + 1} has a negative size, NaN or Inf: {boxes[frame].tolist()}"
         )
     good = possible & (w > 0) & (h > 0)
     if convention.repeat == "empty":
@@ -163,8 +165,10 @@ def repair(name: str, boxes: np.ndarray, ground_truth: np.ndarray, convention: C
 
 
 def clip_as_got10k(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.ndarray:
-    """Boxes (..., 4) xywh in a frame of (width, height) as GOT-10k's toolkit clips them: first the corner is moved into
-    the frame, then the size is cut; a box that begins left of the frame keeps its width. None: as they are."""
+    """Clip boxes (..., 4) xywh to a frame of size (width, height) as GOT-10k's toolkit does; None: do not clip.
+
+    The corner is moved into the frame first, then the size is cut: a box that begins left of the frame keeps its width.
+    """
     if frame_size is None:
         return boxes
     corner = np.clip(boxes[..., :2], 0, frame_size)
@@ -172,12 +176,12 @@ def clip_as_got10k(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.
 
 
 def share_above(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Share of values (N,) above each of the ascending thresholds (K,); zeros where there is no value."""
+    """Share (K,) of values (N,) above each of the ascending thresholds (K,); zeros if there are no values."""
     return 1 - _share(values, thresholds) if len(values) else np.zeros(len(thresholds))
 
 
 def share_up_to(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Share of values (N,) up to each of the ascending thresholds (K,); zeros where there is no value."""
+    """Share (K,) of values (N,) up to each of the ascending thresholds (K,); zeros if there are no values."""
     return _share(values, thresholds) if len(values) else np.zeros(len(thresholds))
 
 
@@ -187,15 +191,17 @@ def _share(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def mean_of_runs(runs: Collection[SequenceScores]) -> SequenceScores:
-    """Scores of several runs over the same sequence, averaged."""
+    """Average of the scores of several runs on the same sequence."""
     fields = ("success", "precision", "normalized", "overlap", "fps")
     means = {field: np.mean([getattr(run, field) for run in runs], axis=0) for field in fields}
     return replace(runs[0], **means)
 
 
 def figure_values(scores: Collection[SequenceScores], convention: Convention) -> tuple[np.ndarray, np.ndarray]:
-    """The figures of a convention, a row a sequence and a column a figure (N, F), percent (fps apart), and their
-    weights (N, F): the mean over sequences that they give is the convention's own."""
+    """Figures of a convention for N sequences: values (N, F) in percent (fps: frames per second) and weights (N, F).
+
+    The weighted mean over sequences follows the convention.
+    """
     last = convention.bins - 1
     pick = {
         "AUC": lambda item: item.success.mean(),
@@ -216,19 +222,19 @@ def figure_values(scores: Collection[SequenceScores], convention: Convention) ->
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over the sequences (axis -2) of values (..., N, F) with these weights; NaN where all of them are zero."""
+    """Weighted mean (..., F) over the sequences of values and weights (..., N, F); NaN if all weights are zero."""
     total = weights.sum(-2)
     summed = np.where(weights > 0, values * weights, 0.0).sum(-2)
     return np.divide(summed, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def summarize(scores: Collection[SequenceScores], convention: Convention) -> dict[str, float]:
-    """The convention's figures over these sequences: percent, and frames a second."""
+    """Figure -> its mean over these sequences by the convention, in percent; fps in frames per second."""
     return dict(zip(convention.figures, weighted_mean(*figure_values(scores, convention)).tolist()))
 
 
 def mean_curve(scores: Collection[SequenceScores], field: str) -> np.ndarray:
-    """Mean over sequences of one of the curves of SequenceScores, by its name; a share."""
+    """Weighted mean (K,) over sequences of a curve of SequenceScores, named by `field`; shares in [0, 1]."""
     curves = np.array([getattr(item, field) for item in scores])
     weights = np.array([item.weight for item in scores])
     return weighted_mean(curves, np.broadcast_to(weights[:, None], curves.shape))

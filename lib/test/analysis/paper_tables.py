@@ -1,4 +1,4 @@
-"""Tables I to IV of the paper, with what was measured here beside the paper's numbers and never among them."""
+"""Tables I to IV of the paper; measured values are shown in rows or columns of their own beside the printed ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ TITLES = {
     3: "Table III: ablation",
     4: "Table IV: alpha, beta and gamma of the task alignment loss",
 }
-# The benchmarks of tables I and II: our name, sequences, and the convention that the figures follow
+# Benchmarks of tables I and II: data set name, number of sequences, convention of the figures
 BENCHMARKS = {
     "GOT-10k": ("got10k_test", 180, "got10k"),
     "TrackingNet": ("trackingnet", 511, "ostrack"),
@@ -24,22 +24,22 @@ BENCHMARKS = {
     "TNL2K": ("tnl2k", 700, "ostrack"),
     "OTB100": ("otb", 100, "ostrack"),
 }
-SECRET = ("got10k_test", "trackingnet")  # whose scores a server gives
+SECRET = ("got10k_test", "trackingnet")  # scored by a server, ground truth not public
 SOURCE, PAPER, MEASURED = "source", "paper", "measured here"
 
 
 def paper_table(number: int) -> pd.DataFrame:
-    """The paper's table, 1 to 4, a row a tracker or variant; percent."""
+    """Table 1 to 4 as printed, one row per tracker or variant; percent."""
     return pd.read_csv(FOLDER / f"table{number}.csv", index_col=0, keep_default_na=False, na_values=[""])
 
 
 def figure_1() -> pd.DataFrame:
-    """What figure 1 shows: columns tracker, epochs, AO, GFLOPs and where they come from."""
+    """Data of figure 1: tracker, epochs, AO in percent, GFLOPs and their source."""
     return pd.read_csv(FOLDER / "figure1.csv")
 
 
 def benchmarks_of(number: int) -> dict[str, list[str]]:
-    """Table I or II: benchmark -> its figures, in the order of the columns."""
+    """Benchmark -> its figures in table I or II, in the order of the columns."""
     found: dict[str, list[str]] = {}
     for column in paper_table(number).columns:
         benchmark, _, figure = column.rpartition(" ")
@@ -49,9 +49,9 @@ def benchmarks_of(number: int) -> dict[str, list[str]]:
 
 
 def comparison(number: int, measured: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Table I or II with a row more a measured tracker, below the paper's. measured: tracker -> column -> percent.
+    """Table I or II with one more row per measured tracker, below the printed rows.
 
-    Raises ResultError for a column that the table does not have.
+    measured: tracker -> column -> percent. Raises ResultError for a column that the table lacks.
     """
     table = paper_table(number)
     unknown = sorted({column for row in measured.values() for column in row} - set(table.columns))
@@ -64,8 +64,11 @@ def comparison(number: int, measured: Mapping[str, Mapping[str, float]]) -> pd.D
 
 
 def ablation(number: int, measured: Path | None) -> pd.DataFrame:
-    """Table III or IV, and beside it what benchmarks/ablation.py wrote to its table.csv; rows that only it has stand
-    below in table III. Raises ResultError for a file without its columns."""
+    """Table III or IV with the columns of a table.csv from benchmarks/ablation.py beside the printed ones.
+
+    measured: path of the table.csv, None: printed values only. Variants that only the file has are appended to table
+    III. Raises ResultError if the file is unreadable or lacks the columns.
+    """
     table = paper_table(number).rename(columns={"LaSOT AUC": "LaSOT AUC (paper)"})
     if measured is None:
         return table
@@ -81,7 +84,7 @@ def ablation(number: int, measured: Path | None) -> pd.DataFrame:
 
 
 def as_text(number: int, table: pd.DataFrame, form: str, note: str = "") -> str:
-    """A table with its title. form: a key of tables.TEXT_FORMATS, or csv (without title and note)."""
+    """Text of a table with title and note. form: a key of tables.TEXT_FORMATS, or csv (without title and note)."""
     if form == "csv":
         return table.to_csv(lineterminator="\n", float_format="%.2f").rstrip("\n")
     comment = "% " if form == "latex" else ""

@@ -1,5 +1,7 @@
-"""How sure a mean over sequences is, and how two trackers differ. Sequences are what is drawn again: frames of one
-video depend on each other."""
+"""Confidence intervals of means over sequences, and paired comparisons of two trackers.
+
+The bootstrap resamples sequences rather than frames, since the frames of a video are not independent.
+"""
 
 from dataclasses import dataclass
 
@@ -9,18 +11,18 @@ from lib.errors import ResultError
 from lib.test.analysis.conventions import Convention
 from lib.test.analysis.metrics import SequenceScores, figure_values, weighted_mean
 
-DRAWS = 2000
+DRAWS = 2000  # bootstrap samples
 SEED = 0
-ROUNDING = 1e-9  # percentage points: means of equal curves may differ in their last bits
+ROUNDING = 1e-9  # percentage points; smaller differences are ties, since equal curves may differ in the last bits
 
 
 def draws(number: int) -> np.ndarray:
-    """(DRAWS, number): how often each of `number` sequences is drawn, with replacement; the same at every call."""
+    """Bootstrap counts (DRAWS, number): how often each of `number` sequences is drawn with replacement; fixed seed."""
     return np.random.default_rng(SEED).multinomial(number, np.full(number, 1 / number), size=DRAWS)
 
 
 def bootstrap(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means over sets of sequences drawn with replacement: values, weights (N, F) -> (DRAWS, F)."""
+    """Weighted bootstrap means (DRAWS, F) over sequences: values, weights (N, F); NaN if all drawn weights are 0."""
     times = draws(len(values)).astype(float)
     known = np.where(weights > 0, values, 0.0)
     total = times @ weights
@@ -28,14 +30,14 @@ def bootstrap(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def percentiles(means: np.ndarray) -> tuple[float, float]:
-    """The interval that holds 95 % of bootstrap means (DRAWS,); NaN where there are none."""
+    """Central 95 % interval of bootstrap means (DRAWS,), ignoring NaN; NaN if there are none."""
     known = means[np.isfinite(means)]
     low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
     return float(low), float(high)
 
 
 def confidence_interval(scores: list[SequenceScores], convention: Convention, figure: str) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of a figure's mean."""
+    """95 % percentile bootstrap interval of a figure's mean over sequences."""
     column = [convention.figures.index(figure)]
     values, weights = figure_values(scores, convention)
     return percentiles(bootstrap(values[:, column], weights[:, column])[:, 0])
@@ -47,15 +49,15 @@ class PairedComparison:
 
     figure: str
     difference: float
-    interval: tuple[float, float]  # 95 %, bootstrap over pairs
+    interval: tuple[float, float]  # 95 %, bootstrap over sequences
     wins: int
     ties: int
     losses: int
-    by_sequence: list[tuple[str, float, float]]  # name, score of a, score of b; the largest difference first
+    by_sequence: list[tuple[str, float, float]]  # name, score of a, score of b; largest difference first
 
 
 def compare(a: list[SequenceScores], b: list[SequenceScores], convention: Convention, figure: str) -> PairedComparison:
-    """Paired comparison of two trackers. Raises ResultError unless both have the same sequences."""
+    """Compare two trackers sequence by sequence. Raises ResultError unless both have the same sequences."""
     if [item.name for item in a] != [item.name for item in b]:
         raise ResultError("a paired comparison needs the same sequences of both trackers")
     column = convention.figures.index(figure)

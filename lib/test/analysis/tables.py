@@ -1,4 +1,4 @@
-"""Tables of scores, and the text of a document that holds some of them."""
+"""Score tables, and text documents made of them."""
 
 import json
 from collections.abc import Sequence as Collection
@@ -13,15 +13,15 @@ from lib.test.analysis.metrics import SequenceScores, figure_values, summarize
 from lib.test.analysis.statistics import compare, confidence_interval
 from lib.test.evaluation.data import Sequence, read_table
 
-Scores = dict[str, list[SequenceScores]]  # tracker -> its sequences
-TEXT_FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # our name -> tabulate's
+Scores = dict[str, list[SequenceScores]]  # tracker -> scores of its sequences
+TEXT_FORMATS = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}  # option -> tabulate's format
 FORMATS = (*TEXT_FORMATS, "csv", "json")
-MAX_DIFFERENCES = 10  # rows of a comparison
+MAX_DIFFERENCES = 10  # rows of the per-sequence comparison
 
 
 @dataclass(frozen=True)
 class Table:
-    """name: its key in JSON; frame: percent, frames a second under fps, NaN where nothing is known."""
+    """A table. name: its key in JSON; frame: values in percent, fps in frames per second, NaN if unknown."""
 
     name: str
     title: str
@@ -29,8 +29,8 @@ class Table:
 
 
 def overall_table(scores: Scores, convention: Convention) -> Table:
-    """A row a tracker, the best first. The last columns are the 95 % bootstrap interval of the figure that ranks, the
-    convention's first."""
+    """One row per tracker, best first. The ranking figure is the convention's first; its 95 % bootstrap interval is in
+    the last columns."""
     ranking = convention.figures[0]
     rows = {}
     for tracker, items in scores.items():
@@ -43,7 +43,7 @@ def overall_table(scores: Scores, convention: Convention) -> Table:
 
 
 def sequence_table(scores: Scores, convention: Convention) -> Table:
-    """A row a sequence; columns: every figure of the one tracker, or the ranking figure of several trackers."""
+    """One row per sequence; columns: all figures of a single tracker, or the ranking figure of each of several."""
     names = [item.name for item in next(iter(scores.values()))]
     values = {tracker: figure_values(items, convention)[0] for tracker, items in scores.items()}
     if len(scores) == 1:
@@ -56,14 +56,14 @@ def sequence_table(scores: Scores, convention: Convention) -> Table:
 
 
 def attribute_table(scores: Scores, sequences: Collection[Sequence], convention: Convention) -> Table:
-    """A row an attribute of the benchmark, with its number of sequences; the ranking figure of every tracker.
+    """One row per attribute: its meaning, its number of sequences, and the ranking figure of every tracker.
 
-    Raises ResultError where the sequences have no attributes.
+    Raises ResultError if the sequences have no attributes.
     """
     ranking = convention.figures[0]
     names = sorted({name for item in sequences for name in item.attributes})
     if not names:
-        raise ResultError(f"{sequences[0].dataset}: no attributes are known of these sequences")
+        raise ResultError(f"{sequences[0].dataset}: no attributes are known for these sequences")
     long = {row["short"]: row["long"] for row in read_table("attribute_names.csv")}
     rows = {}
     for name in names:
@@ -78,9 +78,9 @@ def attribute_table(scores: Scores, sequences: Collection[Sequence], convention:
 
 
 def comparison_tables(scores: Scores, a: str, b: str, convention: Convention) -> list[Table]:
-    """Two trackers in the ranking figure, and the sequences where they differ most.
+    """Paired comparison of trackers a and b in the ranking figure, and the sequences where they differ most.
 
-    Raises ResultError where the two are one.
+    Raises ResultError if a and b are the same.
     """
     if a == b:
         raise ResultError(f"--compare {a} {b}: name two different trackers")
@@ -101,11 +101,11 @@ def comparison_tables(scores: Scores, a: str, b: str, convention: Convention) ->
 
 
 def render(table: Table, form: str, decimals: int = 2) -> str:
-    """A table as text. form: a key of TEXT_FORMATS."""
+    """Format a table as text. form: a key of TEXT_FORMATS."""
     cells = table.frame.astype(object).where(table.frame.notna(), None)
     rows = [[name, *values] for name, values in zip(cells.index, cells.to_numpy().tolist())]
     headers = [table.frame.index.name, *table.frame.columns]
-    if form == "markdown":  # where | ends a cell
+    if form == "markdown":  # | separates cells
         rows, headers = (
             [[_in_markdown(cell) for cell in row] for row in rows],
             [_in_markdown(cell) for cell in headers],
@@ -118,8 +118,11 @@ def _in_markdown(cell: object) -> object:
 
 
 def document(tables: Collection[Table], form: str, dataset: str, convention: Convention | None) -> str:
-    """Tables with the data set and the convention that they follow, if any. form: one of FORMATS; CSV has them as
-    columns, and an empty line between tables."""
+    """Text of several tables with their data set and convention. form: one of FORMATS.
+
+    convention: None for tables that count rather than score. CSV has data set and convention as columns, and an empty
+    line between tables.
+    """
     name, about = (convention.name, convention.about) if convention else ("none", "counted, not scored")
     if form == "json":
         content = {table.name: json.loads(table.frame.reset_index().to_json(orient="records")) for table in tables}

@@ -18,7 +18,7 @@ LISTS = Path(__file__).parent / "lists"
 
 
 class Frames(Protocol):
-    """Frames of a video, read when they are asked for."""
+    """Frames of a video. Each is read when it is accessed."""
 
     def __len__(self) -> int: ...
 
@@ -27,7 +27,7 @@ class Frames(Protocol):
 
 
 class Masks(Protocol):
-    """Masks of a video's target, a frame each."""
+    """Masks of a video's target, one per frame."""
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Mask of frame number `index` from 0: (H, W) bool."""
@@ -35,14 +35,14 @@ class Masks(Protocol):
 
 @dataclass(frozen=True)
 class Video:
-    """What a sequence holds once it is opened: frames and ground truth. Raises DataError where their numbers do not
-    fit."""
+    """Frames and ground truth of an opened sequence. Raises DataError if their lengths do not match or there are no
+    frames."""
 
-    name: str  # file or folder of the ground truth, named in errors
+    name: str  # file or folder of the ground truth, for error messages
     frames: Frames
-    ground_truth: np.ndarray  # (T, 4) xywh in image pixels; T = 1 where only the first box is public
-    visible: np.ndarray | None = None  # (T,) bool; None: no such label
-    masks: Masks | None = None  # None: the ground truth is boxes
+    ground_truth: np.ndarray  # (T, 4) xywh in image pixels; T = 1 if only the first box is public
+    visible: np.ndarray | None = None  # (T,) bool; None: the data set has no visibility labels
+    masks: Masks | None = None  # None: the ground truth has boxes only
 
     def __post_init__(self):
         if not len(self.frames) or len(self.ground_truth) not in (1, len(self.frames)):
@@ -52,21 +52,21 @@ class Video:
 
 
 class Sequence:
-    """A named video of a data set. Neither frames nor ground truth are touched before one of them is asked for, so that
-    a benchmark of thousands opens at once."""
+    """A named video of a data set. Frames and ground truth are opened on first access, so that a benchmark with
+    thousands of sequences is listed quickly."""
 
     def __init__(self, name: str, dataset: str, open_video: Callable[[], Video], attributes: Collection[str] = ()):
-        """open_video: finds frames and ground truth; for several processes it has to be picklable. attributes: short
-        names of the benchmark's attributes that this sequence has."""
+        """open_video: returns frames and ground truth; it must be picklable if several processes are used. attributes:
+        short names of the benchmark's attributes that apply to this sequence. Raises DataError if name is a path."""
         if Path(name).name != name:
             raise DataError(f"{dataset}: '{name}' cannot be the name of a sequence: result files are named after it")
         self.name, self.dataset, self.attributes = name, dataset, tuple(attributes)
-        self.full_range = False  # of frames of 16 bits: FrameFiles
+        self.full_range = False  # how 16-bit frames are converted, see FrameFiles
         self._open_video = open_video
 
     @cached_property
     def video(self) -> Video:
-        """Frames and ground truth. Raises DataError where they are missing or broken."""
+        """Frames and ground truth, cached. Raises DataError if they are missing or broken."""
         video = self._open_video()
         if isinstance(video.frames, FrameFiles):
             video.frames.full_range = self.full_range
@@ -77,18 +77,21 @@ class Sequence:
 
     @property
     def init_bbox(self) -> list[float]:
-        """The first box [x, y, w, h]."""
+        """The ground truth of the first frame, [x, y, w, h] in image pixels."""
         return self.video.ground_truth[0].tolist()
 
     def identity(self) -> str:
-        """Number of frames and first box, in words: what tells it from another sequence of its name. Raises DataError
-        where it cannot be opened."""
+        """Text with the number of frames and the first box, which distinguishes sequences of the same name.
+
+        Raises DataError if the sequence cannot be opened.
+        """
         with self.opened() as video:
             return f"{len(video.frames)} frames from {', '.join(f'{value:g}' for value in video.ground_truth[0])}"
 
     @contextmanager
     def opened(self) -> Iterator[Video]:
-        """The video for a short look: it is not kept, since the names of a benchmark's frames would fill the memory."""
+        """The video for temporary use: unless it is cached already, it is dropped at the end, since the frame names of
+        a whole benchmark would fill the memory."""
         kept = "video" in self.__dict__
         try:
             yield self.video
@@ -108,18 +111,18 @@ class Sequence:
 def video_of_files(
     name: str | Path, paths: Collection[Path], ground_truth: np.ndarray, visible: np.ndarray | None = None
 ) -> Video:
-    """A video of image files."""
+    """A video of image files. name: see Video; ground_truth (T, 4) xywh in image pixels; visible (T,) bool."""
     return Video(str(name), FrameFiles(paths), ground_truth, visible)
 
 
 def read_table(name: str) -> list[dict[str, str]]:
-    """The rows of a CSV file in lists/."""
+    """Rows of a CSV file in lists/: column -> text."""
     with (LISTS / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def read_attributes(dataset: str) -> dict[str, tuple[str, ...]]:
-    """Short names of the attributes of every sequence of a data set: lists/<dataset>_attributes.csv."""
+    """Sequence -> short names of its attributes, from lists/<dataset>_attributes.csv."""
     return {
         row["sequence"]: tuple(key for key, value in row.items() if value == "1")
         for row in read_table(f"{dataset}_attributes.csv")

@@ -1,4 +1,4 @@
-"""Names of test data sets and how they are opened."""
+"""Names of the test data sets, and how to open them."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from lib.test.evaluation.trackingnetdataset import trackingnet_sequences
 from lib.test.vot.vot2020dataset import vot2020_sequences
 from lib.utils.local_paths import LocalPaths
 
-DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder below data_dir, how it is opened
+DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder below data_dir, function that opens it
     "otb": ("otb", lambda root: listed_sequences(root, "otb")),
     "uav": ("uav", lambda root: listed_sequences(root, "uav")),
     "nfs": ("nfs", lambda root: listed_sequences(root, "nfs")),
@@ -30,17 +30,16 @@ DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder 
     "vot2020": ("vot2020", vot2020_sequences),
     "synthetic": ("", lambda _root: synthetic_sequences()),
 }
-SUFFIXES = ("_time", "_score")  # of a sequence's further result files
+SUFFIXES = ("_time", "_score")  # suffixes of a sequence's other result files
 FOLDERS = {"folder": folder_sequences, "truth": ground_truth_sequences}
-NAMES = f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg), truth:PATH (<sequence>.txt, for scoring alone)"
+NAMES = f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg), truth:PATH (<sequence>.txt, for scoring only)"
 
 
 def get_dataset(name: str, paths: LocalPaths, sequence: str | None = None) -> list[Sequence]:
-    """The sequences of a data set: a name of DATASETS, "folder:PATH" or "truth:PATH". sequence: only the one of this
-    name or, where there is none, of this number, from 0.
+    """The sequences of a data set: a name of DATASETS, "folder:PATH" or "truth:PATH".
 
-    Raises DataError where the data set or the sequence is not there, and where the result files of two sequences would
-    have the same name.
+    sequence: return only the sequence of this name or, if no name matches, of this index from 0. Raises DataError if
+    the data set or the sequence does not exist, or if the result files of two sequences would have the same name.
     """
     check_name(name)
     open_dataset = DATASETS[name][1] if name in DATASETS else FOLDERS[name.partition(":")[0]]
@@ -58,15 +57,15 @@ def get_dataset(name: str, paths: LocalPaths, sequence: str | None = None) -> li
 
 
 def check_name(name: str) -> None:
-    """Raises DataError for a name that get_dataset does not know."""
+    """Raise DataError unless get_dataset supports this name."""
     kind, _, path = name.partition(":")
     if name not in DATASETS and not (kind in FOLDERS and path):
         raise DataError(f"there is no data set '{name}'; there are: {NAMES}")
 
 
 def check_sequence_names(names: Collection[str], dataset: str) -> None:
-    """Raise DataError where one of the names is there twice, or where one sequence's boxes would be named as another
-    one's times or scores."""
+    """Raise DataError if a name occurs twice, or if the box file of one sequence would have the name of another one's
+    time or score file."""
     for name, count in Counter(names).items():
         clash = name if count > 1 else next((name + end for end in SUFFIXES if name + end in names), None)
         if clash:
@@ -76,7 +75,7 @@ def check_sequence_names(names: Collection[str], dataset: str) -> None:
 
 
 def dataset_folder(name: str) -> str:
-    """The folder of a data set's results: its name; of "folder:PATH", folder_<last part>."""
+    """Folder name of a data set's results: its name, or folder_<last part of PATH> for "folder:PATH"."""
     kind, colon, path = name.partition(":")
     if not colon:
         return name
@@ -85,12 +84,12 @@ def dataset_folder(name: str) -> str:
 
 
 def dataset_root(name: str, paths: LocalPaths) -> Path:
-    """The folder that a data set is in; of one without files, data_dir."""
+    """The folder that contains a data set; data_dir for a data set without files."""
     kind, _, path = name.partition(":")
     return Path(path).expanduser() if kind in FOLDERS else paths.dataset(DATASETS[name][0])
 
 
 def dataset_identity(name: str) -> str:
-    """What says which data set is meant, wherever the command is typed: its name; folder:<absolute path>."""
+    """Identifier of a data set that does not depend on the working directory: its name, or folder:<absolute path>."""
     kind, colon, path = name.partition(":")
     return f"{kind}:{Path(path).expanduser().resolve()}" if colon else name

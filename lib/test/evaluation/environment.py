@@ -1,4 +1,4 @@
-"""Folders of this machine as OSTrack's test code names them: an exported plugin asks its host for them here."""
+"""Local folders under the names that OSTrack's test code uses; an exported plugin gets its host's folders here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from lib.utils.local_paths import PROJECT, local_paths
 
 @dataclass(frozen=True)
 class EnvSettings:
-    """prj_dir: the project; save_dir: everything written; results_path: result files of all trackers."""
+    """prj_dir: project root; save_dir: root of all outputs; results_path: result files of all trackers."""
 
     prj_dir: Path
     save_dir: Path
@@ -16,6 +16,6 @@ class EnvSettings:
 
 
 def env_settings() -> EnvSettings:
-    """The folders of lib.utils.local_paths."""
+    """The folders set in lib.utils.local_paths."""
     paths = local_paths()
     return EnvSettings(PROJECT, paths.save_dir, paths.results_dir)

@@ -1,4 +1,4 @@
-"""Anybody's own sequences, and anybody's boxes."""
+"""Custom sequences (folder:PATH), and custom ground truth without frames (truth:PATH)."""
 
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,17 @@ GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 
 def folder_sequences(root: Path) -> list[Sequence]:
-    """Layout: root/<sequence>/img/* (images in the order of their names) with groundtruth.txt or
-    groundtruth_rect.txt: a box a frame (NaN, or zero width and height, where there is no target), or the first box
-    alone."""
+    """Layout: root/<sequence>/img/* (images in the order of their names) and groundtruth.txt or groundtruth_rect.txt.
+
+    The ground truth has one box per frame (NaN, or zero width and height, if the target is absent), or only the first
+    box. Raises DataError if the folder does not exist or has no sequence.
+    """
     if not root.is_dir():
-        raise DataError(f"folder:{root}: there is no such folder")
+        raise DataError(f"folder:{root}: no such folder")
     folders = sorted(path for path in root.glob("[!.]*") if (path / "img").is_dir())
     if not folders:
         raise DataError(
-            f"folder:{root}: no sequence in it; expected <sequence>/img/*.jpg with a {GROUND_TRUTH_FILES[0]}"
+            f"folder:{root}: it has no sequence; expected <sequence>/img/*.jpg with a {GROUND_TRUTH_FILES[0]}"
         )
     return [Sequence(folder.name, "folder", partial(_open, folder)) for folder in folders]
 
@@ -35,16 +37,19 @@ def _open(folder: Path) -> Video:
         raise DataError(f"{folder / 'img'}: no images ({', '.join(IMAGE_SUFFIXES)})")
     if ground_truth_file is None:
         raise DataError(
-            f"{folder}: neither {' nor '.join(GROUND_TRUTH_FILES)}; the first box alone is enough (x,y,w,h)"
+            f"{folder}: neither {' nor '.join(GROUND_TRUTH_FILES)}; add one, at least with the first box (x,y,w,h)"
         )
     return video_of_files(ground_truth_file, frames, read_boxes(ground_truth_file))
 
 
 def ground_truth_sequences(root: Path) -> list[Sequence]:
-    """Ground truth without frames, root/<sequence>.txt, a box a frame: enough to score result files."""
+    """Sequences that have ground truth but no frames, for scoring: root/<sequence>.txt with one box per frame.
+
+    Raises DataError if root has no such file.
+    """
     files = sorted(root.glob("[!.]*.txt"))
     if not files:
-        raise DataError(f"truth:{root}: no <sequence>.txt in it")
+        raise DataError(f"truth:{root}: it has no <sequence>.txt")
     return [Sequence(file.stem, "truth", partial(_open_ground_truth, file)) for file in files]
 
 
@@ -54,7 +59,7 @@ def _open_ground_truth(file: Path) -> Video:
 
 
 class _Absent:
-    """As many frames as there are boxes, none of which can be read."""
+    """Placeholder for missing frames: has a length, but raises DataError on access."""
 
     def __init__(self, file: Path, number: int):
         self.file, self.number = file, number
@@ -63,4 +68,4 @@ class _Absent:
         return self.number
 
     def __getitem__(self, index: int) -> np.ndarray:
-        raise DataError(f"truth:{self.file}: a data set of boxes has no frames; only results can be scored on it")
+        raise DataError(f"truth:{self.file}: this data set has ground truth but no frames; it supports scoring only")

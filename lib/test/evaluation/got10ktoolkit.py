@@ -1,4 +1,7 @@
-"""Our trackers inside GOT-10k's own toolkit (pip install got10k): ExperimentGOT10k(...).run(ToolkitTracker(...))."""
+"""Adapter for GOT-10k's official toolkit (pip install got10k).
+
+Usage: ExperimentGOT10k(...).run(ToolkitTracker(...)).
+"""
 
 import numpy as np
 from got10k.trackers import Tracker
@@ -6,13 +9,13 @@ from PIL import Image
 
 
 class ToolkitTracker(Tracker):
-    """Any tracker of this project as the toolkit wants it: init(image, box), update(image) -> box, xywh in pixels.
+    """Wraps a tracker in the toolkit's interface: init(image, box), update(image) -> box (4,), xywh in image pixels.
 
-    Boxes have the two decimals of our own result files, so that both ways give the same scores.
+    Boxes are rounded to two decimals, as in this project's result files, so that both give the same scores.
     """
 
     def __init__(self, tracker, name: str):
-        """tracker: of lib.registry.make_tracker; name: the folder of its results."""
+        """tracker: from lib.registry.make_tracker; name: name of the result folder."""
         super().__init__(name=name, is_deterministic=True)
         self.tracker = tracker
 

@@ -1,4 +1,4 @@
-"""LaSOT's test set, and its extension."""
+"""LaSOT's test set and the LaSOT extension subset."""
 
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,12 @@ LAYOUT = "<class>/<class>-<n>/img/00000001.jpg with groundtruth.txt, full_occlus
 
 
 def lasot_sequences(root: Path) -> list[Sequence]:
-    """The 280 test sequences in the official order, as far as they are there, with their 14 attributes."""
+    """Those of the 280 test sequences that exist below root, in the official order, with their 14 attributes."""
     return _sequences(root, "lasot", read_attributes("lasot"))
 
 
 def lasot_extension_sequences(root: Path) -> list[Sequence]:
-    """The 150 sequences of LaSOT's extension, as far as they are there; it has no attributes."""
+    """Those of the extension's 150 sequences that exist below root; the extension has no attributes."""
     names = (LISTS / "lasot_extension_subset.txt").read_text(encoding="utf-8").split()
     return _sequences(root, "lasot_extension_subset", dict.fromkeys(names, ()))
 

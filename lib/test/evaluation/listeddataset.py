@@ -1,4 +1,4 @@
-"""OTB100, UAV123 and NFS: benchmarks whose lists say which frames of which folder make a sequence."""
+"""OTB100, UAV123 and NFS: benchmarks whose sequence lists name the folder and the frames of each sequence."""
 
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,16 @@ NFS_COLUMNS = 10  # track, x1, y1, x2, y2, frame, lost, occluded, generated, lab
 LAYOUTS = {
     "otb": ("otb100.csv", "<name>/img/0001.jpg and <name>/groundtruth_rect.txt"),
     "uav": ("uav123.csv", "data_seq/UAV123/<video>/000001.jpg and anno/UAV123/<name>.txt"),
-    "nfs": ("nfs30.csv", "sequences/<video>/00001.jpg and anno/nfs_<video>.txt (30 frames a second)"),
+    "nfs": ("nfs30.csv", "sequences/<video>/00001.jpg and anno/nfs_<video>.txt (30 frames per second)"),
 }
 
 
 def listed_sequences(root: Path, dataset: str) -> list[Sequence]:
-    """The sequences of a data set of LAYOUTS that are in root.
+    """The sequences of a data set of LAYOUTS that exist below root.
 
-    Its list gives first and last frame: several sequences of OTB start late or have frames without a box at the end,
-    UAV123 cuts several sequences from one video. Boxes stay as the files have them (OTB's are MATLAB's 1-based,
-    UAV123's are NaN where the target is absent), as in pytracking and OSTrack.
+    The list gives the first and last frame of each sequence: several OTB sequences start late or end with frames that
+    have no box, and UAV123 cuts several sequences from one video. Boxes are used as stored (OTB's are 1-based as in
+    MATLAB, UAV123's are NaN if the target is absent), as in pytracking and OSTrack. Raises DataError if none exists.
     """
     table, layout = LAYOUTS[dataset]
     rows = present(dataset, root, {row["name"]: row for row in read_table(table)}, lambda row: row["path"], layout)
@@ -50,7 +50,7 @@ def _find_frames(folder: Path, names: list[str]) -> list[Path]:
     if missing:
         raise DataError(
             f"{folder}: {missing[0]} is missing; {len(missing)} of the list's {len(names)} frames, {names[0]} to "
-            f"{names[-1]}, are not there: unpack the data set again"
+            f"{names[-1]}, are missing; unpack the data set again"
         )
     return [folder / name for name in names]
 
@@ -59,7 +59,7 @@ def _read_ground_truth(annotation: Path) -> np.ndarray:
     numbers = read_numbers(annotation)
     if numbers.shape[1] == NFS_COLUMNS:
         raise DataError(
-            f"{annotation}: {NFS_COLUMNS} numbers a line, as NfS writes its boxes at 240 frames a second; expected "
-            "x, y, w, h of every eighth frame, with the frames at 30 a second, as pytracking has them"
+            f"{annotation}: {NFS_COLUMNS} numbers per line, the original NfS annotation at 240 frames per second; "
+            "expected x, y, w, h at 30 frames per second, that is of every eighth frame, as pytracking uses them"
         )
     return read_boxes(annotation)

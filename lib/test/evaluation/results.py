@@ -1,5 +1,7 @@
-"""Result files, a line a frame: <seq>.txt with tab-separated x, y, w, h, <seq>_time.txt with seconds, <seq>_score.txt
-where the tracker says how sure it is."""
+"""Result files with one line per frame.
+
+<seq>.txt: boxes as tab-separated x, y, w, h; <seq>_time.txt: seconds; <seq>_score.txt: scores, if the tracker has any.
+"""
 
 import glob
 import json
@@ -18,39 +20,40 @@ from lib.utils.annotations import read_boxes, read_numbers
 from lib.utils.files import hold_folder, write_atomically
 from lib.utils.parsing import parse_json
 
-SAME_BOX = 1.0  # pixels that the first row may be away from the given box: some tools round
-ORIGIN = "origin.json"  # beside results of ours: where they come from
-OWN_NAMES = {  # of the tables' columns, which a tracker therefore cannot have
+SAME_BOX = 1.0  # pixels; tolerance of the first row against the given box, since some tools round
+ORIGIN = "origin.json"  # file beside results of this project that records how they were made
+OWN_NAMES = {  # column names of the tables, not allowed as tracker labels
     "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
     "losses", "dataset", "convention", "source", "venue", "variant",
 }  # fmt: skip
 
 
 def result_file(folder: Path, sequence: str) -> Path:
-    """The box file of a sequence."""
+    """Path of a sequence's box file."""
     return folder / f"{sequence}.txt"
 
 
 def time_file(folder: Path, sequence: str) -> Path:
-    """The time file of a sequence."""
+    """Path of a sequence's time file."""
     return folder / f"{sequence}_time.txt"
 
 
 def score_file(folder: Path, sequence: str) -> Path:
-    """The score file of a sequence."""
+    """Path of a sequence's score file."""
     return folder / f"{sequence}_score.txt"
 
 
 def claim_folder(
     folder: Path, origin: dict, overwrite: bool, remedy: str = "--overwrite, or choose another --save_dir"
 ) -> None:
-    """Note in folder/origin.json where its results come from: weights, overrides, data set.
+    """Record in folder/origin.json how its results are made: weights, overrides, data set.
 
-    origin: what decides the boxes; of a value that is a dictionary, such as that of the sequences, only what both have
-    is compared, and what is new is added. "data_dir" is noted, not compared: a data set may be moved. Raises
-    ResultError where the folder holds results of another origin and overwrite is not set, so that a run never skips
-    sequences that another network has tracked. overwrite: all results of another origin are removed first, or those of
-    the sequences that are others, so that the folder never mixes two, wherever the run ends.
+    origin: everything that determines the boxes. Of a value that is a dictionary, such as "sequences", only the common
+    keys are compared, and new keys are added. "data_dir" is recorded but not compared, since a data set may be moved.
+    Raises ResultError if the folder holds results of another origin and overwrite is not set; otherwise a run would
+    skip sequences that another network has tracked. overwrite: first remove all results of another origin, or only
+    those of changed sequences, so that the folder never mixes two origins, even if the run is interrupted. remedy: end
+    of the error message.
     """
     note = folder / ORIGIN
     before = _read_origin(note) if note.is_file() else {}
@@ -70,7 +73,7 @@ def claim_folder(
 
 
 def _differences(before: dict, origin: dict) -> tuple[list[str], dict[str, str]]:
-    """What differs between two origins, in words: of the run as a whole, and of its sequences by their names."""
+    """Texts that describe the differences of two origins: those of the whole run, and sequence name -> difference."""
     run, sequences = [], {}
     for key in {**before, **origin}:
         there, now = before.get(key), origin.get(key)
@@ -78,15 +81,18 @@ def _differences(before: dict, origin: dict) -> tuple[list[str], dict[str, str]]
             common = [name for name in there or {} if name in now]
             for name in common:
                 if there[name] != now[name]:
-                    sequences[name] = f"{name}: {there[name]} there, {now[name]} now"
+                    sequences[name] = f"{name}: {there[name]} in the folder, {now[name]} now"
         elif there != now and key != "data_dir" and not (key == "dataset" and _may_be(before, now)):
-            run.append(f"{key}: {there} there, {now} now")
+            run.append(f"{key}: {there} in the folder, {now} now")
     return run, sequences
 
 
 def _may_be(origin: dict, dataset: str) -> bool:
-    """Whether the results of an origin can be those of this data set. Older versions noted a folder as it was typed:
-    one that is relative may be any of that name, and the results' first boxes tell."""
+    """Whether results with this origin can belong to this data set (dataset_identity).
+
+    Older versions recorded a folder as the user typed it. A relative one matches every folder with the same last part;
+    the first boxes of the results are checked separately.
+    """
     there = str(origin.get("dataset", ""))
     if "sequences" in origin or not there.startswith("folder:"):
         return there == dataset
@@ -95,7 +101,7 @@ def _may_be(origin: dict, dataset: str) -> bool:
 
 
 def _read_origin(note: Path) -> dict:
-    """What a note says; of a broken one, that it is."""
+    """Content of an origin.json; {ORIGIN: "broken"} if it cannot be read."""
     try:
         before = parse_json(note.read_bytes())
     except (OSError, ValueError):
@@ -104,11 +110,11 @@ def _read_origin(note: Path) -> dict:
 
 
 def claim_outputs(folder: Path, choices: Collection[Collection[Path]], source: str, overwrite: bool) -> int:
-    """Note in folder/origin.json that the files of one of the choices are made from this source; returns which: one
-    that is its own already, else the first that is free.
+    """Choose output files for a source, record their owner in folder/origin.json, and return the index of the choice.
 
-    Raises ResultError where all of them belong to other sources, or are there from nobody knows what, unless overwrite
-    is set, which takes the last: files of two inputs with one name must not replace each other.
+    choices: alternative sets of output files. The first set that this source owns is taken, else the first free one, so
+    that two inputs of the same name do not replace each other's files. Raises ResultError if all sets belong to other
+    sources or exist without a recorded source, unless overwrite is set, which takes the last set.
     """
     note = folder / ORIGIN
     with hold_folder(folder, wait=True):
@@ -133,14 +139,14 @@ def claim_outputs(folder: Path, choices: Collection[Collection[Path]], source: s
 
 
 def output_files(folder: Path, sequence: str) -> list[Path]:
-    """Every file that write_result may write."""
+    """All files that write_result may write: boxes, times, scores."""
     return [file(folder, sequence) for file in (result_file, time_file, score_file)]
 
 
 def check_finished(folder: Path, sequence: Sequence) -> None:
-    """Raise ResultError unless the result of a sequence in folder can be its own: as many boxes as frames, the first
-    being the given one."""
-    remedy = "--overwrite tracks it again; or choose another --save_dir"
+    """Raise ResultError unless the result in folder fits the sequence: one box per frame, beginning with the first
+    ground truth box. Raises DataError if the sequence cannot be opened."""
+    remedy = "track it again with --overwrite, or choose another --save_dir"
     with sequence.opened() as video:
         try:
             boxes = read_result(folder, sequence.name, len(video.frames))
@@ -154,12 +160,12 @@ def check_finished(folder: Path, sequence: Sequence) -> None:
 
 
 def begins_with(boxes: np.ndarray, box: Collection[float]) -> bool:
-    """Whether the first of boxes (T, 4) is this one, to SAME_BOX."""
+    """Whether the first of boxes (T, 4) equals `box` (4,) within SAME_BOX pixels."""
     return bool(np.abs(boxes[0] - box).max() <= SAME_BOX)
 
 
 def remove_result(folder: Path, sequence: str) -> None:
-    """Remove what is there of a sequence; the box file first, which says that it is finished."""
+    """Remove all result files of a sequence. The box file, which marks it as finished, goes first."""
     for file in output_files(folder, sequence):
         file.unlink(missing_ok=True)
 
@@ -173,9 +179,12 @@ def write_result(
     *,
     whole_pixels: bool = False,
 ) -> None:
-    """boxes (T, 4) xywh in image pixels, two decimals; times (T,) seconds; scores (T,), NaN where the tracker gave
-    none: without any there is no file of them. The box file comes last: a sequence that has one is finished.
-    whole_pixels: truncate boxes towards zero, as OSTrack writes them."""
+    """Write the result files of a sequence. The box file is written last, since it marks the sequence as finished.
+
+    boxes (T, 4) xywh in image pixels, written with two decimals; times (T,) seconds; scores (T,), NaN for frames
+    without a score: if all are NaN, no score file is written. whole_pixels: truncate boxes towards zero, as OSTrack
+    does.
+    """
     form = "%d" if whole_pixels else "%.2f"
     if scores is None or np.isnan(scores).all():
         score_file(folder, sequence).unlink(missing_ok=True)
@@ -186,19 +195,21 @@ def write_result(
 
 
 def read_result(folder: Path, sequence: str, length: int) -> np.ndarray:
-    """The boxes (length, 4) xywh of a finished sequence. Raises ResultError unless there are as many as frames."""
+    """Boxes (length, 4) xywh of a finished sequence. Raises ResultError if missing, broken or of another length."""
     path = result_file(folder, sequence)
     if not path.is_file():
-        raise ResultError(f"{path}: there is no result of this sequence; run tracking/test.py first")
+        raise ResultError(f"{path}: no result of this sequence; run tracking/test.py first")
     boxes = read_boxes_of(path)
     if len(boxes) != length:
-        raise ResultError(f"{path}: {len(boxes)} boxes for {length} frames; the tracker has to answer every frame")
+        raise ResultError(f"{path}: {len(boxes)} boxes for {length} frames; the tracker must answer every frame")
     return boxes
 
 
 def find_results(folder: Path, sequence: str) -> list[Path]:
-    """Box files of a sequence in a folder of results, ours or anybody's: <seq>.txt, or, as GOT-10k's toolkit writes
-    them, <seq>/<seq>_001.txt and further repetitions. Empty where there is none."""
+    """Box files of a sequence in a result folder of this project or another tool; empty if there are none.
+
+    Either <seq>.txt, or the layout of GOT-10k's toolkit: <seq>/<seq>_001.txt and further repetitions.
+    """
     path = result_file(folder, sequence)
     return (
         [path] if path.is_file() else sorted((folder / sequence).glob(f"{glob.escape(sequence)}_[0-9][0-9][0-9].txt"))
@@ -206,7 +217,7 @@ def find_results(folder: Path, sequence: str) -> list[Path]:
 
 
 def read_boxes_of(file: Path) -> np.ndarray:
-    """The boxes (T, 4) xywh of a box file. Raises ResultError that names file and line."""
+    """Boxes (T, 4) xywh of a box file. Raises ResultError that names file and line if it is broken."""
     try:
         return read_boxes(file)
     except DataError as error:
@@ -214,8 +225,10 @@ def read_boxes_of(file: Path) -> np.ndarray:
 
 
 def read_times_of(file: Path) -> np.ndarray | None:
-    """Seconds a frame (T,) that belong to a box file: <seq>_time.txt; None where there is none. GOT-10k's toolkit keeps
-    a column a repetition."""
+    """Seconds per frame (T,) that belong to a box file, from <seq>_time.txt; None if there is no such file.
+
+    GOT-10k's toolkit writes one column per repetition. Raises ResultError for a broken file.
+    """
     repetition = re.fullmatch(r"(.+)_(\d{3})", file.stem)
     in_toolkit = repetition is not None and repetition[1] == file.parent.name
     times = _numbers_of(time_file(file.parent, repetition[1] if in_toolkit else file.stem))
@@ -223,7 +236,10 @@ def read_times_of(file: Path) -> np.ndarray | None:
 
 
 def read_scores_of(file: Path) -> np.ndarray | None:
-    """The tracker's scores (T,) that belong to a box file, NaN where it gave none; None where there is no such file."""
+    """Scores (T,) that belong to a box file, NaN for frames without one; None if there is no score file.
+
+    Raises ResultError for a broken file.
+    """
     scores = _numbers_of(score_file(file.parent, file.stem))
     return None if scores is None else scores[:, 0]
 
@@ -239,19 +255,19 @@ def _numbers_of(path: Path) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Results:
-    """Result folders of one tracker, a folder a run."""
+    """Result folders of one tracker, one per run."""
 
     label: str
     folders: tuple[Path, ...]
 
     def missing(self, sequences: Iterable[str]) -> list[str]:
-        """Those of the named sequences that one of the runs lacks."""
+        """The named sequences that at least one run lacks."""
         return [name for name in sequences if not all(find_results(folder, name) for folder in self.folders)]
 
 
 def all_results(texts: Iterable[str], results: Path, dataset: str) -> list[Results]:
-    """tracker_results of each text; dataset: its name as get_dataset takes it. Raises ResultError for a label that is
-    there twice, and for one of the tables' own words."""
+    """tracker_results of each text. dataset: name as in get_dataset. Raises ResultError for a label that occurs twice
+    or is a column name of the tables."""
     trackers = [tracker_results(text, results, dataset) for text in texts]
     labels = [tracker.label for tracker in trackers]
     for label in labels:
@@ -263,9 +279,11 @@ def all_results(texts: Iterable[str], results: Path, dataset: str) -> list[Resul
 
 
 def tracker_results(text: str, results: Path, dataset: str) -> Results:
-    """What a command's "script/config", "LABEL=FOLDER" or "LABEL=FOLDER,FOLDER" means: the first is a folder of a
-    data set below results. Raises ResultError for a folder that is not there, and for one of ours that was made from
-    another folder of sequences."""
+    """Result folders for a command's argument "script/config", "LABEL=FOLDER" or "LABEL=FOLDER,FOLDER" (several runs).
+
+    script/config stands for results/<script>/<config>/<data set>. Raises ResultError for another form, a missing
+    folder, or a folder below results that was made from another folder of sequences.
+    """
     label, equals, folders = text.partition("=")
     if equals and label and folders:
         paths = tuple(Path(folder).expanduser() for folder in folders.split(","))
@@ -275,7 +293,7 @@ def tracker_results(text: str, results: Path, dataset: str) -> Results:
         raise ResultError(f"'{text}': expected script/config, such as sdtrack/demo, or LABEL=FOLDER")
     for path in paths:
         if not path.is_dir():
-            raise ResultError(f"{text}: there is no folder {path}; run tracking/test.py first")
+            raise ResultError(f"{text}: the folder {path} does not exist; run tracking/test.py first")
     if not equals and (paths[0] / ORIGIN).is_file():
         origin = _read_origin(paths[0] / ORIGIN)
         tracked = str(origin.get("dataset", ""))

@@ -1,4 +1,4 @@
-"""What the servers of GOT-10k and TrackingNet take, and whether a file is that."""
+"""Packs and checks submissions to the evaluation servers of GOT-10k and TrackingNet."""
 
 import codecs
 import io
@@ -19,18 +19,18 @@ from lib.utils.annotations import parse_numbers
 from lib.utils.files import write_atomically
 
 SEPARATED = re.compile(rb"[^\s,;]+(,[^\s,;]+)*")
-MAX_BYTES = 4 * 2**20  # of one file in a zip; a line of four numbers a frame stays far below
+MAX_BYTES = 4 * 2**20  # limit for one file in a zip; result files are far smaller
 
 
 @dataclass(frozen=True)
 class SubmissionFormat:
-    """Names and formats of a server's files; {} stands for the sequence."""
+    """Names and number formats of a server's files; {} or {0} stands for the sequence."""
 
     boxes: str
     box_format: str
-    times: str | None  # None: the server takes no times
-    number: int  # of sequences
-    names: str | None = None  # list of their names in lists/
+    times: str | None  # None: the server accepts no times
+    number: int  # of official sequences
+    names: str | None = None  # file in lists/ with the official names
 
 
 SUBMISSION_FORMATS = {
@@ -40,10 +40,10 @@ SUBMISSION_FORMATS = {
 
 
 def submission_format(dataset: str) -> SubmissionFormat:
-    """The form of a data set. Raises ResultError where there is no server for it."""
+    """Submission format of a data set. Raises ResultError if the data set has no server."""
     if dataset not in SUBMISSION_FORMATS:
         raise ResultError(
-            f"{dataset}: there is no submission for this data set; there is for {', '.join(SUBMISSION_FORMATS)}"
+            f"{dataset}: there is no submission for this data set; supported: {', '.join(SUBMISSION_FORMATS)}"
         )
     return SUBMISSION_FORMATS[dataset]
 
@@ -51,10 +51,10 @@ def submission_format(dataset: str) -> SubmissionFormat:
 def pack_submission(
     folder: Path, dataset: str, sequences: Collection[Sequence], target: Path, allow_missing: bool
 ) -> int:
-    """Write the results in folder as a zip file for the server; returns the number of sequences in it.
+    """Write the results in folder as a zip file for the server. Returns the number of packed sequences.
 
-    Everything is checked before anything is written. Raises ResultError that lists what is wrong; allow_missing packs
-    what is there, for a trial.
+    Everything is checked before the file is written. allow_missing: pack only the available results, for a trial.
+    Raises ResultError that lists all problems.
     """
     form = submission_format(dataset)
     here = [item for item in sequences if find_results(folder, item.name)]
@@ -67,13 +67,13 @@ def pack_submission(
             members[form.times.format(sequence.name)] = _text(times[:, None], "%.8f")
     problems = find_problems(members, dataset, here if allow_missing else sequences, allow_missing)
     if problems or not here:
-        raise ResultError(_listed(f"{folder}: not fit for the server of {dataset}", problems or ["no result in it"]))
+        raise ResultError(_listed(f"{folder}: not fit for the server of {dataset}", problems or ["it has no results"]))
     write_atomically(target, lambda path: _write_zip(path, members))
     return len(here)
 
 
 def check_submission(file: Path, dataset: str, sequences: Collection[Sequence]) -> None:
-    """Raise ResultError that lists what is wrong with a zip file for the server."""
+    """Raise ResultError that lists all problems of a zip file for the server, if there are any."""
     problems = find_problems(_read_zip(file), dataset, sequences, False)
     if problems:
         raise ResultError(_listed(f"{file}: not fit for the server of {dataset}", problems))
@@ -82,7 +82,11 @@ def check_submission(file: Path, dataset: str, sequences: Collection[Sequence]) 
 def find_problems(
     members: Mapping[str, bytes], dataset: str, sequences: Collection[Sequence], allow_missing: bool
 ) -> list[str]:
-    """What is wrong with the files of a submission, in words: name -> contents, against the sequences' frames."""
+    """Describe all problems of a submission; empty if it is valid.
+
+    members: file name -> contents, checked against the sequences' names, lengths and first boxes. allow_missing: do not
+    require all official sequences.
+    """
     form = submission_format(dataset)
     problems = [] if allow_missing else _incomplete_data(form, sequences)
     expected: dict[str, Callable[[bytes, str], list[str]]] = {}
@@ -91,7 +95,7 @@ def find_problems(
         if form.times:
             expected[form.times.format(item.name)] = lambda data, name, item=item: _time_problems(data, name, item)
     problems += [f"{name} is missing" for name in expected if name not in members]
-    problems += [f"{name} does not belong there" for name in members if name not in expected]
+    problems += [f"{name} does not belong to a submission" for name in members if name not in expected]
     for name, find in expected.items():
         if name in members:
             problems += find(members[name], name)
@@ -117,9 +121,9 @@ def _box_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
     if len(rows) != len(sequence):
         return [f"{name}: {len(rows)} boxes for {len(sequence)} frames"]
     if not np.isfinite(rows).all() or (rows[:, 2:] < 0).any():
-        return [f"{name}: a box with a negative size or a value that is no number"]
+        return [f"{name}: a box has a negative size, NaN or Inf"]
     if not begins_with(rows, sequence.init_bbox):
-        return [f"{name}: the first box is {rows[0].tolist()}, the given one {sequence.init_bbox}"]
+        return [f"{name}: the first box is {rows[0].tolist()}, but the given one is {sequence.init_bbox}"]
     return []
 
 
@@ -129,22 +133,22 @@ def _time_problems(data: bytes, name: str, sequence: Sequence) -> list[str]:
         return problems
     if len(rows) != len(sequence):
         return [f"{name}: {len(rows)} times for {len(sequence)} frames"]
-    return [] if np.isfinite(rows).all() and (rows > 0).all() else [f"{name}: a time that is not above zero"]
+    return [] if np.isfinite(rows).all() and (rows > 0).all() else [f"{name}: a time is not above zero"]
 
 
 def _rows(data: bytes, name: str, columns: int) -> tuple[np.ndarray | None, list[str]]:
-    """The numbers of a file separated by commas alone, or what is wrong with it."""
+    """Numbers (T, columns) of a comma-separated file and no problems, or None and the problems."""
     if data.startswith(codecs.BOM_UTF8):
-        return None, [f"{name}: begins with a byte order mark, which the server takes for a part of the first number"]
+        return None, [f"{name}: begins with a byte order mark, which the server would read as part of the first number"]
     for number, line in enumerate(data.splitlines(), start=1):
         if not SEPARATED.fullmatch(line):
-            return None, [f"{name}, line {number}: numbers have to be separated by single commas, and nothing else"]
+            return None, [f"{name}, line {number}: numbers must be separated by single commas and nothing else"]
     try:
         rows = parse_numbers(data, name)
     except DataError as error:
         return None, [str(error)]
     if rows.shape[1] != columns:
-        return None, [f"{name}: {rows.shape[1]} numbers a line; expected {columns}"]
+        return None, [f"{name}: {rows.shape[1]} numbers per line; expected {columns}"]
     return rows, []
 
 
@@ -161,7 +165,10 @@ def _write_zip(path: Path, members: Mapping[str, bytes]) -> None:
 
 
 def _read_zip(file: Path) -> dict[str, bytes]:
-    """The files of a zip; nothing is unpacked. Raises ResultError for anything but a whole zip of small files."""
+    """File name -> contents of a zip file; nothing is unpacked to disk.
+
+    Raises ResultError if the zip is broken, has a file above MAX_BYTES or a name twice.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.filename.endswith("/")]
@@ -173,7 +180,7 @@ def _read_zip(file: Path) -> dict[str, bytes]:
             names = [member.filename for member in members]
             twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
             if twice:
-                raise ResultError(f"{file}: {', '.join(sorted(twice)[:5])} more than once")
+                raise ResultError(f"{file}: it contains {', '.join(sorted(twice)[:5])} more than once")
             return {member.filename: archive.read(member) for member in members}
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
         raise ResultError(f"{file}: not a readable zip file ({error})") from error

@@ -1,4 +1,4 @@
-"""Synthetic test sequences, from seeds that no training split uses."""
+"""Synthetic test sequences; their seeds are not used by any training split."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ NUMBER = 20
 
 
 class SyntheticFrames:
-    """Frames of a scene."""
+    """Rendered frames of a synthetic scene."""
 
     def __init__(self, scene: SyntheticSequence):
         self.scene = scene
@@ -25,7 +25,7 @@ class SyntheticFrames:
 
 
 def synthetic_sequences() -> list[Sequence]:
-    """NUMBER sequences of 60 frames. They are built when first read."""
+    """NUMBER sequences of 60 frames. Each is built on first access."""
     return [
         Sequence(f"synthetic-{number + 1:03d}", "synthetic", partial(_open, FIRST_SEED + number))
         for number in range(NUMBER)

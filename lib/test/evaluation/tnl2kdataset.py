@@ -17,16 +17,16 @@ SUBSET = "TNL2K_test_subset"
 def tnl2k_sequences(root: Path) -> list[Sequence]:
     """Layout: root/TNL2K_test_subset*/<sequence>/imgs/* (any names, in their order) and groundtruth.txt.
 
-    Every folder with images is a sequence; the official list gives 700 of them their 17 attributes. How many of it are
-    there, if not all, is logged.
+    Every folder with images is a sequence; the official list of 700 sequences provides the 17 attributes. If some of
+    the list are missing, the count is logged. Raises DataError if there is no sequence.
     """
     folders = sorted(path.parent for path in root.glob(f"{SUBSET}*/[!.]*/imgs"))
     if not folders:
-        raise DataError(f"{root}: no {SUBSET}*/<sequence>/imgs there")
+        raise DataError(f"{root}: it has no {SUBSET}*/<sequence>/imgs")
     attributes = read_attributes("tnl2k")
     listed = sum(folder.name in attributes for folder in folders)
     if listed < len(attributes):
-        logger.info("tnl2k: %d of %d sequences of the list are in %s", listed, len(attributes), root)
+        logger.info("tnl2k: %d of %d listed sequences found in %s", listed, len(attributes), root)
     return [
         Sequence(folder.name, "tnl2k", partial(_open, folder), attributes.get(folder.name, ())) for folder in folders
     ]

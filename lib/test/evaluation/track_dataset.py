@@ -1,4 +1,4 @@
-"""A tracker on many sequences: in this process, or in several, with one tracker each."""
+"""Runs a tracker on many sequences, in this process or in several processes with one tracker each."""
 
 import logging
 import multiprocessing
@@ -25,29 +25,29 @@ from lib.utils.files import append_text, make_folder
 
 logger = logging.getLogger("sdtrack")
 
-MakeTracker = Callable[[str | None], object]  # device, or None for the tracker's own choice -> tracker
+MakeTracker = Callable[[str | None], object]  # device (None: the tracker chooses) -> tracker
 
 
 @dataclass
 class RunSummary:
-    """What a run did: names of sequences."""
+    """Names of the sequences that a run tracked, skipped or failed on."""
 
     done: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)  # sequence -> the error's last line
+    failed: dict[str, str] = field(default_factory=dict)  # sequence -> error message
 
     def __str__(self) -> str:
         total = len(self.done) + len(self.skipped) + len(self.failed)
         text = f"{len(self.done) + len(self.skipped)} of {total} sequences done"
         if self.skipped:
-            text += f" ({len(self.skipped)} were there already)"
+            text += f" ({len(self.skipped)} were finished already)"
         if self.failed:
             reasons = "; ".join(f"{name} ({reason})" for name, reason in self.failed.items())
             text += f", {len(self.failed)} failed: {reasons}"
         return text
 
     def add(self, other: "RunSummary") -> None:
-        """Take in what another process did."""
+        """Merge the summary of another run into this one."""
         self.done += other.done
         self.skipped += other.skipped
         self.failed |= other.failed
@@ -55,7 +55,7 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a sequence."""
+    """Outcome of tracking one sequence: success, or an error message."""
 
     sequence: str
     error: str | None = None
@@ -64,17 +64,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with a sequence: everything a process needs to know."""
+    """Everything that a process needs to track sequences and write their results."""
 
     make: MakeTracker
     folder: Path
     whole_pixels: bool
 
     def track(self, tracker, sequence: Sequence, after_frame: Callable[[], object]) -> Outcome:
-        """Track and write the result. A failing tracker is an outcome; a result that cannot be written, an error."""
+        """Track a sequence and write its result. Tracker errors are returned; errors while writing are raised."""
         try:
             track = track_sequence(tracker, sequence, after_frame)
-        except Exception as error:  # noqa: BLE001 - one bad sequence must not end the run; reported, exit code 1
+        except Exception as error:  # noqa: BLE001 - one failed sequence must not end the run; it is reported
             known = isinstance(error, SDTrackError)
             return Outcome(sequence.name, str(error) if known else repr(error), traceback.format_exc())
         write_result(self.folder, sequence.name, *track, whole_pixels=self.whole_pixels)
@@ -91,14 +91,15 @@ def run_sequences(
     devices: Collection[str] = (),
     whole_pixels: bool = False,
 ) -> RunSummary:
-    """Track every sequence and write its result into folder; finished ones are skipped unless overwrite.
+    """Track every sequence and write its result into folder. Finished ones are skipped unless overwrite is set.
 
-    make: builds a tracker for a device, picklable where there are processes, called only if there is something to
-    track. processes: 0 tracks in this one, with all its threads; otherwise that many, each with a tracker of its own
-    and one thread, so that results do not depend on their number. devices: given to processes in turn. A sequence that
-    fails is reported, its traceback appended to folder/failed.log, and the run goes on; so does one with a result that
-    cannot be its own, which stays. After Ctrl-C
-    (KeyboardInterrupt) the folder holds whole files only.
+    make: builds a tracker for a device; must be picklable if there are processes; called only if a sequence is to be
+    tracked. processes: 0 tracks in this process with all its threads; N > 0 starts N processes with their own tracker
+    and one thread each, so that results do not depend on N. devices: assigned to the processes in turn. whole_pixels:
+    write boxes as integers, as OSTrack does. If a sequence fails, it is reported, its traceback is appended to
+    folder/failed.log, and the run goes on. An existing result that does not fit its sequence is reported as a failure
+    and kept. After KeyboardInterrupt (Ctrl-C) the folder has complete files only. Raises TrackingError if a process
+    dies.
     """
     summary, todo = RunSummary(), []
     for sequence in sequences:
@@ -108,12 +109,12 @@ def run_sequences(
         try:
             check_finished(folder, sequence)
             summary.skipped.append(sequence.name)
-        except (DataError, ResultError) as error:  # what is there is kept: nobody knows whose it is
+        except (DataError, ResultError) as error:  # existing files are kept, since their origin is unknown
             summary.failed[sequence.name] = str(error)
     if not todo:
         return summary
     job = Job(make, make_folder(folder), whole_pixels)
-    for sequence in todo:  # what is left behind by a failure, or by an end on the way, is not of this run
+    for sequence in todo:  # delete partial results of a failed or interrupted run
         remove_result(folder, sequence.name)
     with Progress(len(todo)) as progress:
         outcomes = _in_processes(job, todo, processes, devices, progress) if processes else _here(job, todo, progress)
@@ -129,7 +130,7 @@ def run_sequences(
 
 
 class Progress:
-    """A bar over sequences that also says how many frames a second are tracked."""
+    """Progress bar over sequences that also shows the tracked frames per second."""
 
     def __init__(self, number: int):
         self.bar = tqdm(total=number, unit="sequence", smoothing=0)
@@ -142,14 +143,14 @@ class Progress:
         self.bar.close()
 
     def show(self, frames: int) -> None:
-        """frames: tracked since the start."""
+        """Update the speed. frames: number of frames tracked since the start."""
         self.frames = frames
         seconds = self.bar.format_dict["elapsed"]
         self.bar.set_postfix_str(f"{frames / max(seconds, 1e-9):.1f} frames/s", refresh=False)
         self.bar.update(0)
 
     def one_more(self) -> None:
-        """A frame was tracked."""
+        """Count one more tracked frame."""
         self.show(self.frames + 1)
 
 
@@ -177,7 +178,7 @@ def _in_processes(
     except BrokenProcessPool as error:
         raise TrackingError(
             f"a process died (killed, or out of memory) with {len(pending) + 1} sequences left; finished ones are "
-            "kept: start again, perhaps with fewer --threads"
+            "kept: start again; if memory ran out, use fewer --threads"
         ) from error
     finally:
         shared.stop.set()
@@ -186,14 +187,14 @@ def _in_processes(
 
 @dataclass(frozen=True)
 class Shared:
-    """What the processes tell each other: frames tracked so far, processes started so far, and that all shall end."""
+    """State shared by the processes: counts of tracked frames and started processes, and an event to stop all."""
 
     frames: object
     started: object
     stop: object
 
     def after_frame(self) -> None:
-        """Count a frame. Raises KeyboardInterrupt when all shall end."""
+        """Count a frame. Raises KeyboardInterrupt if the stop event is set."""
         with self.frames.get_lock():
             self.frames.value += 1
         if self.stop.is_set():
@@ -201,7 +202,7 @@ class Shared:
 
 
 class _Process:
-    """The state of one of several processes."""
+    """State of one worker process."""
 
     job: Job
     shared: Shared
@@ -210,7 +211,7 @@ class _Process:
 
 
 def _start_process(job: Job, devices: tuple[str, ...], shared: Shared) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and sets the stop event
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -222,7 +223,7 @@ def _start_process(job: Job, devices: tuple[str, ...], shared: Shared) -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed parent leaves no process behind: without one nobody would ever stop it."""
+    """Wait until the parent process ends, then end this one: without a parent it would run on unsupervised."""
     multiprocessing.parent_process().join()
     os._exit(1)
 

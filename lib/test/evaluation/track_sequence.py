@@ -1,4 +1,4 @@
-"""A tracker on one sequence."""
+"""Runs a tracker on one sequence."""
 
 import time
 from collections import deque
@@ -12,24 +12,24 @@ import numpy as np
 from lib.errors import TrackingError
 from lib.test.evaluation.data import Sequence
 
-READ_AHEAD = 4  # frames
+READ_AHEAD = 4  # frames that are read in advance
 
 
 class Track(NamedTuple):
-    """What a tracker answered in one pass, a row a frame."""
+    """A tracker's answers in one pass, one row per frame."""
 
-    boxes: np.ndarray  # (T, 4) xywh in image pixels, the first being the given one
+    boxes: np.ndarray  # (T, 4) xywh in image pixels; the first is the given box
     times: np.ndarray  # (T,) seconds
-    scores: np.ndarray  # (T,) best_score, NaN where the tracker gives none
+    scores: np.ndarray  # (T,) best_score, NaN if the tracker reports none
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Collection[float], float, float]]) -> "Track":
-        """rows: box, seconds and score, frame by frame."""
+        """Build a Track from one (box xywh, seconds, score) per frame."""
         return cls(*(np.array(column, float) for column in zip(*rows)))
 
 
 def frames_ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """All frames in their order; a thread reads the next READ_AHEAD of them while the caller is busy."""
+    """Yield all frames in order; a thread reads up to READ_AHEAD frames in advance."""
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frames")
     try:
         source, end = iter(frames), object()
@@ -44,7 +44,7 @@ def frames_ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def track_frames(
     tracker, frames: Iterable[np.ndarray], box: Collection[float]
 ) -> Iterator[tuple[np.ndarray, dict, float]]:
-    """One pass from the first frame's box [x, y, w, h]: each frame, the tracker's answer to it, and its seconds."""
+    """Track from the first frame's box [x, y, w, h] on. Yields each frame, the tracker's answer and its seconds."""
     for index, frame in enumerate(frames):
         started = time.perf_counter()
         answer = tracker.track(frame) if index else tracker.initialize(frame, {"init_bbox": list(box)})
@@ -52,7 +52,7 @@ def track_frames(
 
 
 def track_sequence(tracker, sequence: Sequence, after_frame: Callable[[], object] = lambda: None) -> Track:
-    """One pass over a sequence. Raises TrackingError for an answer that is no box."""
+    """Track a whole sequence in one pass. Raises TrackingError if an answer contains NaN or Inf."""
     rows: list[tuple[Collection[float], float, float]] = []
     frames = sequence.video.frames
     ahead = frames_ahead(frames[index] for index in range(len(frames)))
@@ -60,7 +60,7 @@ def track_sequence(tracker, sequence: Sequence, after_frame: Callable[[], object
         box = answer["target_bbox"] if rows else sequence.init_bbox
         if not np.isfinite(box).all():
             raise TrackingError(
-                f"{sequence.name}: the tracker's answer to frame {len(rows) + 1} is no box: {list(box)}"
+                f"{sequence.name}: the tracker's answer to frame {len(rows) + 1} has NaN or Inf: {list(box)}"
             )
         rows.append((box, seconds, answer.get("best_score", np.nan)))
         after_frame()

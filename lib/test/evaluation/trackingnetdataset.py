@@ -13,10 +13,13 @@ OFFICIAL = 511
 
 
 def trackingnet_sequences(root: Path) -> list[Sequence]:
-    """Layout: root/TEST/anno/<video>.txt (the first box alone) and TEST/frames/<video>/%d.jpg from 0; 511 videos."""
+    """Layout: root/TEST/anno/<video>.txt with only the first box, and root/TEST/frames/<video>/%d.jpg from 0.
+
+    The official test set has 511 videos. Raises DataError if there is none.
+    """
     annotations = sorted((root / "TEST" / "anno").glob("[!.]*.txt"))
     if not annotations:
-        raise DataError(f"{root}: no TEST/anno/<video>.txt there; TrackingNet's test set belongs there as it comes")
+        raise DataError(f"{root}: no TEST/anno/<video>.txt; unpack TrackingNet's test set there, layout unchanged")
     say_part("trackingnet", len(annotations), OFFICIAL, root)
     return [Sequence(path.stem, "trackingnet", partial(_open, path)) for path in annotations]
 

@@ -1,4 +1,4 @@
-"""Parameters of OpenCV's trackers: which one."""
+"""Parameters of OpenCV's trackers: the function that creates the tracker."""
 
 import cv2
 
@@ -9,7 +9,11 @@ NAMES = {"mil": "TrackerMIL_create", "csrt": "TrackerCSRT_create", "kcf": "Track
 
 
 def parameters(yaml_name: str, **_options) -> TrackerParams:
-    """yaml_name: mil, which every OpenCV has; csrt or kcf, of opencv-contrib-python. Raises ConfigError for others."""
+    """Parameters with `create`, the constructor of an OpenCV tracker.
+
+    yaml_name: "mil", which is in every OpenCV; "csrt" or "kcf", which need opencv-contrib-python. Raises ConfigError if
+    the installed OpenCV lacks it.
+    """
     here = [name for name, create in NAMES.items() if hasattr(cv2, create)]
     if yaml_name not in here:
         raise ConfigError(f"opencv {yaml_name}: this OpenCV ({cv2.__version__}) has {', '.join(here)}")

@@ -5,7 +5,7 @@ from lib.test.utils.network_parameters import network_parameters
 
 
 def parameters(yaml_name: str, **options) -> TrackerParams:
-    """Parameters of experiments/ostrack/<yaml_name>.yaml; options: network_parameters'."""
+    """Parameters from experiments/ostrack/<yaml_name>.yaml; options: keyword arguments of network_parameters."""
     params = network_parameters("ostrack", "OSTrack", yaml_name, **options)
-    params.session = "as published"  # noted beside results: those of older versions, whose crops were exact, differ
+    params.session = "as published"  # recorded with results: versions with exact crops gave other boxes
     return params

@@ -5,5 +5,5 @@ from lib.test.utils.network_parameters import network_parameters
 
 
 def parameters(yaml_name: str, **options) -> TrackerParams:
-    """Parameters of experiments/sdtrack/<yaml_name>.yaml; options: network_parameters'."""
+    """Parameters from experiments/sdtrack/<yaml_name>.yaml; options: keyword arguments of network_parameters."""
     return network_parameters("sdtrack", "SDTrack", yaml_name, **options)

@@ -1,8 +1,8 @@
-"""Parameters of the box that never moves: none."""
+"""Parameters of the static box tracker: none."""
 
 from lib.test.utils import TrackerParams
 
 
 def parameters(yaml_name: str, **_options) -> TrackerParams:
-    """An empty bag; any name will do."""
+    """Empty parameters; yaml_name may be any name."""
     return TrackerParams()

@@ -1,4 +1,4 @@
-"""The interface of every tracker."""
+"""Interface of all trackers."""
 
 from abc import ABC, abstractmethod
 
@@ -9,13 +9,13 @@ class BaseTracker(ABC):
     """A tracking session. Images are RGB uint8 (H, W, 3); boxes are [x, y, w, h] in image pixels."""
 
     def __init__(self, params, _dataset_name: str | None = None):
-        """_dataset_name: where it is to track, for those who would tell benchmarks apart; none here does."""
+        """params: from lib.test.parameter; _dataset_name: part of OSTrack's interface, unused by these trackers."""
         self.params = params
 
     @abstractmethod
     def initialize(self, image: np.ndarray, info: dict) -> dict:
-        """Start on the first frame; info["init_bbox"] is the target's box."""
+        """Start on the first frame; info["init_bbox"]: the target's box. Returns {"target_bbox": [x, y, w, h]}."""
 
     @abstractmethod
     def track(self, image: np.ndarray, info: dict | None = None) -> dict:
-        """The next frame. Returns {"target_bbox": [x, y, w, h], ...}."""
+        """Locate the target in the next frame. Returns {"target_bbox": [x, y, w, h], ...}; info is unused."""

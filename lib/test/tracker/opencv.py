@@ -1,4 +1,4 @@
-"""Trackers that come with OpenCV and need no file of weights: peers that any machine has."""
+"""Trackers from OpenCV that need no weights: baselines that run on any machine."""
 
 import cv2
 import numpy as np
@@ -7,10 +7,10 @@ from lib.test.tracker.basetracker import BaseTracker
 
 
 class OpenCVTracker(BaseTracker):
-    """params.create makes one of OpenCV's trackers; it is started anew with every target.
+    """Wraps an OpenCV tracker. params.create() makes a new one for every target.
 
-    OpenCV takes whole pixels and BGR. Where it loses the target, the last box stays. MIL draws from a generator that
-    cannot be seeded: no two runs are the same.
+    OpenCV expects BGR images and a first box in whole pixels. If it loses the target, the last box is repeated. MIL
+    uses a random generator that cannot be seeded, so its runs differ.
     """
 
     def initialize(self, image: np.ndarray, info: dict) -> dict:
@@ -27,5 +27,5 @@ class OpenCVTracker(BaseTracker):
 
 
 def get_tracker_class() -> type[OpenCVTracker]:
-    """What lib.registry looks for."""
+    """Tracker class, the entry point for lib.registry."""
     return OpenCVTracker

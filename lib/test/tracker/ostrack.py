@@ -1,8 +1,8 @@
-"""An OSTrack tracking session, which does as the public tracker does, so that public weights give their boxes.
+"""An OSTrack tracking session that reproduces the public tracker, so that public weights give the published boxes.
 
-In these places the toolkit's own trackers are exact instead: the crop is centred on whole pixels and mapped back from
-the box's centre, which is up to half a pixel off; the template's box lies half a crop pixel to the upper left; and the
-image's last column and row are zero where the crop reaches them.
+It keeps three inaccuracies of the public code, which the toolkit's other trackers do not have: the crop is centred on
+whole pixels, but mapped back from the exact centre of the box, up to half a pixel off; the template's box is shifted by
+half a crop pixel to the upper left; and the image's last column and row are zero if the crop reaches them.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from lib.utils.crop import CropWindow, crop_image
 
 @dataclass(frozen=True)
 class OSTrackWindow(CropWindow):
-    """centre: x, y of the box that the window is around, not rounded."""
+    """Crop window as in the public tracker. centre: exact x, y of the box's centre in image pixels, not rounded."""
 
     centre: tuple[float, float]
 
     def to_crop(self, boxes: np.ndarray) -> np.ndarray:
-        """boxes (..., 4) xywh in image pixels -> xywh in fractions of the crop: the centre is at (size - 1) / 2."""
+        """Map boxes (..., 4) from xywh in image pixels to xywh in fractions of the crop; centre at (size - 1) / 2."""
         half_pixel = 0.5 / self.size
         return (np.asarray(boxes, np.float64) - (*self._corner(), 0, 0)) / self.side - (half_pixel, half_pixel, 0, 0)
 
     def to_image(self, boxes: np.ndarray) -> np.ndarray:
-        """boxes (..., 4) xywh in fractions of the crop -> xywh in image pixels."""
+        """Map boxes (..., 4) from xywh in fractions of the crop to xywh in image pixels."""
         return np.asarray(boxes, np.float64) * self.side + (*self._corner(), 0, 0)
 
     def _corner(self) -> tuple[float, float]:
@@ -36,10 +36,10 @@ class OSTrackWindow(CropWindow):
 
 
 class OSTrackTracker(NetworkTracker):
-    """The cell with the highest score under a Hann window gives the box."""
+    """Answers the box of the cell with the highest score, weighted with a Hann window."""
 
     def __init__(self, params, _dataset_name: str | None = None):
-        """params: of lib.test.parameter.ostrack."""
+        """params: from lib.test.parameter.ostrack."""
         super().__init__(params, build_ostrack(params.cfg, training=False))
         weight = self.cfg.TEST.HANN_WEIGHT
         self.rank = 1 - weight + weight * hann_window(self.network.backbone.search_grid[0], self.device)
@@ -56,18 +56,18 @@ class OSTrackTracker(NetworkTracker):
         return crop_image(image[:height, :width], window)
 
     def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
-        """A cell each."""
+        """Scores (N,), boxes (N, 4) cxcywh in fractions of the crop, ranking scores (N,), one per score map cell."""
         scores = answer["score_map"][0, 0]
         return scores.flatten(), answer["pred_boxes"][0], (scores * self.rank).flatten()
 
 
 def hann_window(size: int, device: torch.device) -> Tensor:
-    """(size, size): .5 (1 - cos(2 pi k / (size + 1))) for k = 1 ... size, each way, as in pytracking."""
+    """Hann window (size, size) of pytracking: outer product of .5 (1 - cos(2 pi k / (size + 1))), k = 1 ... size."""
     steps = torch.arange(1, size + 1, device=device) / (size + 1)
     line = 0.5 * (1 - torch.cos(2 * torch.pi * steps))
     return line[:, None] * line[None, :]
 
 
 def get_tracker_class() -> type[OSTrackTracker]:
-    """What lib.registry looks for."""
+    """Tracker class, the entry point for lib.registry."""
     return OSTrackTracker

@@ -1,4 +1,4 @@
-"""What the sessions of our networks share: crops around the last box, template tokens, the way back to the image."""
+"""Base session of the network trackers: crops around the last box, template encoding, mapping back to the image."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lib.utils.crop import CropWindow, crop_image, crop_window
 from lib.utils.device import choose_device
 from lib.utils.normalize import Normalizer
 
-MIN_SIDE = 10  # pixels of a predicted box
+MIN_SIDE = 10  # minimum side of a predicted box, in image pixels
 
 
 class NetworkTracker(BaseTracker):
-    """One target at a time; `initialize` starts anew with the same network."""
+    """Tracks one target at a time with a network; `initialize` starts a new target with the same network."""
 
     def __init__(self, params, network: nn.Module):
-        """params: of lib.test.parameter; network: with encode_template and track, its weights still to be read."""
+        """params: from lib.test.parameter; network: has encode_template and track; its weights are loaded here."""
         super().__init__(params)
         self.cfg = params.cfg
         self.device = choose_device(params.get("device"))
@@ -40,7 +40,10 @@ class NetworkTracker(BaseTracker):
 
     @torch.inference_mode()
     def initialize(self, image: np.ndarray, info: dict) -> dict:
-        """info["init_bbox"]: [x, y, w, h] in image pixels. Raises TrackingError for a box without a target in it."""
+        """Start on image (H, W, 3) uint8 RGB. info["init_bbox"]: [x, y, w, h] in image pixels.
+
+        Raises TrackingError if the box is not finite, has no area or lies outside the image.
+        """
         self.box = check_box(image, info["init_bbox"])
         self.margin = self.least_side()
         window = self.window(self.params.template_factor, self.params.template_size)
@@ -50,16 +53,19 @@ class NetworkTracker(BaseTracker):
 
     @torch.inference_mode()
     def track(self, image: np.ndarray, info: dict | None = None) -> dict:
-        """Returns target_bbox [x, y, w, h] in image pixels and best_score; with params.save_all_boxes also all_boxes
-        (N x 4, the same form) and all_scores."""
+        """Locate the target in image (H, W, 3) uint8 RGB. Returns target_bbox [x, y, w, h] in pixels and best_score.
+
+        With params.save_all_boxes the result also has all_boxes (N x 4, the same form) and all_scores (N). Raises
+        TrackingError if the network answers NaN or Inf.
+        """
         window = self.window(self.params.search_factor, self.params.search_size)
         scores, boxes, ranked = self.candidates(self.find(self.template, self._crop(image, window)))
         columns = [scores.unsqueeze(-1), boxes, ranked.unsqueeze(-1)]
-        table = torch.cat(columns, dim=-1).cpu().numpy().astype(np.float64)  # the one wait for the device
+        table = torch.cat(columns, dim=-1).cpu().numpy().astype(np.float64)  # the only synchronisation with the device
         best, table = int(table[:, -1].argmax()), table[:, :-1]
         found = window.to_image(np.concatenate([table[:, 1:3] - table[:, 3:] / 2, table[:, 3:]], axis=-1))
         if not np.isfinite(table[best]).all():
-            raise TrackingError(f"the network answers with values that are no numbers: {table[best].tolist()}")
+            raise TrackingError(f"the network answered NaN or Inf: {table[best].tolist()}")
         chosen = self.choose(found, table[:, 0], best)
         self.box = [float(value) for value in clip_box(chosen.tolist(), *image.shape[:2], margin=self.margin)]
         result = {"target_bbox": self.box, "best_score": float(table[best, 0])}
@@ -68,28 +74,28 @@ class NetworkTracker(BaseTracker):
         return result
 
     def window(self, factor: float, size: int) -> CropWindow:
-        """The crop around the last box."""
+        """Crop window around the last box: its side is factor * sqrt(area); size: side of the crop in pixels."""
         return crop_window(self.box, factor, size)
 
     def least_side(self) -> float:
-        """Pixels of a predicted box's side, at least, for a target that begins with the present box."""
+        """Minimum side of predicted boxes in image pixels, for a target that starts with the current box."""
         return min(MIN_SIDE, *self.box[2:])
 
     def cut(self, image: np.ndarray, window: CropWindow) -> np.ndarray:
-        """The pixels of a window: (S, S, 3) uint8."""
+        """Crop (S, S, 3) uint8 RGB of a window from image (H, W, 3)."""
         return crop_image(image, window)
 
     @abstractmethod
     def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
-        """The network's answer to one image -> scores (N,), boxes (N, 4) cxcywh, fractions of the crop, and what they
-        are ranked by (N,)."""
+        """Candidates in the network's answer to one image: scores (N,), boxes (N, 4) cxcywh in fractions of the crop,
+        and ranking scores (N,), window applied."""
 
     def choose(self, boxes: np.ndarray, _scores: np.ndarray, best: int) -> np.ndarray:
-        """The box (4,) xywh that is answered, of all (N, 4) in image pixels with their scores (N,)."""
+        """Answered box (4,) xywh, from all boxes (N, 4) in image pixels, their scores (N,) and the best index."""
         return boxes[best]
 
     def _crop(self, image: np.ndarray, window: CropWindow) -> Tensor:
-        """(1, 3, S, S) on the device, normalised there: the way to it takes a quarter of float32's bytes."""
+        """Normalised crop (1, 3, S, S) on the device. It is transferred as uint8, a quarter of the bytes of float32."""
         crop = torch.from_numpy(self.cut(image, window))
         if self.device.type == "cuda":
             crop = crop.pin_memory().to(self.device, non_blocking=True)
@@ -97,10 +103,10 @@ class NetworkTracker(BaseTracker):
 
 
 def check_box(image: np.ndarray, box) -> list[float]:
-    """The first box as four floats. Raises TrackingError unless it has an area and meets the image (H, W, 3)."""
+    """First box as four floats. Raises TrackingError unless it has an area and overlaps the image (H, W, 3)."""
     values = [float(value) for value in box]
     if len(values) != 4 or not np.isfinite(values).all():
-        raise TrackingError(f"the first box needs four numbers x, y, w, h; got {values}")
+        raise TrackingError(f"the first box must be four finite numbers x, y, w, h; got {values}")
     x, y, w, h = values
     height, width = image.shape[:2]
     if w <= 0 or h <= 0:
@@ -111,6 +117,6 @@ def check_box(image: np.ndarray, box) -> list[float]:
 
 
 def hann_factor(boxes: Tensor, weight: float) -> Tensor:
-    """1 - weight + weight * Hann window at the boxes' centres. boxes (N, 4) cxcywh, fractions of the crop -> (N,)."""
+    """Ranking factor (N,): 1 - weight + weight * Hann window at the centres of boxes (N, 4) cxcywh, crop fractions."""
     window = (torch.pi * boxes[:, :2].clamp(0, 1)).sin().square().prod(-1)
     return 1 - weight + weight * window

@@ -1,4 +1,4 @@
-"""The box that never moves: what any tracker has to beat."""
+"""Static box tracker: the baseline that keeps the first box."""
 
 from lib.test.tracker.basetracker import BaseTracker
 
@@ -15,5 +15,5 @@ class StaticTracker(BaseTracker):
 
 
 def get_tracker_class() -> type[StaticTracker]:
-    """What lib.registry looks for."""
+    """Tracker class, the entry point for lib.registry."""
     return StaticTracker

@@ -1,13 +1,13 @@
-"""What parameter files hand to trackers."""
+"""Container for the parameters of a tracker."""
 
 
 class TrackerParams:
-    """A bag of attributes: cfg, template_factor, template_size, search_factor, search_size, checkpoint, ..."""
+    """Parameters as attributes: cfg, template_factor, template_size, search_factor, search_size, checkpoint, ..."""
 
     def get(self, name: str, default=None):
-        """The attribute, or the default where it was not set."""
+        """The attribute, or the default if it is not set."""
         return getattr(self, name, default)
 
     def has(self, name: str) -> bool:
-        """Whether the attribute was set."""
+        """Whether the attribute is set."""
         return hasattr(self, name)

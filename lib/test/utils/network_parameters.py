@@ -1,4 +1,4 @@
-"""Parameters of a tracker with a network: which checkpoint, and the config that it carries."""
+"""Parameters of a network tracker: its checkpoint, and the config stored in it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def network_parameters(
     device: str | None = None,
     backend: str = "auto",
 ) -> TrackerParams:
-    """Parameters of experiments/<script>/<yaml_name>.yaml. network: its class, after which checkpoints are named.
+    """Parameters from experiments/<script>/<yaml_name>.yaml. network: class name, the prefix of checkpoint files.
 
-    checkpoint: a file, else the one of TEST.EPOCH below save_dir, else the weights that come with the project. The
-    config is the checkpoint's own, with a log message where the yaml has changed since; for a file without one, such as
-    another project's, it is the yaml's. overrides: "KEY=VALUE" strings on top of it. device: "cpu", "cuda:0" ..., None:
-    the GPU if there is one; backend: one of lib.deploy.backends.BACKENDS. Raises ConfigError and CheckpointError.
+    checkpoint: a weights file; None: the checkpoint of TEST.EPOCH below save_dir, else the weights shipped with the
+    project. The config comes from the checkpoint; if the yaml differs from it, that is logged. For a file without a
+    config, such as another project's, the yaml's is used. overrides: "KEY=VALUE" strings applied on top. device: "cpu",
+    "cuda:0", ...; None: the GPU if there is one. backend: one of lib.deploy.backends.BACKENDS. Raises ConfigError for
+    wrong settings and CheckpointError for missing or broken weights.
     """
     yaml_cfg = load_config(script, yaml_name, overrides)
     folder = Path(save_dir or env_settings().save_dir) / "checkpoints" / "train" / script / yaml_name
@@ -51,33 +52,33 @@ def network_parameters(
 
 
 def shipped_weights(config: str) -> Path:
-    """The path of the weights that come with the project for a config; there may be none."""
+    """Path of the weights shipped with the project for a config; the file may not exist."""
     return SHIPPED / f"{config}.safetensors"
 
 
 def find_weights(folder: Path, epoch: int, network: str) -> WeightsFile:
-    """<network>_ep<epoch>.pth.tar of a folder <script>/<config>; epoch 0: the newest, and without any checkpoint there
-    the shipped weights of that script and config, with a log message.
+    """The weights file <network>_ep<epoch>.pth.tar in folder, whose path ends in <script>/<config>.
 
-    Raises CheckpointError that lists the epochs that exist.
+    epoch 0: the newest one; if there are no checkpoints, the shipped weights of that script and config, which is
+    logged. Raises CheckpointError if there are none, or that lists the existing epochs if `epoch` is missing.
     """
     script, config = folder.parts[-2:]
     pattern = re.compile(rf"{network}_ep(\d{{4}})\.pth\.tar")
     found = {int(match[1]): path for path in folder.glob("*") if (match := pattern.fullmatch(path.name))}
     shipped = WeightsFile(shipped_weights(config))
     if not found and not epoch and shipped.path.is_file() and shipped.content.get("script") == script:
-        logger.info("%s: nothing trained there; using the shipped weights, %s", folder, shipped.path)
+        logger.info("%s: no trained checkpoint; using the shipped weights %s", folder, shipped.path)
         return shipped
     if not found:
         raise CheckpointError(
-            f"{folder}: no checkpoint there. Train one (python tracking/train.py --script {script} "
-            f"--config {config}), name a file (checkpoint), or the folder that it is below (save_dir)"
+            f"{folder}: no checkpoint. Train one (python tracking/train.py --script {script} "
+            f"--config {config}), name a file (checkpoint), or the folder above it (save_dir)"
         )
     wanted = epoch or max(found)
     if wanted not in found:
         raise CheckpointError(
-            f"{folder}: no checkpoint of epoch {wanted} (TEST.EPOCH); there are epochs "
-            f"{', '.join(map(str, sorted(found)))}: choose one: TEST.EPOCH={max(found)}"
+            f"{folder}: no checkpoint of epoch {wanted} (TEST.EPOCH); existing epochs: "
+            f"{', '.join(map(str, sorted(found)))}; choose one, such as TEST.EPOCH={max(found)}"
         )
     return WeightsFile(found[wanted])
 
@@ -87,9 +88,9 @@ def _checkpoint_config(
 ) -> Config:
     content, path = weights.content, weights.path
     if "net" not in content:
-        raise CheckpointError(f"{path}: not a checkpoint of tracking/train.py (it lacks net)")
+        raise CheckpointError(f"{path}: not a checkpoint of tracking/train.py: it has no key 'net'")
     if "config" not in content:
-        logger.info("%s carries no config; that of %s.yaml is used", path.name, yaml_name)
+        logger.info("%s has no config; using %s.yaml", path.name, yaml_name)
         return yaml_cfg
     cfg = config_from_dict(script, content["config"], str(path), overrides)
     ignored = ("TRAIN.", *same_result_keys(script))
@@ -97,6 +98,6 @@ def _checkpoint_config(
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         logger.info(
-            "%s carries its own config; %s.yaml differs: %s%s", path.name, yaml_name, "; ".join(changed[:3]), more
+            "%s: using its own config; %s.yaml differs: %s%s", path.name, yaml_name, "; ".join(changed[:3]), more
         )
     return cfg

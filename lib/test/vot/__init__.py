@@ -1,1 +1,1 @@
-"""VOT: a trax session around a tracker, masks, and workspaces for the toolkit."""
+"""VOT support: a trax session around a tracker, masks, and workspaces for the VOT toolkit."""

@@ -1,4 +1,4 @@
-"""Expected average overlap of trackers, from what the VOT toolkit or somebody wrote down."""
+"""Expected average overlap (EAO) of trackers, read from the VOT toolkit's JSON output or a hand-written JSON file."""
 
 from pathlib import Path
 from shlex import quote
@@ -6,15 +6,15 @@ from shlex import quote
 from lib.errors import ResultError
 from lib.utils.parsing import parse_json
 
-EAO_ANALYSES = ("multistart_eao_score", "vot.analysis.multistart.EAOScore")  # the type in stacks, and once it is read
+EAO_ANALYSES = ("multistart_eao_score", "vot.analysis.multistart.EAOScore")  # in stack files, and in results
 
 
 def read_eao(source: Path, experiment: str = "baseline") -> dict[str, float]:
-    """Tracker -> EAO in [0, 1].
+    """Read the expected average overlap of each tracker: tracker name -> EAO in [0, 1].
 
-    source: a JSON file {"tracker": EAO, ...}; one that `vot analysis --format json` wrote; or a VOT workspace, of which
-    the newest such file below analysis/ is read. experiment: which of the stack's. Raises ResultError that names the
-    file.
+    source: a JSON file {"tracker": EAO, ...}; a file written by `vot analysis --format json`; or a VOT workspace, of
+    which the newest JSON file below analysis/ is read. experiment: name of the experiment in the workspace's stack.
+    Raises ResultError that names the file if it is missing, unreadable or has no EAO in [0, 1].
     """
     file = _newest_analysis(source) if source.is_dir() else source
     try:
@@ -22,12 +22,12 @@ def read_eao(source: Path, experiment: str = "baseline") -> dict[str, float]:
     except (OSError, ValueError) as error:
         raise ResultError(f"{file}: not a readable JSON file ({error})") from error
     if not isinstance(content, dict):
-        raise ResultError(f'{file}: expected {{"tracker": EAO, ...}} or what vot analysis --format json writes')
+        raise ResultError(f'{file}: expected {{"tracker": EAO, ...}} or the output of vot analysis --format json')
     scores = _of_toolkit(file, content, experiment) if "results" in content else content
     wrong = [name for name, value in scores.items() if not _is_share(value)]
     if wrong or not scores:
         raise ResultError(
-            f"{file}: no EAO from 0 to 1 for {', '.join(wrong) or 'any tracker'}; expected tracker -> EAO"
+            f"{file}: no EAO between 0 and 1 for {', '.join(wrong) or 'any tracker'}; expected tracker -> EAO"
         )
     return {name: float(value) for name, value in scores.items()}
 
@@ -46,8 +46,11 @@ def _newest_analysis(workspace: Path) -> Path:
 
 
 def _of_toolkit(file: Path, content: dict, experiment: str) -> dict[str, float]:
-    """The toolkit lists the results of an experiment's analyses in the order of its stack, without their names, and
-    in each a value a tracker, in the order of `trackers`."""
+    """EAO of each tracker in the output of `vot analysis`.
+
+    The toolkit lists the results of an experiment's analyses without names, in the order of the stack. Each result has
+    one value per tracker, in the order of `trackers`. Raises ResultError that names the file.
+    """
     try:
         part = content["results"][experiment]
         kinds = [analysis["type"] for analysis in part["parameters"]["analyses"]]
@@ -56,6 +59,6 @@ def _of_toolkit(file: Path, content: dict, experiment: str) -> dict[str, float]:
         return {name: value[0] for name, value in zip(content["trackers"], values, strict=True)}
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ResultError(
-            f"{file}: no EAO of the experiment '{experiment}' in it ({error!r}); expected what vot analysis --format "
-            "json writes for a stack with multistart experiments"
+            f"{file}: no EAO of the experiment '{experiment}' in it ({error!r}); expected the output of vot analysis "
+            "--format json for a stack with multistart experiments"
         ) from error

@@ -1,7 +1,7 @@
-"""VOT2020's baseline: expected average overlap, accuracy and robustness of runs that start at anchors.
+"""Scores of VOT2020's baseline experiment: expected average overlap, accuracy and robustness of anchor-based runs.
 
-As the toolkit counts them: a run fails where the overlap stays at most .1 for ten frames in which the target is there;
-from there on it counts as zero. Its frames before are the first frames of those ten.
+The rules are those of the VOT toolkit: a run fails if the overlap is at most 0.1 (THRESHOLD) for ten consecutive frames
+(GRACE) in which the target is present. From the first of these ten frames on, the overlap counts as zero.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from lib.errors import ResultError
 from lib.test.vot.regions import Region, overlap, read_regions
 from lib.utils.annotations import read_names, read_numbers, read_text
 
-GRACE, THRESHOLD = 10, 0.1
-INTERVAL = (115, 755)  # frames over which VOT2020 averages
+GRACE, THRESHOLD = 10, 0.1  # frames, overlap
+INTERVAL = (115, 755)  # low and high of VOT2020's expected average overlap
 
 
 @dataclass(frozen=True)
 class AnchorRun:
-    """overlaps (T,): zero after a failure; progress: frames before it, T without one."""
+    """One run from an anchor. overlaps (T,): zero after a failure; progress: frames before the failure, or T."""
 
     overlaps: np.ndarray
     progress: int
@@ -35,7 +35,7 @@ class AnchorRun:
 
 @dataclass(frozen=True)
 class VotScores:
-    """Shares; curve: expected average overlap by the number of frames."""
+    """EAO, accuracy and robustness in [0, 1]; curve (K,): expected average overlap after 0, 1, ... K - 1 frames."""
 
     eao: float
     accuracy: float
@@ -44,7 +44,7 @@ class VotScores:
 
 
 def make_run(overlaps: np.ndarray, empty: np.ndarray) -> AnchorRun:
-    """overlaps (T,) with the ground truth; empty (T,) bool: frames without a target."""
+    """Find the failure of a run. overlaps (T,): IoU with the ground truth; empty (T,) bool: frames without a target."""
     poor, in_a_row = (overlaps <= THRESHOLD) & ~empty, 0
     for frame, bad in enumerate(poor.tolist()):
         in_a_row = in_a_row + 1 if bad else 0
@@ -55,8 +55,11 @@ def make_run(overlaps: np.ndarray, empty: np.ndarray) -> AnchorRun:
 
 
 def scores(sequences: list[list[AnchorRun]], lengths: list[int], interval: tuple[int, int] = INTERVAL) -> VotScores:
-    """Scores of the runs of each sequence; lengths: frames of the sequences; interval: first and last number of frames
-    of the expected average overlap."""
+    """EAO, accuracy and robustness over all sequences.
+
+    sequences: the runs of each sequence; lengths: frames per sequence, the weights of the robustness; interval: low and
+    high in frames: the curve has `high` entries, and EAO is its mean from entry `low` on, as in the toolkit.
+    """
     low, high = interval
     curves, active = zip(*(_sequence_curve(runs, high) for runs in sequences))
     total = np.sum(active, axis=0)
@@ -73,8 +76,10 @@ def scores(sequences: list[list[AnchorRun]], lengths: list[int], interval: tuple
 
 
 def _sequence_curve(runs: list[AnchorRun], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean overlap after 0, 1, ... length - 1 frames over the runs that are as long, or failed before; and their
-    number."""
+    """Mean overlap (length,) after 0, 1, ... length - 1 frames, and the number of runs (length,) behind each mean.
+
+    The mean runs over those runs that are long enough, or failed before.
+    """
     total, active = np.zeros(length), np.zeros(length)
     frames = np.arange(length)
     for run in runs:
@@ -92,7 +97,7 @@ def _sequence_curve(runs: list[AnchorRun], length: int) -> tuple[np.ndarray, np.
 def score_workspace(
     workspace: Path, tracker: str, interval: tuple[int, int] = INTERVAL, experiment: str = "baseline"
 ) -> VotScores:
-    """Scores of a tracker's results in a VOT workspace. Raises ResultError for missing or broken results."""
+    """Scores of a tracker's results in a VOT workspace. Raises ResultError if results are missing or broken."""
     names = read_names(workspace / "sequences" / "list.txt")
     sequences, lengths = [], []
     for name in tqdm(names, unit="sequence", desc=tracker, leave=False, delay=2):

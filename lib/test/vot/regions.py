@@ -1,4 +1,4 @@
-"""Regions of VOT's result files, and how much two of them overlap, pixel by pixel as its toolkit counts."""
+"""Regions in VOT's result files, and the overlap of two regions, counted in pixels as the VOT toolkit does."""
 
 import struct
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ from lib.test.vot.masks import box_of_mask, check_region, full_size, parse_regio
 from lib.utils.annotations import decode_text
 from lib.utils.files import read_bytes
 
-SPECIAL, RECTANGLE, POLYGON, MASK = range(4)  # types in a binary file
+SPECIAL, RECTANGLE, POLYGON, MASK = range(4)  # type codes in a binary file
 
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels whose corner is at x, y, and the box that the toolkit takes for theirs: left, top, right, bottom, the last
-    two included. An empty region has the box 0, 0, 0, 0 at its corner.
+    """A mask whose top left corner is at x, y in image pixels.
 
-    empty: whether the toolkit takes it for empty: a mask of one row or column as well, a rectangle only where a side is
-    not above zero. A frame whose ground truth is empty is no failure.
+    bounds: the bounding box that the toolkit computes: left, top, right, bottom in image pixels, the last two included;
+    for an empty mask x, y, x, y. empty: whether the toolkit treats the region as empty. A mask of one row or one
+    column is empty, too; a rectangle is empty only if a side is not above zero. Frames with an empty ground truth do
+    not count as failures.
     """
 
     x: int
@@ -31,7 +32,7 @@ class Region:
 
     @classmethod
     def of_mask(cls, x: int, y: int, mask: np.ndarray) -> "Region":
-        """A mask at x, y."""
+        """Region of a mask (h, w) bool whose top left corner is at x, y."""
         left, top, width, height = (int(value) for value in box_of_mask(mask))
         right, bottom = max(left + width - 1, 0), max(top + height - 1, 0)
         empty = right <= left or bottom <= top
@@ -39,9 +40,9 @@ class Region:
 
     @classmethod
     def of_box(cls, box: list[float]) -> "Region":
-        """A box [x, y, w, h], rounded. Raises DataError for one of no numbers, or of gigantic size."""
+        """Region of a box [x, y, w, h], rounded to whole pixels. Raises DataError for NaN, Inf or a huge size."""
         if not np.isfinite(box).all():
-            raise DataError(f"a box of {box}")
+            raise DataError(f"a box with NaN or Inf: {box}")
         x, y, w, h = (int(value) for value in np.round(np.array(box)))
         check_region(max(w, 0), max(h, 0), "a box")
         empty = not (box[2] > 0 and box[3] > 0)
@@ -49,12 +50,12 @@ class Region:
 
     @classmethod
     def nothing(cls) -> "Region":
-        """What stands in a file where there was no answer."""
+        """Empty region: the entry of a frame without an answer."""
         return cls(0, 0, np.zeros((0, 0), bool), (0, 0, 0, 0), True)
 
 
 def overlap(a: Region, b: Region, size: tuple[int, int]) -> float:
-    """Intersection over union within a frame of (width, height); 1 where both are empty."""
+    """Intersection over union in [0, 1] within a frame of size (width, height); 1 if both regions are empty."""
     left, top = min(a.bounds[0], b.bounds[0]), min(a.bounds[1], b.bounds[1])
     right, bottom = max(a.bounds[2], b.bounds[2]), max(a.bounds[3], b.bounds[3])
     if left >= right or top >= bottom:
@@ -69,7 +70,7 @@ def overlap(a: Region, b: Region, size: tuple[int, int]) -> float:
 
 
 def read_regions(file: Path) -> list[Region]:
-    """The regions of a result file, a frame each: .bin, or .txt with VOT's text. Raises ResultError that names it."""
+    """One region per frame from a result file: .bin or VOT's .txt format. Raises ResultError that names the file."""
     try:
         data = read_bytes(file)
         return (
@@ -78,7 +79,7 @@ def read_regions(file: Path) -> list[Region]:
             else [_line(line, file) for line in decode_text(data, str(file)).splitlines()]
         )
     except (DataError, struct.error, ValueError) as error:
-        raise ResultError(f"{file}: not a file of regions ({error})") from error
+        raise ResultError(f"{file}: not a file of VOT regions ({error})") from error
 
 
 def _line(line: str, file: Path) -> Region:
@@ -110,5 +111,5 @@ def _binary(data: bytes) -> list[Region]:
             runs = ",".join(map(str, take(f"<{number}H")))
             regions.append(Region.of_mask(*parse_region(f"m{x},{y},{width},{height},{runs}", "a mask")[1]))
         else:
-            raise ValueError(f"a region of type {kind}; expected rectangles or masks")
+            raise ValueError(f"unsupported region type {kind}; expected rectangles or masks")
     return regions

@@ -1,4 +1,4 @@
-"""Results of VOT's supervised experiment (until 2019), where a tracker is started again after each failure."""
+"""Results of VOT's supervised experiment (until 2019), in which a tracker is re-initialised after each failure."""
 
 from collections.abc import Sequence as Collection
 from pathlib import Path
@@ -10,13 +10,14 @@ from lib.test.analysis.tables import Table
 from lib.test.evaluation.results import Results, find_results
 from lib.utils.annotations import parse_numbers, read_text
 
-STARTED, FAILED, SKIPPED = 1, 2, 0  # what a line of one number says
+STARTED, FAILED, SKIPPED = 1, 2, 0  # meaning of a line with a single number
 
 
 def count_failures(file: Path) -> int:
-    """Failures in a result file: its lines are regions (4 or 8 numbers), or one number: 1 started, 2 failed, 0 skipped.
+    """Count the failures in a result file.
 
-    Raises ResultError that names the line of anything else.
+    Each line is a region (4 or 8 numbers) or a single number: 1 started, 2 failed, 0 skipped. Raises ResultError that
+    names file and line for anything else.
     """
     failures = 0
     try:
@@ -31,7 +32,7 @@ def count_failures(file: Path) -> int:
 
 
 def failure_table(trackers: Collection[Results], names: Collection[str]) -> Table:
-    """A row a tracker, the fewest failures first; several runs are averaged."""
+    """One row per tracker, fewest failures first; the failures of several runs are averaged."""
     rows = {}
     for tracker in trackers:
         files = [file for folder in tracker.folders for name in names for file in find_results(folder, name)]

@@ -1,4 +1,4 @@
-"""python -m lib.test.vot.serve: the process that the VOT toolkit starts (trackers.ini)."""
+"""Tracker process that the VOT toolkit starts, as listed in trackers.ini: python -m lib.test.vot.serve."""
 
 import sys
 import traceback
@@ -19,14 +19,14 @@ from lib.utils.logs import set_up_logging
 
 
 def make_session(settings: VotSettings) -> VotSession:
-    """The tracker and its masks. Raises TrackingError for weights of AlphaRefine that cannot be had."""
+    """Build the tracker and its mask refiner. Raises TrackingError if AlphaRefine's weights cannot be read."""
     refiner = None
     if settings.mask == "alpha_refine":
         if not settings.alpha_refine:
-            raise TrackingError("masks need AlphaRefine's weights (--alpha_refine FILE), or by name --mask box")
+            raise TrackingError("masks need AlphaRefine's weights: --alpha_refine FILE, or choose --mask box")
         file = Path(settings.alpha_refine)
         if file.is_file() and (other := looks_like(file)):
-            raise TrackingError(f"{file}: no file of weights; {other}")
+            raise TrackingError(f"{file}: not a weights file; {other}")
         try:
             refiner = AlphaRefine(load_alpharefine(settings.alpha_refine), choose_device(settings.device))
         except WeightsError as error:
@@ -44,12 +44,12 @@ def make_session(settings: VotSettings) -> VotSession:
 
 
 class FrameReader:
-    """Frames by their paths; those of 16 bits by the levels of the first."""
+    """Reads frames by path. All 16-bit frames are converted to 8 bits with the levels of the first one."""
 
     levels: Levels | None = None
 
     def __call__(self, path: str) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
+        """Read a frame (H, W, 3) uint8 RGB."""
         return read_image(path, lambda: self._levels_at(path))
 
     def _levels_at(self, path: str) -> Levels:
@@ -59,14 +59,14 @@ class FrameReader:
 
 
 def main() -> int:
-    """Serve until the toolkit quits; a failure's traceback goes to the log of the settings, and ends the process."""
+    """Serve until the toolkit quits. Any failure is appended to the settings' log file and gives exit code 1."""
     set_up_logging()
     settings = VotSettings.read()
-    # The toolkit reads stdout, where trax writes by itself: what a tracker prints is not for it
+    # The toolkit reads trax messages from stdout: output that a tracker prints must not mix with them
     sys.stdout = sys.stderr
     try:
         serve(make_session(settings), FrameReader(), f"{settings.script}_{settings.config}")
-    except Exception:  # noqa: BLE001 - whatever it is, it is written down, told and ends the process
+    except Exception:  # noqa: BLE001 - any failure is logged, printed and ends the process
         log = Path(settings.log)
         make_folder(log.parent)
         with log.open("a", encoding="utf-8") as file:

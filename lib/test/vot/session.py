@@ -1,4 +1,4 @@
-"""From VOT's regions to boxes and back, around a tracker."""
+"""Adapter between VOT regions and a tracker's boxes, and the trax server around it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -7,26 +7,35 @@ import numpy as np
 
 from lib.errors import TrackingError
 from lib.test.vot.masks import box_of_mask, full_size, mask_of_box
+from lib.utils.extras import require
 
 
 class Refiner(Protocol):
-    """What makes a mask of a box (external.alpharefine.refiner.AlphaRefine)."""
+    """Predicts a mask from an image and a box, such as external.alpharefine.refiner.AlphaRefine."""
 
-    def initialize(self, image: np.ndarray, box: list[float]) -> None: ...
+    def initialize(self, image: np.ndarray, box: list[float]) -> None:
+        """Start on image (H, W, 3) uint8 RGB with the target's box [x, y, w, h] in pixels."""
 
-    def refine(self, image: np.ndarray, box: list[float]) -> np.ndarray: ...
+    def refine(self, image: np.ndarray, box: list[float]) -> np.ndarray:
+        """Mask (H, W) float in [0, 1] of the target near box [x, y, w, h] in image (H, W, 3) uint8 RGB."""
 
 
 class VotSession:
-    """One target: initialised by a mask or a box, answered with masks (H, W) uint8, or boxes [x, y, w, h]."""
+    """Session for one target: starts from a mask or a box; answers masks (H, W) uint8 or boxes [x, y, w, h]."""
 
     def __init__(self, tracker, refiner: Refiner | None, threshold: float = 0.65, masks: bool = True):
-        """tracker: of this project; refiner None: the box itself, filled; masks False: boxes are answered."""
+        """tracker: a BaseTracker; refiner: predicts masks from boxes, None: the mask is the filled box.
+
+        threshold: refined values above it belong to the mask; masks: whether to answer masks rather than boxes.
+        """
         self.tracker, self.refiner, self.threshold, self.masks = tracker, refiner, threshold, masks
 
     def initialize(self, image: np.ndarray, region: np.ndarray | list[float], offset: tuple[int, int] = (0, 0)) -> None:
-        """image (H, W, 3) uint8 RGB; region: a box, or a mask (h, w) whose corner lies at offset. Raises TrackingError
-        for one without a target."""
+        """Start on image (H, W, 3) uint8 RGB.
+
+        region: a box [x, y, w, h] in pixels, or a mask (h, w) whose top left corner is at offset (x, y). Raises
+        TrackingError if the region is empty.
+        """
         box = region if isinstance(region, list) else box_of_mask(full_size(region, offset, image.shape[:2]))
         if box[2] <= 0 or box[3] <= 0:
             raise TrackingError(f"the first region {box} (x, y, w, h) shows no target")
@@ -35,7 +44,7 @@ class VotSession:
             self.refiner.initialize(image, box)
 
     def track(self, image: np.ndarray) -> tuple[np.ndarray | list[float], float]:
-        """The region in the next frame, and the tracker's score of it (1 where it has none)."""
+        """Region in the next image (H, W, 3) uint8 RGB, and the tracker's score (1 if it reports none)."""
         answer = self.tracker.track(image)
         box, score = answer["target_bbox"], float(answer.get("best_score", 1.0))
         if not self.masks:
@@ -46,8 +55,12 @@ class VotSession:
 
 
 def serve(session: VotSession, read: Callable[[str], np.ndarray], name: str) -> None:
-    """Answer a trax client until it quits. read: path -> image (H, W, 3) uint8 RGB; name: of the tracker, told to the
-    client. Raises TrackingError for more than one target."""
+    """Answer a trax client until it quits.
+
+    read: path -> image (H, W, 3) uint8 RGB; name: the tracker's name that the client receives. Raises TrackingError for
+    more than one target, and for an unsupported type of initial region.
+    """
+    require("vot", "trax", "a session of the VOT toolkit")
     import trax
 
     kind = trax.Region.MASK if session.masks else trax.Region.RECTANGLE
@@ -64,7 +77,7 @@ def serve(session: VotSession, read: Callable[[str], np.ndarray], name: str) -> 
 
 
 def _only(objects: list) -> object:
-    """The one target. Raises TrackingError for several."""
+    """Region of the only target. Raises TrackingError for several targets."""
     if len(objects) != 1:
         raise TrackingError(
             f"{len(objects)} targets at once; this tracker follows one: choose a single-object experiment"
@@ -74,12 +87,12 @@ def _only(objects: list) -> object:
 
 
 def _plain(region) -> tuple:
-    """A trax region as what VotSession.initialize takes."""
+    """Convert a trax region to the arguments of VotSession.initialize. Raises TrackingError for other region types."""
     if region.type == "mask":
         return region.array(), region.offset()
     if region.type == "rectangle":
         return (list(region.bounds()),)
-    raise TrackingError(f"a first region of type {region.type}; expected a mask or a rectangle")
+    raise TrackingError(f"the first region has type {region.type}; expected a mask or a rectangle")
 
 
 def _as_region(answer: np.ndarray | list[float]):

@@ -1,4 +1,4 @@
-"""What a tracker in a VOT workspace is: a JSON file beside trackers.ini, named by the environment."""
+"""Settings of a tracker in a VOT workspace: a JSON file beside trackers.ini, named by an environment variable."""
 
 import json
 import os
@@ -10,18 +10,22 @@ from lib.errors import TrackingError
 from lib.utils.files import write_atomically
 from lib.utils.parsing import parse_json
 
-VARIABLE = "SDTRACK_VOT"  # of the environment: the file
+VARIABLE = "SDTRACK_VOT"  # environment variable with the path of the settings file
 MaskKind = Literal["alpha_refine", "box", "none"]
 
 
 @dataclass(frozen=True)
 class VotSettings:
-    """mask: alpha_refine (its weights in `alpha_refine`), box: the box filled, none: rectangles instead of masks."""
+    """How the VOT server builds a tracker.
+
+    mask: "alpha_refine" predicts masks with the weights in `alpha_refine`, "box" answers the filled box as a mask,
+    "none" answers rectangles instead of masks.
+    """
 
     script: str
     config: str
-    save_dir: str  # below which the weights are looked for
-    log: str  # file that a traceback goes to
+    save_dir: str  # folder below which checkpoints are searched
+    log: str  # file that tracebacks are appended to
     mask: MaskKind
     checkpoint: str | None = None
     alpha_refine: str | None = None
@@ -30,12 +34,12 @@ class VotSettings:
     overrides: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Write the file."""
+        """Write the settings to a JSON file."""
         write_atomically(path, lambda temporary: temporary.write_text(json.dumps(asdict(self), indent=2)))
 
     @classmethod
     def read(cls) -> "VotSettings":
-        """The settings that the environment names. Raises TrackingError."""
+        """Read the settings file that VARIABLE names. Raises TrackingError if it is unset or the file is broken."""
         file = os.environ.get(VARIABLE)
         if not file:
             raise TrackingError(f"{VARIABLE} is not set; tracking/create_vot_workspace.py writes it to trackers.ini")
@@ -44,5 +48,5 @@ class VotSettings:
             return cls(**{**content, "overrides": tuple(content.get("overrides", ()))})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise TrackingError(
-                f"{file}: not the settings of a VOT tracker ({error}); make the workspace anew"
+                f"{file}: not the settings of a VOT tracker ({error}); create the workspace again"
             ) from error

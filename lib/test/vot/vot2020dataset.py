@@ -1,4 +1,4 @@
-"""VOT2020's short-term sequences, boxes and masks."""
+"""VOT2020's short-term sequences with boxes and masks."""
 
 from collections.abc import Sequence as Collection
 from functools import partial
@@ -17,9 +17,10 @@ OFFICIAL = 60
 
 
 def vot2020_sequences(root: Path) -> list[Sequence]:
-    """Layout: root/list.txt, <name>/color/%08d.jpg from 1 and groundtruth.txt, a region a frame (VotMasks).
+    """The sequences below root: list.txt, <name>/color/%08d.jpg from 1, and <name>/groundtruth.txt.
 
-    The ground truth of one-pass evaluation is the tight box of each mask; an empty mask gives 0, 0, 0, 0.
+    groundtruth.txt holds one region per frame (see VotMasks). The ground truth of one-pass evaluation is the tight box
+    of each mask; an empty mask gives 0, 0, 0, 0. Raises DataError if list.txt is missing.
     """
     list_file = root / "list.txt"
     if not list_file.is_file():
@@ -37,15 +38,18 @@ def _open(folder: Path) -> Video:
 
 
 def read_vot_ground_truth(file: Path) -> tuple[np.ndarray, list[Crop]]:
-    """Tight boxes (T, 4) xywh and mask crops of a file with a region a line. Raises DataError that names the line."""
+    """Tight boxes (T, 4) xywh and T mask crops of a file with one region per line. Raises DataError naming the line."""
     lines = read_text(file).splitlines()
     regions = [parse_region(line, f"{file}, line {number}") for number, line in enumerate(lines, start=1)]
     return np.array([box for box, _ in regions]).reshape(-1, 4), [crop for _, crop in regions]
 
 
 class VotMasks:
-    """Masks as VOT writes them: `m x0,y0,w,h,run,run,...`, the runs over the w x h crop at (x0, y0), row by row, zeros
-    first. A region given as a box counts as a filled one."""
+    """Masks (H, W) bool of a sequence, expanded from mask crops to the frame's size when they are read.
+
+    VOT writes a mask as `m x0,y0,w,h,run,run,...`: run lengths over the w x h crop at (x0, y0), row by row, zeros
+    first. A region given as a box counts as a filled mask.
+    """
 
     def __init__(self, crops: Collection[Crop], frames: FrameFiles):
         self._crops, self._frames = crops, frames

@@ -1,4 +1,4 @@
-"""Workspaces of the VOT toolkit: config.yaml, trackers.ini, sequences, and a check that the tracker answers."""
+"""Workspaces of the VOT toolkit: config.yaml, trackers.ini, sequences, and a check that a tracker answers."""
 
 import configparser
 import re
@@ -13,31 +13,33 @@ from lib.errors import DataError, TrackingError
 from lib.test.vot.masks import parse_region
 from lib.test.vot.settings import VARIABLE, VotSettings
 from lib.utils.annotations import read_names, read_text
+from lib.utils.extras import require
 from lib.utils.files import make_folder, read_bytes, write_atomically
 from lib.utils.frame_files import numbered_files
 from lib.utils.image import read_image
 from lib.utils.local_paths import PROJECT
 from lib.utils.parsing import parse_yaml
 
-SHORT = "short"  # a stack of our own: VOT2020's baseline, its interval fitted to the sequences that are there
+SHORT = "short"  # custom stack: VOT2020's baseline with an interval fitted to the available sequences
 SPACING = 50  # frames between anchors, as in VOT2020
-TIMEOUT = 300  # seconds that the toolkit waits for an answer: the first one takes the building of the networks
+TIMEOUT = 300  # seconds that the toolkit waits for an answer; the first includes building the networks
 
 
 def write_workspace(folder: Path, name: str, stack: str, settings: VotSettings, sequences: Path | None) -> Path:
-    """Make a workspace, or mend one that is there, and put the tracker `name` in. Returns the file of its settings.
+    """Create or update a workspace and add the tracker `name`. Returns the path of the tracker's settings file.
 
-    stack: one of the toolkit's, such as vot2020/shortterm, or SHORT; sequences: a folder in VOT's layout that its own
-    are linked to. Other trackers of the workspace stay. Raises TrackingError for another stack than the one that is
-    there, and DataError for sequences that are missing or broken.
+    stack: one of the toolkit's stacks, such as vot2020/shortterm, or SHORT; sequences: a folder in VOT's layout whose
+    sequences are linked into the workspace, None: use those already there. Other trackers of the workspace are kept.
+    Raises TrackingError for an invalid name, an unreadable config.yaml or trackers.ini, or a stack that differs from
+    the existing one, and DataError for missing or broken sequences.
     """
     if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
-        raise TrackingError(f"--name {name}: letters, digits, _ and - only, a letter first")
+        raise TrackingError(f"--name {name}: use letters, digits, _ and - only, starting with a letter or _")
     folder = make_folder(folder).absolute()
     if sequences is not None:
         link_sequences(sequences, make_folder(folder / "sequences"))
     if not (folder / "sequences" / "list.txt").is_file():
-        raise DataError(f"{folder / 'sequences'}: no list.txt there; name VOT2020's sequences with --sequences DIR")
+        raise DataError(f"{folder / 'sequences'}: list.txt is missing; name VOT2020's sequences with --sequences DIR")
     _write_config(folder, stack)
     file = folder / f"{name}.json"
     settings.write(file)
@@ -52,12 +54,12 @@ def _write_config(folder: Path, stack: str) -> None:
         try:
             content = parse_yaml(read_bytes(file)) or {}
             if not isinstance(content, dict):
-                raise ValueError(f"a {type(content).__name__} instead of keys and values")
+                raise ValueError(f"a {type(content).__name__}; expected keys and values")
         except ValueError as error:
-            raise TrackingError(f"{file}: not readable as YAML ({error}): mend it, or remove it") from error
+            raise TrackingError(f"{file}: not readable as YAML ({error}); fix or remove it") from error
     there = content.get("stack")
     if there not in (None, wanted):
-        raise TrackingError(f"{file} has the stack {there}, not {wanted}: keep it, or choose another --workspace")
+        raise TrackingError(f"{file} has the stack {there}, not {wanted}; keep it, or choose another --workspace")
     if stack == SHORT:
         text = yaml.safe_dump(short_stack(folder / "sequences"), sort_keys=False)
         write_atomically(folder / "stack.yaml", lambda path: path.write_text(text, encoding="utf-8"))
@@ -71,7 +73,7 @@ def _add_tracker(file: Path, name: str, settings: VotSettings, settings_file: Pa
     try:
         trackers.read(file, encoding="utf-8-sig")
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise TrackingError(f"{file}: not readable ({error}); remove it, and make its trackers anew") from error
+        raise TrackingError(f"{file}: not readable ({error}); remove it and create its trackers again") from error
     entry = {
         "label": name,
         "protocol": "traxpython",
@@ -91,8 +93,12 @@ def _add_tracker(file: Path, name: str, settings: VotSettings, settings_file: Pa
 
 
 def link_sequences(source: Path, target: Path) -> None:
-    """Sequences of a folder in VOT's layout (list.txt, <name>/color, groundtruth.txt), with what the toolkit wants
-    beside: frames are linked, anchors made where there are none."""
+    """Add the sequences of folder `source` in VOT's layout (list.txt, <name>/color, groundtruth.txt) to `target`.
+
+    Frames are linked, annotations copied, and the toolkit's metadata file `sequence` is written. If a sequence has no
+    anchor.value, it is generated. Raises DataError for missing or broken files, or if regions and frames differ in
+    number.
+    """
     names = read_names(source / "list.txt")
     for name in names:
         given, own = source / name, make_folder(target / name)
@@ -118,8 +124,11 @@ def link_sequences(source: Path, target: Path) -> None:
 
 
 def anchors(visible: list[bool]) -> list[int]:
-    """Where a tracker is started, a number a frame: 1 runs forward from there, -1 backward, the longer way; SPACING
-    frames apart, less in a short sequence, moved on to a frame in which the target is seen."""
+    """Anchor values, one per frame: 1 starts a forward run, -1 a backward run, 0 none.
+
+    Anchors lie SPACING frames apart, or a quarter of the sequence if that is less; each moves on to the next frame in
+    which the target is visible. A run goes in the direction that has more frames.
+    """
     length = len(visible)
     values = [0] * length
     for start in range(0, length, min(SPACING, max(1, length // 4))):
@@ -130,8 +139,11 @@ def anchors(visible: list[bool]) -> list[int]:
 
 
 def short_stack(sequences: Path) -> dict:
-    """VOT2020's baseline for sequences shorter than its interval, over which a perfect tracker would score next to
-    nothing: the interval is the middle half of the shortest sequence's length."""
+    """Stack file of VOT2020's baseline for short sequences, as a dictionary.
+
+    On sequences shorter than VOT2020's interval even a perfect tracker would score close to zero. The interval here
+    runs from a quarter to three quarters of the shortest sequence's length.
+    """
     names = read_names(sequences / "list.txt")
     shortest = min(len(numbered_files(sequences / name / "color", 1)) for name in names)
     low, high = max(1, shortest // 4), max(2, 3 * shortest // 4)
@@ -147,10 +159,12 @@ def short_stack(sequences: Path) -> dict:
 
 
 def check_tracker(folder: Path, name: str, log: Path, after_frame: Callable[[], object] = lambda: None) -> int:
-    """Run the tracker once through the toolkit on a sequence that it generates; returns the frames.
+    """Run the tracker once through the toolkit on a generated dummy sequence. Returns the number of frames.
 
-    Raises TrackingError with the reason, and the place of the log.
+    log: the tracker's log file; after_frame: called after each tracked frame. Raises TrackingError with the reason and
+    the path of the log if the tracker does not answer.
     """
+    require("vot", "vot", "the check of the tracker")
     from vot.dataset.dummy import generate_dummy
     from vot.tracker import ObjectStatus, Registry, TrackerException
 

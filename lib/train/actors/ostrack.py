@@ -1,4 +1,4 @@
-"""OSTrack's training step: GIoU and L1 of the best-scored box, focal loss of the centre map."""
+"""OSTrack's training step: GIoU and L1 loss of the box with the highest score, focal loss of the score map."""
 
 from torch import Tensor
 
@@ -10,11 +10,11 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy
 
 
 class OSTrackActor(BaseActor):
-    """loss = giou * GIOU_WEIGHT + l1 * L1_WEIGHT + focal * WEIGHT.FOCAL, as OSTrack's."""
+    """loss = giou * GIOU_WEIGHT + l1 * L1_WEIGHT + focal * WEIGHT.FOCAL, as in OSTrack."""
 
     def __init__(self, net, objective, loss_weight, settings, cfg, *, wait: bool = True):
-        """objective, loss_weight, settings: OSTrack's signature; the losses are its own, their weights those of cfg.
-        wait: as SDTrackActor's."""
+        """objective, loss_weight, settings: OSTrack's signature; the loss functions are fixed, and cfg gives their
+        weights. wait: as in SDTrackActor."""
         super().__init__(net, objective)
         self.loss_weight = {"giou": cfg.TRAIN.GIOU_WEIGHT, "l1": cfg.TRAIN.L1_WEIGHT, "focal": cfg.LOSS.WEIGHT.FOCAL}
         self.settings = settings
@@ -22,12 +22,13 @@ class OSTrackActor(BaseActor):
         self.wait = wait
 
     def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, Figures]:
-        """data: as SDTrackActor's. Returns (loss, status)."""
+        """data: as in SDTrackActor.__call__. Returns (loss, status), the scalar loss and the values to log."""
         answer = self.net(data["template_images"][0], data["search_images"][0], data["template_anno"][0])
         return self.compute_losses(answer, data["search_anno"][0])
 
     def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, Figures]:
-        """prediction: the network's answer; boxes (B, 4) xywh in fractions of the crop."""
+        """prediction: score_map (B, 1, S, S) in [0, 1] and pred_boxes (B, S * S, 4) cxcywh in fractions of the crop;
+        boxes (B, 4): ground truth, xywh in fractions of the crop. Returns (loss, status)."""
         scores = prediction["score_map"]
         best = scores.flatten(1).argmax(dim=1)
         boxes_of_best = prediction["pred_boxes"].gather(1, best.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
@@ -47,5 +48,5 @@ class OSTrackActor(BaseActor):
 
 
 def build_actor(net, settings, cfg) -> OSTrackActor:
-    """What lib.registry looks for."""
+    """The actor of OSTrack; lib.registry finds this function."""
     return OSTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg, wait=False)

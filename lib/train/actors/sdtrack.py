@@ -12,12 +12,12 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy, box_xyxy_to_
 
 
 class SDTrackActor(BaseActor):
-    """loss = sum over decoder layers and mini-detector of cls, L1 and GIoU terms, each with its weight."""
+    """loss = weighted sum of the cls, L1 and GIoU terms of each decoder layer and of the mini-detector."""
 
     def __init__(self, net, objective, loss_weight, settings, cfg, *, wait: bool = True):
-        """objective, loss_weight, settings: OSTrack's signature; a host's functions and weights are not SDTrack's, the
-        criterion and its weights are those of cfg. wait: answer figures as floats, as a host expects them, which waits
-        for the device; else as scalars on it."""
+        """objective, loss_weight, settings: OSTrack's signature; the first two are ignored, and the criterion and its
+        weights come from cfg. wait: return the values to log as floats, as an OSTrack host expects, which waits for the
+        device; otherwise as scalars on the device."""
         super().__init__(net, build_criterion(cfg))
         self.loss_weight = {
             "cls": cfg.LOSS.WEIGHT.CLS,
@@ -30,16 +30,18 @@ class SDTrackActor(BaseActor):
         self.wait = wait
 
     def __call__(self, data: dict[str, Tensor]) -> tuple[Tensor, Figures]:
-        """data: template_images, search_images (1, B, 3, S, S), template_anno, search_anno (1, B, 4) xywh in
-        fractions of the crop. Returns (loss, status)."""
+        """data: template_images, search_images (1, B, 3, S, S), normalised, and template_anno, search_anno (1, B, 4)
+        xywh in fractions of the crop. Returns (loss, status), the scalar loss and the values to log."""
         return self.compute_losses(self.forward_pass(data), data["search_anno"][0])
 
     def forward_pass(self, data: dict[str, Tensor]) -> dict:
-        """The network's answer to a batch."""
+        """Run the network on a batch (data as in __call__) and return its outputs by name."""
         return self.net(data["template_images"][0], data["search_images"][0], data["template_anno"][0])
 
     def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, Figures]:
-        """prediction: the network's answer; boxes (B, 4) xywh in fractions of the crop."""
+        """prediction: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh in fractions of the crop, and the same two in
+        `proposals` and in each of the list `aux_outputs`; boxes (B, 4): ground truth, xywh in fractions of the crop.
+        Returns (loss, status)."""
         targets = box_xyxy_to_cxcywh(box_xywh_to_xyxy(boxes).clamp(0, 1))
         earlier = prediction["aux_outputs"] if self.cfg.TRAIN.DEEP_SUPERVISION else []
         weighted = [(prediction, 1.0), *((output, 1.0) for output in earlier)]
@@ -57,8 +59,11 @@ class SDTrackActor(BaseActor):
 
 @torch.no_grad()
 def overlap_status(prediction: dict, matched: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Mean IoU of the best-scored boxes and of the matched ones (boolean (B, N)), and how far the best scores are from
-    their IoU. targets (B, 4) cxcywh."""
+    """Scalars to log: the mean IoU of the boxes with the highest score (IoU) and of the matched boxes (matched_IoU),
+    and the mean absolute difference between the highest score and the IoU of its box (score_gap).
+
+    prediction: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh; matched (B, N): boolean; targets (B, 4): cxcywh.
+    """
     iou, _ = iou_and_giou(box_cxcywh_to_xyxy(prediction["pred_boxes"]), box_cxcywh_to_xyxy(targets).unsqueeze(1))
     scores, best = prediction["pred_logits"].sigmoid().max(dim=1)
     best_iou = iou.gather(1, best.unsqueeze(1)).squeeze(1)
@@ -70,7 +75,7 @@ def overlap_status(prediction: dict, matched: Tensor, targets: Tensor) -> dict[s
 
 
 def build_criterion(cfg) -> SetCriterion:
-    """The losses that a config describes."""
+    """The criterion that a config describes, with its matcher."""
     tal, cost = cfg.LOSS.TAL, cfg.LOSS.COST
     return SetCriterion(
         matcher=HungarianMatcher(cls=cost.CLS, l1=cost.L1, giou=cost.GIOU, repeats=cfg.LOSS.POSITIVES),
@@ -83,5 +88,5 @@ def build_criterion(cfg) -> SetCriterion:
 
 
 def build_actor(net, settings, cfg) -> SDTrackActor:
-    """What lib.registry looks for."""
+    """The actor of SDTrack; lib.registry finds this function."""
     return SDTrackActor(net=net, objective=None, loss_weight=None, settings=settings, cfg=cfg, wait=False)

@@ -1,4 +1,4 @@
-"""Checkpoint files of a training run: tensors and plain values only."""
+"""Checkpoint files of a training run, which hold only tensors and plain values."""
 
 import platform
 import re
@@ -17,32 +17,36 @@ NAME = re.compile(r"(?P<net>.+)_ep(?P<epoch>\d{4,})(_pairs(?P<pairs>\d+))?\.pth\
 
 
 def checkpoint_path(folder: Path, net_name: str, epoch: int, pairs: int = 0) -> Path:
-    """<folder>/<net_name>_ep%04d.pth.tar; with pairs, a state so many pairs into the epoch after `epoch`."""
+    """<folder>/<net_name>_ep%04d.pth.tar after `epoch` epochs. With `pairs`, <net_name>_ep%04d_pairs%08d.pth.tar, for
+    the state after that number of training pairs of the next epoch."""
     within = f"_pairs{pairs:08d}" if pairs else ""
     return folder / f"{net_name}_ep{epoch:04d}{within}.pth.tar"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that is furthest on, or None."""
+    """The newest checkpoint of a folder, by epoch and pairs, or None."""
     return max(_found(folder), key=lambda path: _place(path), default=None)
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
-    """Write the content so that a reader sees the old file or the whole new one. Opens with weights_only=True."""
+    """Write a checkpoint atomically: a reader sees either the old file or the complete new one.
+
+    torch.load can read it with weights_only=True. Raises SDTrackError if the file cannot be written.
+    """
 
     def write(temporary: Path) -> None:
         try:
             with temporary.open("wb") as file:
                 torch.save(content, file)
-        except RuntimeError as error:  # what torch makes of a disk that fills up while it writes
+        except RuntimeError as error:  # torch.save reports a full disk as RuntimeError
             raise OSError(None, _first_os_error(error)) from error
 
     write_atomically(path, write)
 
 
 def remove_older(folder: Path, keep: int, milestones: Collection[int] = (), every: int = 0) -> None:
-    """Delete what is no longer needed: states within an epoch that are not the newest, and all epochs but the `keep`
-    newest, those of `milestones` and every `every`-th."""
+    """Delete the checkpoints of a folder that are no longer needed. Kept are the newest one and, of those at the end of
+    an epoch, the `keep` (>= 1) newest, the epochs in `milestones`, and every `every`-th epoch (0: none)."""
     newest = latest_checkpoint(folder)
     ends = sorted((path for path in _found(folder) if _place(path)[1] == 0), key=_place)
     kept = {newest, *ends[-keep:]}
@@ -54,14 +58,14 @@ def remove_older(folder: Path, keep: int, milestones: Collection[int] = (), ever
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete the temporary files that a killed process has left."""
+    """Delete temporary checkpoint files that a killed process has left in a folder."""
     for path in folder.glob(".*.pth.tar.*.tmp"):
         path.unlink()
 
 
 def versions() -> dict[str, str]:
-    """Versions that a checkpoint records: Python, its main packages, and this project's git commit where there is
-    one."""
+    """Versions to record in a checkpoint: Python, the main packages, and this project's git commit ("unknown" outside
+    a repository)."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
@@ -72,7 +76,7 @@ def versions() -> dict[str, str]:
 
 
 def _first_os_error(error: BaseException) -> str:
-    """The operating system's reason behind an error, or the error itself."""
+    """The message of the first OSError in the chain of causes of an error, or of the error itself."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -86,6 +90,6 @@ def _found(folder: Path) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[int, int]:
-    """How far a checkpoint is: epochs finished, and pairs of the next one."""
+    """Progress of a checkpoint: epochs finished, and training pairs done in the next epoch."""
     match = NAME.fullmatch(path.name)
     return int(match["epoch"]), int(match["pairs"] or 0)

@@ -1,4 +1,4 @@
-"""Where the figures of a training run go: a text log, TensorBoard, and Weights & Biases where asked for."""
+"""Logs of a training run: a text file, TensorBoard and, if requested, Weights & Biases."""
 
 import logging
 import uuid
@@ -16,22 +16,23 @@ logger = logging.getLogger("sdtrack")
 
 
 class Log(Protocol):
-    """Where a trainer writes."""
+    """The logging interface of a trainer."""
 
     def line(self, text: str) -> None:
-        """Write a message."""
+        """Write one line of text."""
 
     def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
-        """Write the means of an epoch of a split, "train" or "val"."""
+        """Write the mean of each figure (name -> value) over an epoch of a split, "train" or "val"."""
 
     def close(self) -> None:
         """Flush and close."""
 
 
 class TrainingLog:
-    """Prints a line an epoch, keeps it in <folder>/train.log, and writes each figure to TensorBoard.
+    """Prints one line per epoch, appends it to <folder>/train.log, and writes each figure to TensorBoard.
 
-    wandb: what wandb.init takes (project, name, config ...), or None to do without.
+    wandb: keyword arguments of wandb.init (project, name, config ...), or None to not use Weights & Biases. Raises
+    SDTrackError if the folder cannot be written, and ConfigError if wandb is missing or does not start.
     """
 
     def __init__(self, folder: Path, wandb: dict[str, Any] | None = None):
@@ -41,12 +42,12 @@ class TrainingLog:
         self.wandb = None if wandb is None else _start_wandb(folder, wandb)
 
     def line(self, text: str) -> None:
-        """One line to the terminal and to the file."""
+        """Write one line to the terminal and to train.log."""
         logger.info(text)
         append_text(self.file, text + "\n")
 
     def figures(self, split: str, epoch: int, figures: dict[str, float]) -> None:
-        """The means of an epoch of a split ("train" or "val")."""
+        """Log the mean of each figure (name -> value) over an epoch of a split ("train" or "val")."""
         text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         self.line(f"[{split} {epoch}] {text}")
         with self._writing():
@@ -57,7 +58,7 @@ class TrainingLog:
             self.wandb.log({"epoch": epoch, **{f"{split}/{name}": value for name, value in figures.items()}})
 
     def close(self) -> None:
-        """Flush everything."""
+        """Flush and close TensorBoard and wandb."""
         with self._writing():
             self.board.close()
         if self.wandb is not None:
@@ -72,7 +73,7 @@ class TrainingLog:
 
 
 class SilentLog:
-    """The Log of all ranks but the first: it writes nothing."""
+    """The Log of all ranks except rank 0: writes nothing."""
 
     def line(self, text: str) -> None: ...
 
@@ -87,10 +88,10 @@ def _start_wandb(folder: Path, options: dict[str, Any]):
     except ModuleNotFoundError as error:
         remedy = "pip install wandb -c constraints.txt"
         raise ConfigError(f"--use_wandb 1 needs the package wandb, which is not installed: {remedy}") from error
-    file = folder / "wandb_id"  # a run that is resumed goes on in the same place
+    file = folder / "wandb_id"  # a resumed run continues under the same id
     if not file.is_file():
         file.write_text(uuid.uuid4().hex[:12], encoding="utf-8")
     try:
         return wandb.init(dir=str(folder), id=file.read_text(encoding="utf-8"), resume="allow", **options)
     except wandb.Error as error:
-        raise ConfigError(f"--use_wandb 1: wandb does not start ({error}); try WANDB_MODE=offline") from error
+        raise ConfigError(f"--use_wandb 1: wandb cannot start ({error}); try WANDB_MODE=offline") from error

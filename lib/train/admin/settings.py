@@ -1,4 +1,4 @@
-"""What a training run is told besides its config."""
+"""The settings of a training run that are not part of its config."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class Settings:
     save_dir: Path
     device: torch.device
     local_rank: int = 0
-    wandb: dict[str, Any] | None = None  # what wandb.init takes; None: without
+    wandb: dict[str, Any] | None = None  # keyword arguments of wandb.init; None: do not use it
 
     @property
     def checkpoint_dir(self) -> Path:

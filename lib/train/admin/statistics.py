@@ -1,4 +1,4 @@
-"""Running means and speeds of an epoch."""
+"""Running means and speed of an epoch."""
 
 import time
 from collections import defaultdict
@@ -6,27 +6,27 @@ from collections.abc import Iterable
 
 
 class Statistics:
-    """Weighted means of named figures."""
+    """Weighted means of named values."""
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
-        """sums: what `sums` of another one was, to go on from."""
-        self.sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # name -> total, weight
+        """sums: the `sums` of an earlier Statistics, to continue from."""
+        self.sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # name -> [weighted sum, sum of weights]
         for name, (total, weight) in (sums or {}).items():
             self.sums[name] = [total, weight]
 
     def add(self, figures: dict[str, float], weight: float = 1.0) -> None:
-        """Take in figures that stand for `weight` samples."""
+        """Add figures (name -> value) that are means over `weight` samples."""
         for name, value in figures.items():
             self.sums[name][0] += value * weight
             self.sums[name][1] += weight
 
     def means(self) -> dict[str, float]:
-        """The mean of each figure so far."""
+        """The weighted mean of each figure so far."""
         return {name: total / weight for name, (total, weight) in self.sums.items()}
 
 
 def add_up(parts: Iterable[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """The sums of several processes together."""
+    """Add up the `sums` of the Statistics of several processes."""
     together = Statistics()
     for sums in parts:
         for name, (total, weight) in sums.items():
@@ -36,7 +36,7 @@ def add_up(parts: Iterable[dict[str, list[float]]]) -> dict[str, list[float]]:
 
 
 class Stopwatch:
-    """Time and pairs of an epoch, and how much of the time went into waiting for data."""
+    """Measures the duration of an epoch, its training pairs, and the share of time spent waiting for data."""
 
     def __init__(self):
         self.started = self.ready = time.perf_counter()
@@ -44,22 +44,22 @@ class Stopwatch:
         self.pairs = 0
 
     def got_data(self) -> None:
-        """The wait for a batch is over."""
+        """Record that the wait for a batch is over."""
         self.waited += time.perf_counter() - self.ready
 
     def did(self, pairs: int) -> None:
-        """A step is over."""
+        """Record that a step is over; pairs: its training pairs, of all processes together."""
         self.pairs += pairs
         self.ready = time.perf_counter()
 
     def elapsed(self) -> float:
-        """Seconds so far."""
+        """Seconds since the start (> 0)."""
         return max(time.perf_counter() - self.started, 1e-9)
 
     def pairs_per_s(self) -> float:
-        """Of all processes together."""
+        """Training pairs per second, of all processes together."""
         return self.pairs / self.elapsed()
 
     def wait(self) -> float:
-        """Share of the time that went into waiting for data."""
+        """Share of the time spent waiting for data, 0 to 1."""
         return self.waited / self.elapsed()

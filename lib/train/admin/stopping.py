@@ -1,10 +1,13 @@
-"""Ending a run on request, with its state saved."""
+"""Lets a run save its state before a signal ends it."""
 
 import signal
 
 
 class StopSignals:
-    """While it is active, SIGTERM and the first Ctrl-C are noted instead of ending the process; the second ends it."""
+    """Context manager that records SIGTERM and the first Ctrl-C in `received` instead of ending the process.
+
+    A Ctrl-C after one of them raises KeyboardInterrupt.
+    """
 
     HANDLED = (signal.SIGTERM, signal.SIGINT)
 
@@ -23,5 +26,5 @@ class StopSignals:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
-        # a loader's workers may have got it as well: their end must not interrupt what is saved
+        # a loader's workers may receive the signal, too: PyTorch's handler for their end would interrupt saving
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,8 +1,8 @@
-"""The hook between composed pairs and the rest of the training data.
+"""Connects composed pairs to the rest of the training data.
 
-A sampler asks a Composer for whole samples (the data sets VIEWS and PASTED), and to extend the samples of real frames
-that are drawn beside them; a BatchPreparation asks a BatchPainter to paint what these samples plan. Nothing else of
-lib.train knows of compositions.
+A sampler gets whole samples from a Composer (data sets VIEWS and PASTED), and lets it extend the samples of real frames
+that are drawn beside them. A BatchPreparation lets a BatchPainter paint what these samples plan. The rest of lib.train
+does not depend on lib.train.composed.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ from lib.train.composed.still_images import StillImages
 from lib.train.data.processing import CropPlan, PairProcessing, assemble
 
 DATASETS = ("VIEWS", "PASTED")
-FRAME_TINT = 0.1  # spread of the colour gains of real frames
+FRAME_TINT = 0.1  # spread of the colour gains of real frames (colour_gains)
 
 
 @dataclass(frozen=True)
 class ComposedDataset:
-    """A composed data set among those of a TrackingSampler: it draws whole samples."""
+    """A composed data set, "VIEWS" or "PASTED", that draws whole samples for a TrackingSampler."""
 
     name: str
     composer: "Composer"
@@ -33,7 +33,8 @@ class ComposedDataset:
         return len(self.composer.pairs[self.name])
 
     def sample(self, rng: np.random.Generator, processing: PairProcessing) -> dict[str, Tensor]:
-        """A sample as lib.train.data.processing.assemble makes it, its crops black, and the plans that paint them."""
+        """A sample of tensors as from lib.train.data.processing.assemble, but with black crops, and the tensors of
+        Composer.plan, from which a BatchPainter paints them."""
         template, search = self.composer.pairs[self.name].draw(rng)
         plans = processing.plan(rng, template.box, search.box)
         crops = [(np.zeros((plan.window.size, plan.window.size, 3), np.uint8), plan.box_in_crop()) for plan in plans]
@@ -44,10 +45,10 @@ class ComposedDataset:
 
 @dataclass(frozen=True)
 class Composer:
-    """Composed samples from still images.
+    """Composes training samples from still images.
 
-    load: reads the images, when they are first needed, and once; blur: probability that a crop is blurred, and that it
-    loses resolution.
+    load: reads the images; called once, when they are first needed. blur: probability that a crop is blurred, and also
+    the probability that it loses resolution.
     """
 
     load: Callable[[], StillImages]
@@ -55,16 +56,16 @@ class Composer:
 
     @cached_property
     def images(self) -> StillImages:
-        """The still images. Raises DataError where there is none, or a broken one."""
+        """The still images, loaded at the first use. Raises DataError if there are none or one is broken."""
         return self.load()
 
     @cached_property
     def pairs(self) -> dict[str, ScenePairs]:
-        """How the pairs of each data set are drawn."""
+        """The ScenePairs of each data set in DATASETS, which draw its scenes."""
         return {name: ScenePairs(name, self.images) for name in DATASETS}
 
     def dataset(self, name: str) -> ComposedDataset:
-        """The data set of a name in DATASETS. Raises DataError as `images`."""
+        """The data set with a name in DATASETS. Raises DataError like `images`."""
         dataset = ComposedDataset(name, self)
         len(dataset)
         return dataset
@@ -72,8 +73,8 @@ class Composer:
     def extend(
         self, rng: np.random.Generator, sample: dict[str, Tensor], plans: tuple[CropPlan, CropPlan]
     ) -> dict[str, Tensor]:
-        """A sample of real frames with plans of its own: another tint and blur, sometimes an occluder in the search
-        crop. plans: of its template and search crop."""
+        """Add the tensors of `plan` to a sample of real frames: a random tint and blur for each crop, and sometimes an
+        occluder in the search crop. plans: the plans of its template and search crop."""
         painted = [(), self.pairs[DATASETS[0]].occluders(rng, plans[1].box)]
         colours = [(colour_gains(rng, FRAME_TINT), False) for _ in plans]
         return {**sample, **self.plan(rng, plans, painted, colours)}
@@ -85,9 +86,11 @@ class Composer:
         painted: Sequence[Sequence[Layer]],
         colours: Sequence[tuple[np.ndarray, bool]],
     ) -> dict[str, Tensor]:
-        """What a BatchPainter reads: {template,search}_layers (1, MAX_LAYERS, LAYER) and _finish (1, FINISH).
+        """The tensors that a BatchPainter reads: {template,search}_layers (1, MAX_LAYERS, LAYER) and
+        {template,search}_finish (1, FINISH), float32.
 
-        plans, painted, colours: of template and search crop: window and flip, layers, colour gains and grey.
+        Each argument has one item for the template and one for the search crop. plans: window and flip; painted: layers
+        from back to front; colours: colour gains (3,) and whether the crop becomes grey.
         """
         found = {}
         for name, plan, layers, colour in zip(("template", "search"), plans, painted, colours):
@@ -96,23 +99,23 @@ class Composer:
         return found
 
     def painter(self, device: torch.device) -> "BatchPainter":
-        """What paints the batches of these samples on a device."""
+        """A BatchPainter for batches of these samples, on a device."""
         return BatchPainter(SceneRenderer(self.images, device))
 
 
 @dataclass(frozen=True)
 class BatchPainter:
-    """Paints the planned layers and finish of a batch on its crops, on the renderer's device."""
+    """Paints the planned layers over the crops of a batch and applies the planned finish, on the renderer's device."""
 
     renderer: SceneRenderer
 
     def __call__(self, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-        """batch: samples of a Composer, stacked: (1, B, ...) each -> the same without plans, its crops painted, uint8
-        on the device. Plans stay on the CPU, where it is decided what is painted."""
+        """Paint a batch. batch: stacked samples of a Composer, (1, B, ...) each. Returns it without the plans and with
+        painted crops (1, B, S, S, 3) uint8 on the device. The plans stay on the CPU, which decides what is painted."""
         painted = {key: value for key, value in batch.items() if not key.endswith(("_layers", "_finish"))}
         for name in ("template", "search"):
             images = batch[f"{name}_images"].to(device, non_blocking=True)
-            if f"{name}_layers" not in batch:  # a validation set of real frames
+            if f"{name}_layers" not in batch:  # no plans: a validation set of real frames
                 continue
             tensors = images, batch[f"{name}_layers"], batch[f"{name}_finish"]
             flat = (tensor.flatten(0, 1) for tensor in tensors)

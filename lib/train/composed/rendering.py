@@ -1,4 +1,4 @@
-"""From scenes to crops: planned as numbers in the loader's workers, painted for a whole batch on one device."""
+"""Renders scenes as crops: the loader's workers encode plans as arrays, and one device paints a whole batch."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from lib.train.composed.scenes import CUT_OUT, MAX_LAYERS, PICTURE, Layer
 from lib.train.composed.still_images import LEVELS, StillImages
 from lib.train.data.processing import CropPlan
 
-# Values of a layer: kind (-1: none), image, level, mirrored, matrix from crop to source pixels, colour gains
+# Values of a layer: kind (-1: no layer), image index, level, mirrored, matrix from crop to source pixels, colour gains
 LAYER = 4 + 6 + 3
-# Values of a finish: colour gains, grey, blur weights of TAPS pixels along a direction, that direction x, y, coarseness
+# Values of a finish: colour gains, grey, blur weights of TAPS pixels along a direction, direction x, y, coarseness
 TAPS = 5
 FINISH = 3 + 1 + TAPS + 2 + 1
-COARSE = (2, 3)  # factors of a loss of resolution, as of a small target that is enlarged
-DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1))
-MAX_SOURCE_STEP = 1.2  # source pixels per crop pixel at the level of resolution that is used
+COARSE = (2, 3)  # factors of a loss of resolution, like that of a small target that is enlarged
+DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1))  # of a blur, x and y in pixels
+MAX_SOURCE_STEP = 1.2  # the coarsest level with at least this many source pixels per crop pixel is used, or the finest
 GRAY = (0.299, 0.587, 0.114)
 CPU_CHUNK = 16  # crops painted at a time on a CPU, so that they stay in its cache
 
 
 def plan_layers(layers: Sequence[Layer], plan: CropPlan) -> np.ndarray:
-    """The layers of a crop as numbers: (MAX_LAYERS, LAYER) float32.
+    """Encode the layers of a crop, from back to front, as an array (MAX_LAYERS, LAYER) float32; unused rows are -1.
 
     plan: the crop's window in pixels of the scene or frame, and its flip.
     """
@@ -35,7 +35,7 @@ def plan_layers(layers: Sequence[Layer], plan: CropPlan) -> np.ndarray:
         to_scene = to_scene @ np.array([[-1, 0, window.size], [0, 1, 0], [0, 0, 1]])
     for row, layer in zip(rows, layers):
         matrix = layer.to_source @ to_scene
-        step = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))  # source pixels a crop pixel
+        step = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))  # source pixels per crop pixel
         level = int(np.log2(max(step / MAX_SOURCE_STEP, 1)))
         level = min(level, LEVELS - 1)
         matrix[:2] /= 2**level
@@ -44,8 +44,8 @@ def plan_layers(layers: Sequence[Layer], plan: CropPlan) -> np.ndarray:
 
 
 def plan_finish(rng: np.random.Generator, gains: np.ndarray, gray: bool, blur: float) -> np.ndarray:
-    """Colour gains (3,), grey, blur and coarseness of a whole crop as numbers: (FINISH,) float32. blur: the probability
-    of a blur, and of a loss of resolution."""
+    """Draw blur and coarseness of a whole crop, and encode them with its colour gains (3,) and grey as an array
+    (FINISH,) float32. blur: probability of a blur, and also that of a loss of resolution."""
     weights, direction, coarse = np.eye(TAPS)[TAPS // 2], DIRECTIONS[0], 1
     if rng.random() < blur:
         direction = DIRECTIONS[rng.integers(len(DIRECTIONS))]
@@ -58,7 +58,7 @@ def plan_finish(rng: np.random.Generator, gains: np.ndarray, gray: bool, blur: f
 class SceneRenderer:
     """Paints the planned layers over crops by grid sampling, back to front, and applies the finish.
 
-    Which crops have which layer is read from the plans on the CPU, so that nothing waits for the device.
+    The plans stay on the CPU to look up which crops have which layer, so that the host never waits for the device.
     """
 
     def __init__(self, images: StillImages, device: torch.device):
@@ -67,8 +67,8 @@ class SceneRenderer:
         self.gray = torch.tensor(GRAY, device=device).view(3, 1, 1)
 
     def __call__(self, images: Tensor, layers: Tensor, finish: Tensor) -> Tensor:
-        """images (B, S, S, 3) uint8 on the renderer's device; layers (B, MAX_LAYERS, LAYER) and finish (B, FINISH) on
-        the CPU -> painted images (B, S, S, 3) uint8."""
+        """Paint a batch. images (B, S, S, 3) uint8 on the renderer's device; layers (B, MAX_LAYERS, LAYER) and finish
+        (B, FINISH) float32 on the CPU. Returns the painted images (B, S, S, 3) uint8."""
         part = CPU_CHUNK if images.device.type == "cpu" else len(layers)
         parts = zip(*(tensor.split(part) for tensor in (images, layers, finish)))
         return torch.cat([self._render(*tensors) for tensors in parts])
@@ -98,13 +98,14 @@ class SceneRenderer:
 
 
 def _rows(chosen: Tensor, device: torch.device) -> Tensor:
-    """Indices of the True rows, on the device. chosen (B,): boolean, on the CPU."""
+    """Indices (b,) of the True rows, on the device. chosen (B,): boolean, on the CPU."""
     return chosen.nonzero().squeeze(1).to(device, non_blocking=True)
 
 
 def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor, mirrored: Tensor) -> Tensor:
-    """One layer over each of the canvases (b, 3, S, S). layer (b, LAYER); sources (N, 4, P, P) uint8 RGBA; extents
-    (b, 2): width and height of the images in them; mirrored: indices of the rows that are reflect-padded."""
+    """Paint one layer over each canvas (b, 3, S, S) and return the result. layer (b, LAYER); sources (N, 4, P, P)
+    uint8 RGBA; extents (b, 2): width and height in pixels of the layers' images in their squares; mirrored: indices of
+    the rows that are reflect-padded."""
     pixels = torch.arange(canvas.shape[-1], device=canvas.device, dtype=torch.float32) + 0.5
     matrix = layer[:, 4:10].view(-1, 2, 3, 1, 1)
     points = matrix[:, :, 0] * pixels + matrix[:, :, 1] * pixels[:, None] + matrix[:, :, 2]  # (b, 2, S, S)
@@ -118,8 +119,8 @@ def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor, mi
 
 
 def _blur(canvas: Tensor, finish: Tensor, weights: Tensor) -> None:
-    """Directional blur of canvases (B, 3, S, S), in place, where the finish has one: weighted means over TAPS pixels.
-    finish (B, FINISH): on the CPU; weights (B, TAPS): its weights on the device."""
+    """Blur canvases (B, 3, S, S) in place, if their finish has a blur: weighted means of TAPS pixels in a direction.
+    finish (B, FINISH): on the CPU; weights (B, TAPS): its blur weights on the device."""
     middle, size = TAPS // 2, canvas.shape[-1]
     blurred, directions = finish[:, 4 + middle] < 1, finish[:, 4 + TAPS : 6 + TAPS]
     for x, y in DIRECTIONS:

@@ -1,7 +1,7 @@
-"""Random scenes composed from still images: what the template and the search view of a training pair show.
+"""Random scenes composed from still images, for the template and the search view of a training pair.
 
-VIEWS: two views of one picture. PASTED: a cut-out over a picture, moved between the two views, among distractors and
-behind an occluder. lib.train.composed.rendering paints them.
+VIEWS: two views of one picture. PASTED: a cut-out pasted over a picture and moved between the two views, with
+distractors around it and sometimes an occluder in front of it. lib.train.composed.rendering paints the scenes.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import numpy as np
 
 from lib.train.composed.still_images import StillImages
 
-PICTURE, CUT_OUT = 0, 1  # which image stack a layer is taken from
-MAX_LAYERS = 5
-OCCLUDED = 0.15  # probability of an occluder in the search view
+PICTURE, CUT_OUT = 0, 1  # the image stack that a layer comes from
+MAX_LAYERS = 5  # layers of a scene: background, up to 2 distractors, target, occluder
+OCCLUDED = 0.15  # probability of an occluder in the search view; twice that for PASTED
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Layer:
     """A picture or cut-out in a scene.
 
     kind: PICTURE or CUT_OUT; index: its number in that stack; to_source: (3, 3) matrix from scene pixels to its own
-    pixels; gains: (3,) factors of R, G, B; mirrored: reflect-pad outside the image, otherwise transparent.
+    pixels; gains: (3,) factors of R, G, B; mirrored: outside the image, reflect-pad it; if False, it is transparent.
     """
 
     kind: int
@@ -33,14 +33,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Scene:
-    """What one view shows: the target's box (4,) xywh in scene pixels, and layers from back to front."""
+    """The contents of one view: the target's box (4,) xywh in scene pixels, and layers from back to front."""
 
     box: np.ndarray
     layers: Sequence[Layer]
 
 
 class ScenePairs:
-    """Draws pairs of scenes. kind: "VIEWS" or "PASTED"; images: their material."""
+    """Draws pairs of scenes. kind: "VIEWS" or "PASTED"; images: the pictures and cut-outs to compose."""
 
     def __init__(self, kind: str, images: StillImages):
         self.name = kind
@@ -53,11 +53,11 @@ class ScenePairs:
         return len(self.images.pictures if self.name == "VIEWS" else self.images.cut_outs)
 
     def draw(self, rng: np.random.Generator) -> tuple[Scene, Scene]:
-        """The scenes of a template and a search view."""
+        """Draw the scenes of a template and a search view."""
         return self._draw(rng)
 
     def occluders(self, rng: np.random.Generator, box: np.ndarray, share: float = OCCLUDED) -> list[Layer]:
-        """With probability `share` one cut-out in front of a part of a box (4,) xywh, else nothing."""
+        """With probability `share` a list of one cut-out that covers a part of a box (4,) xywh, else an empty list."""
         return [self._occluder(rng, box)] if rng.random() < share else []
 
     def _views(self, rng: np.random.Generator) -> tuple[Scene, Scene]:
@@ -90,7 +90,7 @@ class ScenePairs:
             layers = [Layer(PICTURE, index, np.linalg.inv(to_scene), gains, True)]
             target = Layer(CUT_OUT, cut_out, np.linalg.inv(matrix), gains if matrix is first else gains * tint)
             views.append((box, layers, target))
-        # the same distractors beside the target in both views, an occluder in the second only
+        # the same distractors around the target in both views; an occluder only in the second view
         for _ in range(rng.choice(3, p=(0.4, 0.35, 0.25))):
             alike = rng.random() < 0.4
             twin = cut_out if alike else self._of_class(rng, cut_out)
@@ -110,12 +110,12 @@ class ScenePairs:
 
     @staticmethod
     def _preferred(rng: np.random.Generator, some: np.ndarray, number: int, share: float) -> int:
-        """With probability `share` sample from `some`, else from range(number): annotated objects are few beside
-        regions of any image."""
+        """With probability `share` sample from `some` (if not empty), else from range(number). This draws annotated
+        objects more often, of which there are few."""
         return int(rng.choice(some)) if len(some) and rng.random() < share else int(rng.integers(number))
 
     def _occluder(self, rng: np.random.Generator, box: np.ndarray) -> Layer:
-        """A cut-out that covers up to half of a box (4,) xywh, from one side or corner."""
+        """A cut-out that covers up to about half of a box (4,) xywh, from one side or corner."""
         cut_out = int(rng.integers(len(self.images.cut_outs)))
         side = rng.choice([-1, 1], 2) * rng.uniform(0.45, 0.9, 2) * (rng.random(2) < 0.7)
         if not side.any():
@@ -125,8 +125,8 @@ class ScenePairs:
         return Layer(CUT_OUT, cut_out, np.linalg.inv(matrix), np.ones(3))
 
     def _of_class(self, rng: np.random.Generator, cut_out: int) -> int:
-        """The number of a random cut-out of the same category, or of any where the category is unknown or has no
-        other."""
+        """The index of a random cut-out of the same category; of any cut-out if the category is unknown or has only
+        one."""
         kind = self.images.classes[cut_out]
         same = np.flatnonzero(self.images.classes == kind)
         if kind < 0 or len(same) < 2:
@@ -136,29 +136,29 @@ class ScenePairs:
     def _placed(
         self, rng: np.random.Generator, cut_out: int, middle: np.ndarray, extent: float, turn: float, flip: bool
     ) -> np.ndarray:
-        """Matrix (3, 3) from a cut-out's pixels to the scene: centre (2,) there, sqrt(w h) of about `extent` pixels,
-        turn in radians."""
+        """Matrix (3, 3) from a cut-out's pixels to the scene. middle (2,): its centre in the scene; extent: about
+        sqrt(w * h) in scene pixels; turn: rotation in radians; flip: mirror it horizontally."""
         size = self.images.cut_outs.sizes[cut_out]
         scale = extent / np.sqrt(size.prod()) * np.exp(rng.normal(0, 0.1, 2))
         return _place(middle, scale, turn, flip) @ _shift(-size / 2)
 
     def _box(self, cut_out: int, matrix: np.ndarray) -> np.ndarray:
-        """Box (4,) xywh in the scene of a cut-out placed by matrix (3, 3)."""
+        """Box (4,) xywh, in scene pixels, of a cut-out placed by matrix (3, 3)."""
         points = self.images.contours[cut_out] @ matrix[:2, :2].T + matrix[:2, 2]
         low, high = points.min(0), points.max(0)
         return np.concatenate([low, high - low])
 
 
 def _random_box(rng: np.random.Generator, size: np.ndarray) -> np.ndarray:
-    """A random box (4,) xywh in a picture of size (width, height)."""
+    """A random box (4,) xywh inside a picture. size (2,): its width and height in pixels."""
     extent = np.sqrt(size.prod()) * np.exp(rng.normal(-1.5, 0.45)) * np.exp(rng.normal(0, 0.3) * np.array([1, -1]))
     extent = np.clip(extent, 12, 0.9 * size)
     return np.concatenate([rng.random(2) * (size - extent), extent])
 
 
 def _moved(rng: np.random.Generator, box: np.ndarray, turn: float) -> tuple[np.ndarray, np.ndarray]:
-    """A random change of scale, aspect and angle (std `turn` radians) about the centre of a box (4,) xywh: its matrix
-    (3, 3), and the box scaled with it but not rotated."""
+    """A random change of scale, aspect ratio and angle (std `turn` radians) about the centre of a box (4,) xywh.
+    Returns its matrix (3, 3), and the box, scaled but not rotated."""
     middle, scale = box[:2] + box[2:] / 2, np.exp(rng.normal(0, 0.15, 2))
     extent = box[2:] * scale
     matrix = _place(middle, scale, rng.normal(0, turn), False) @ _shift(-middle)
@@ -166,7 +166,8 @@ def _moved(rng: np.random.Generator, box: np.ndarray, turn: float) -> tuple[np.n
 
 
 def _place(middle: np.ndarray, scale: np.ndarray, turn: float, flip: bool) -> np.ndarray:
-    """Matrix (3, 3) that scales, flips, rotates by `turn` radians, and moves the origin to `middle`."""
+    """Matrix (3, 3) that scales by scale (2,), flips x if `flip`, rotates by `turn` radians, and then moves the origin
+    to middle (2,)."""
     cos, sin = np.cos(turn), np.sin(turn)
     x, y = scale * ((-1, 1) if flip else (1, 1))
     return np.array([[cos * x, -sin * y, middle[0]], [sin * x, cos * y, middle[1]], [0, 0, 1]])
@@ -177,5 +178,6 @@ def _shift(by: np.ndarray) -> np.ndarray:
 
 
 def colour_gains(rng: np.random.Generator, spread: float = 0.1) -> np.ndarray:
-    """Random factors (3,) of R, G, B: a common brightness and a tint, log-normal with this spread."""
+    """Random factors (3,) of R, G, B: a common brightness (log-normal, std `spread` of the logarithm) times a tint per
+    channel (half that std)."""
     return np.exp(rng.normal(0, spread) + rng.normal(0, spread / 2, 3))

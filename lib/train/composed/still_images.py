@@ -1,4 +1,4 @@
-"""Still images in memory, whole and as cut-outs of their objects: the material of composed pairs."""
+"""Still images in memory, as whole pictures and as cut-outs of their objects, for composed pairs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from lib.errors import DataError
 from lib.utils.image import is_image, read_image
 from lib.utils.parsing import parse_json
 
-PICTURE_SIDE = 288  # pixels of the longer side of a picture
-CUT_OUT_SIDE = 128  # the same of a cut-out
-MIN_CUT_OUT_SIDE = 24  # pixels of the shorter side; smaller ones are left out
-MAX_IMAGES = 5000  # pictures, and as many cut-outs: 3 GB together
-LEVELS = 3  # of resolution, each half of the one before
-EXTREME_POINTS = 24  # points of its contour kept per cut-out, for its box after rotation
-GRABCUT_SIDE = 96  # pixels of the longer side at which foreground is segmented in pictures without annotation
-BACKGROUND_MARGIN = 0.06  # of the shorter side: the border that counts as background for GrabCut
-FOREGROUND_SHARE = (0.03, 0.65)  # of the picture's area: smaller or larger regions are not used
+PICTURE_SIDE = 288  # maximum pixels of the longer side of a picture
+CUT_OUT_SIDE = 128  # maximum pixels of the longer side of a cut-out
+MIN_CUT_OUT_SIDE = 24  # minimum pixels of the shorter side; smaller objects are left out
+MAX_IMAGES = 5000  # maximum number of pictures, and of cut-outs: 3 GB together
+LEVELS = 3  # levels of resolution, each half of the one before
+EXTREME_POINTS = 24  # contour points kept per cut-out, to find its box after a rotation
+GRABCUT_SIDE = 96  # maximum pixels of the longer side of a picture without annotation for its segmentation
+BACKGROUND_MARGIN = 0.06  # fraction of the shorter side: the border that is background for GrabCut
+FOREGROUND_SHARE = (0.03, 0.65)  # fractions of the picture's area: smaller or larger regions are not used
 
 
 @dataclass(frozen=True)
 class ImageStack:
-    """Images of different sizes in one tensor: RGBA uint8, each in the upper left corner of a square, at LEVELS
-    resolutions."""
+    """Images of different sizes in one tensor per level of resolution: RGBA uint8, each in the upper left corner of a
+    square."""
 
     levels: tuple[Tensor, ...]  # (N, 4, side, side), (N, 4, side / 2, side / 2), ...
     sizes: np.ndarray  # (N, 2) width and height in pixels of the first level
@@ -38,7 +38,7 @@ class ImageStack:
         return len(self.sizes)
 
     def to(self, device: torch.device) -> "ImageStack":
-        """A copy on a device."""
+        """A copy whose tensors are on a device."""
         return ImageStack(tuple(level.to(device) for level in self.levels), self.sizes)
 
 
@@ -46,8 +46,9 @@ class ImageStack:
 class StillImages:
     """Pictures, and cut-outs of their objects.
 
-    boxes: for each picture the annotated boxes (k, 4) xywh in its pixels, k from 0. contours: (N, EXTREME_POINTS, 2)
-    x, y of the extreme points of each cut-out. classes: (N,) category number of each cut-out; -1: unknown.
+    boxes: for each picture the boxes (k, 4) of its objects, xywh in its pixels, k >= 0. contours (N, EXTREME_POINTS,
+    2): x, y of the extreme points of each cut-out, in its pixels. classes (N,): category number of each cut-out, or -1
+    if unknown.
     """
 
     pictures: ImageStack
@@ -59,7 +60,7 @@ class StillImages:
 
 @dataclass(frozen=True)
 class CutOut:
-    """One object: pixels (h, w, 4) uint8 RGBA, contour (EXTREME_POINTS, 2) x, y in them, category number."""
+    """One object: pixels (h, w, 4) uint8 RGBA, contour (EXTREME_POINTS, 2) x, y in these pixels, category number."""
 
     pixels: np.ndarray
     contour: np.ndarray
@@ -70,19 +71,22 @@ def load_still_images(folders: Sequence[Path], coco: Path | None, splits: Iterab
     """Read every image below the folders, at any depth, and those in coco/images/<split> with COCO-style annotations
     coco/annotations/instances_<split>.json.
 
-    Cut-outs are the annotated objects; of a picture without annotation, its foreground by GrabCut, or, where that finds
-    none, a region of random shape around its middle. Of more than MAX_IMAGES pictures or cut-outs, that many are taken,
-    evenly spaced in the list. Raises DataError where there is no image, and for a broken one.
+    Cut-outs are the annotated objects. From a picture without annotation, the cut-out is its foreground found by
+    GrabCut or, if there is none, a region of random shape around its middle. If there are more than MAX_IMAGES pictures
+    or cut-outs, MAX_IMAGES of them are used, evenly spaced in the list. coco: root folder of COCO; seed: of the random
+    regions. Raises DataError if a folder has no images, there is no image or cut-out at all, or a file is broken.
     """
     plain = []
     for folder in folders:
         here = [path for path in sorted(folder.rglob("*")) if _is_picture(path.relative_to(folder))]
         if not here:
-            raise DataError(f"{folder}: no image there, at any depth; DATA.STILLS.IMAGES_DIR names it")
+            raise DataError(f"{folder}: no image in it or below; add images or correct DATA.STILLS.IMAGES_DIR")
         plain += here
     annotated = [entry for split in splits for entry in _coco_entries(coco, split)] if coco else []
     if not plain and not annotated:
-        raise DataError("DATA.STILLS.IMAGES_DIR and DATA.STILLS.COCO_SPLITS are empty: there are no still images")
+        raise DataError(
+            "DATA.STILLS.IMAGES_DIR and DATA.STILLS.COCO_SPLITS are empty: set one of them to use still images"
+        )
     rng = np.random.default_rng(seed)
     chosen = _evenly([*((path, None) for path in plain), *annotated], MAX_IMAGES)
     pixels, boxes, cut_outs = [], [], []
@@ -100,8 +104,8 @@ def load_still_images(folders: Sequence[Path], coco: Path | None, splits: Iterab
     cut_outs = _evenly(cut_outs, MAX_IMAGES)
     if not cut_outs:
         raise DataError(
-            f"{coco}: no annotated object of {', '.join(splits)} has {MIN_CUT_OUT_SIDE} pixels a side, as a cut-out "
-            "needs; add a folder to DATA.STILLS.IMAGES_DIR"
+            f"{coco}: no annotated object of {', '.join(splits)} is large enough for a cut-out "
+            f"({MIN_CUT_OUT_SIDE} pixels wide and high); add a folder to DATA.STILLS.IMAGES_DIR"
         )
     return StillImages(
         pictures=_image_stack(pixels, PICTURE_SIDE),
@@ -117,7 +121,8 @@ def _is_picture(path: Path) -> bool:
 
 
 def _coco_entries(root: Path, split: str) -> Iterator[tuple[Path, list[dict]]]:
-    """For each image of a split, its file and its annotated objects, crowds left out."""
+    """For each image of a split, its file and its annotated objects without crowds. Raises DataError for a missing or
+    malformed annotation file."""
     file = root / "annotations" / f"instances_{split}.json"
     try:
         content = parse_json(file.read_bytes())
@@ -130,26 +135,28 @@ def _coco_entries(root: Path, split: str) -> Iterator[tuple[Path, list[dict]]]:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not readable as COCO's instances ({type(error).__name__}: {error})") from error
+        raise DataError(f"{file}: not readable as COCO instances ({type(error).__name__}: {error})") from error
 
 
 def _segment(image: np.ndarray, item: dict, path: Path) -> CutOut | None:
-    """The cut-out of an annotated object; None where it is smaller than MIN_CUT_OUT_SIDE. Raises DataError for a
-    segmentation that is not a list of polygons."""
+    """The cut-out of an annotated object in an image (H, W, 3) uint8, or None if it is smaller than MIN_CUT_OUT_SIDE.
+
+    item: the COCO annotation; path: named in errors. Raises DataError if its segmentation is not a list of polygons.
+    """
     height, width = image.shape[:2]
     try:
         polygons = [np.array(points, float).reshape(-1, 2) for points in item["segmentation"]]
         points = np.concatenate(polygons).clip(0, (width, height))
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: an object's segmentation is no list of polygons ({error})") from error
+        raise DataError(f"{path}: an object's segmentation is not a list of polygons ({error})") from error
     if np.ptp(points, 0).min() < MIN_CUT_OUT_SIDE:
         return None
     return _cut_out(image, polygons, item.get("category_id", -1))
 
 
 def _foreground_contour(picture: np.ndarray) -> np.ndarray | None:
-    """The contour (k, 2) x, y of the largest foreground region in pixels of the picture (GrabCut, Rother et al. 2004,
-    with the border as background); None where there is none of a plausible size."""
+    """The contour (k, 2), x, y in pixels, of the largest foreground region of a picture (H, W, 3) uint8, or None if
+    its size is not plausible. GrabCut (Rother et al. 2004) segments it, with the picture's border as background."""
     small, scale = _reduced(picture, GRABCUT_SIDE)
     height, width = small.shape[:2]
     margin = max(1, round(BACKGROUND_MARGIN * min(height, width)))
@@ -169,7 +176,7 @@ def _foreground_contour(picture: np.ndarray) -> np.ndarray | None:
 
 
 def _random_region(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The contour (k, 2) x, y of a region around the middle of a picture: an ellipse with a few random waves on it."""
+    """The contour (k, 2), x, y in pixels, of a region around the middle of a picture: an ellipse with random waves."""
     height, width = picture.shape[:2]
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     waves = sum(
@@ -183,7 +190,7 @@ def _random_region(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _cut_out(image: np.ndarray, polygons: list[np.ndarray], category: int) -> CutOut:
-    """The pixels of an image (H, W, 3) inside polygons, (k, 2) x, y in its pixels each; edges are antialiased."""
+    """Cut out the pixels of an image (H, W, 3) inside polygons, each (k, 2) x, y in pixels; edges are antialiased."""
     height, width = image.shape[:2]
     points = np.concatenate(polygons).clip(0, (width, height))
     (x1, y1), (x2, y2) = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
@@ -198,7 +205,7 @@ def _cut_out(image: np.ndarray, polygons: list[np.ndarray], category: int) -> Cu
 
 
 def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
-    """An image resized so that its longer side is at most max_side pixels, and the scale."""
+    """The image (H, W, C), downsampled so that its longer side has at most max_side pixels, and the scale (<= 1)."""
     height, width = image.shape[:2]
     scale = min(1.0, max_side / max(height, width))
     if scale == 1:

@@ -1,4 +1,4 @@
-"""Which two frames of a sequence make a training sample: OSTrack's "causal" mode and STARK's "trident"."""
+"""Chooses the two frames of a sequence for a training sample: OSTrack's mode "causal" and STARK's "trident"."""
 
 import numpy as np
 
@@ -6,11 +6,12 @@ from lib.train.dataset.base import SequenceInfo
 
 
 def choose_frames(rng: np.random.Generator, info: SequenceInfo, *, mode: str, max_gap: int) -> tuple[int, int] | None:
-    """The numbers (from 0) of a template and a search frame, both visible; None where the sequence has too few visible
-    frames (SequenceInfo.too_few).
+    """Draw the numbers (from 0) of a template and a search frame in which the target is visible. Returns None if the
+    sequence has too few such frames (SequenceInfo.too_few).
 
-    mode "causal": the search frame lies up to max_gap frames after the template frame, or 5, 10 ... more where none is
-    visible there (OSTrack's range ends one frame earlier); "trident": both lie anywhere.
+    mode "causal": the search frame lies 1 to max_gap frames after the template frame; if the target is visible in none
+    of these, the range grows in steps of 5 frames (OSTrack's range ends one frame earlier). mode "trident": both frames
+    are drawn from the whole sequence.
     """
     if info.too_few():
         return None
@@ -23,7 +24,7 @@ def choose_frames(rng: np.random.Generator, info: SequenceInfo, *, mode: str, ma
 
 
 def _within(frames: np.ndarray, base: int, max_gap: int) -> np.ndarray:
-    """The frames, all later than base, that lie within max_gap of it, or within 5, 10 ... more where there is none."""
+    """The frames (numbers, all > base) at most max_gap after base; if there is none, the gap grows in steps of 5."""
     distance = frames - base
     return frames[distance <= max_gap + 5 * max(0, -(-(int(distance.min()) - max_gap) // 5))]
 

@@ -1,4 +1,4 @@
-"""Batches for the trainer."""
+"""Makes batches from training samples and prepares them for the network."""
 
 import gc
 import os
@@ -15,11 +15,11 @@ from lib.errors import DataError
 from lib.train.data.sampler import EpochSampler, TrackingSampler
 from lib.utils.normalize import Normalizer
 
-TIMEOUT_S = 300
+TIMEOUT_S = 300  # seconds to wait for a batch of the workers
 
 
 def make_loader(source: TrackingSampler, sampler: EpochSampler, batch_size: int, num_workers: int) -> DataLoader:
-    """The DataLoader of a stream; `sampler.epoch` selects the epoch. Incomplete batches are dropped."""
+    """The DataLoader of a stream of samples; `sampler.epoch` selects the epoch. An incomplete last batch is dropped."""
     return DataLoader(
         source,
         batch_size=batch_size,
@@ -30,15 +30,15 @@ def make_loader(source: TrackingSampler, sampler: EpochSampler, batch_size: int,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # its own: opening an iterator must not touch the network's random numbers
+        generator=torch.Generator(),  # its own, so that a new iterator does not draw from the network's random numbers
         timeout=TIMEOUT_S if num_workers else 0,
     )
 
 
 @contextmanager
 def objects_shared_with_workers() -> Iterator[None]:
-    """Keep all present objects out of garbage collection, which writes to every object that it visits, and so would
-    copy in each worker the memory that it shares with this process since its fork."""
+    """Context manager: exclude all existing objects from garbage collection. Collection writes to every object that
+    it visits; in forked workers, each write copies memory that they share with this process."""
     gc.collect()
     gc.freeze()
     try:
@@ -48,8 +48,8 @@ def objects_shared_with_workers() -> Iterator[None]:
 
 
 def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] | DataError:
-    """Samples (1, ...) -> batch (1, B, ...), stacked along dimension 1 as in OSTrack. An error in place of a sample
-    takes the place of the batch."""
+    """Stack samples, tensors (1, ...), into a batch, tensors (1, B, ...), along dimension 1 as in OSTrack. If one of
+    the samples is a DataError, return that error instead."""
     for sample in samples:
         if isinstance(sample, DataError):
             return sample
@@ -59,9 +59,9 @@ def collate(samples: list[dict[str, Tensor] | DataError]) -> dict[str, Tensor] |
 @dataclass(frozen=True)
 class BatchPreparation:
     """Moves a batch to the device and normalises its crops there: (1, B, S, S, 3) uint8 -> (1, B, 3, S, S) float32.
-    Workers, their queues and the bus thus carry a quarter of the bytes.
+    Workers and transfers thus handle a quarter of the bytes of float32.
 
-    paint: changes the uint8 crops before, and may read and remove other entries of the batch.
+    paint: called first with the batch and the device, to change the uint8 crops; it may read and remove other entries.
     """
 
     normalize: Normalizer
@@ -79,4 +79,4 @@ class BatchPreparation:
 def _start_worker(_worker: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    os.setpgrp()  # Ctrl-C and torchrun's SIGTERM go to the trainer alone, which saves and then ends its workers
+    os.setpgrp()  # Ctrl-C and torchrun's SIGTERM reach only the trainer, which saves and then ends its workers

@@ -1,4 +1,4 @@
-"""From frames and boxes to the crops of a training sample, with OSTrack's jitter and colour."""
+"""Makes the crops of a training sample from frames and boxes, with OSTrack's jitter and colour augmentation."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,11 @@ from lib.utils.crop import CropWindow, crop_image, crop_window
 
 @dataclass(frozen=True)
 class CropSpec:
-    """Size in pixels, search area factor and jitter of template or search crops. Without jitter: the tracker's crop."""
+    """Crop parameters of the template or the search region; without jitter the tracker's crop.
+
+    size: pixels per side; factor: side of the window over the square root of the box's area; center_jitter,
+    scale_jitter: as in crop_around.
+    """
 
     size: int
     factor: float
@@ -23,20 +27,20 @@ class CropSpec:
 
 @dataclass(frozen=True)
 class CropPlan:
-    """All random choices of a crop, made before a frame is read."""
+    """All random choices for one crop, made before the frame is read."""
 
     window: CropWindow
     box: np.ndarray  # (4,) xywh in image pixels
     gray: bool
     flip: bool
-    gain: float  # brightness
+    gain: float  # brightness factor
 
     def max_reduction(self) -> int:
-        """How many times smaller, per side, the frame may be read so that the crop keeps its output resolution."""
+        """The largest factor (>= 1) by which the sides of the frame may be reduced without upsampling the crop."""
         return max(1, self.window.side // self.window.size)
 
     def box_in_crop(self) -> np.ndarray:
-        """(4,) xywh in fractions of the crop."""
+        """The target's box (4,) xywh in fractions of the crop, after the flip."""
         x, y, w, h = self.window.to_crop(self.box)
         return np.array([1 - x - w if self.flip else x, y, w, h])
 
@@ -45,9 +49,9 @@ class CropPlan:
 class PairProcessing:
     """Plans the template and the search crop of a sample; make_crop makes them.
 
-    grayscale, flip: probabilities; brightness: half-width of the uniform factor around 1. Grayscale is drawn for the
-    sample, brightness and the horizontal flip for each crop. (OSTrack flips all frames, then each crop again: the same
-    distribution.) Colour and flips are applied to the crops, not to the frames.
+    grayscale, flip: probabilities; brightness b: the brightness factor is uniform in [1 - b, 1 + b]. Grayscale is drawn
+    once per sample, brightness and horizontal flip once per crop. (OSTrack flips all frames, then each crop again,
+    which gives the same distribution.) Colour and flips are applied to the crops, not to the frames.
     """
 
     template: CropSpec
@@ -59,7 +63,7 @@ class PairProcessing:
     def plan(
         self, rng: np.random.Generator, template_box: np.ndarray, search_box: np.ndarray
     ) -> tuple[CropPlan, CropPlan]:
-        """The crops around two boxes (4,) xywh in image pixels. Raises DataError for a box without an area."""
+        """Plan the crops around two boxes (4,) xywh in image pixels. Raises DataError for a box without an area."""
         gray = bool(rng.random() < self.grayscale)
         template = self._plan(rng, self.template, template_box, gray)
         return template, self._plan(rng, self.search, search_box, gray)
@@ -73,9 +77,11 @@ class PairProcessing:
 
 
 def assemble(template: tuple[np.ndarray, np.ndarray], search: tuple[np.ndarray, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Crop and box of each kind, from make_crop -> a sample: template_images, search_images (1, S, S, 3) uint8, and
-    template_anno, search_anno (1, 4) float32 xywh in fractions of the crop. The first dimension is OSTrack's number of
-    templates or search images."""
+    """Make a sample from two crops (S, S, 3) uint8 and their boxes (4,), as make_crop returns them.
+
+    The sample has template_images, search_images (1, S, S, 3) uint8, and template_anno, search_anno (1, 4) float32 xywh
+    in fractions of the crop. The first dimension is OSTrack's number of templates or search regions.
+    """
     sample = {}
     for name, (crop, box) in (("template", template), ("search", search)):
         sample[f"{name}_images"] = torch.from_numpy(crop[None])
@@ -84,10 +90,10 @@ def assemble(template: tuple[np.ndarray, np.ndarray], search: tuple[np.ndarray, 
 
 
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (S, S, 3) uint8 of a plan, and the target's box (4,) xywh in fractions of it.
+    """Cut out a planned crop (S, S, 3) uint8, and return it with the target's box (4,) xywh in fractions of the crop.
 
-    image: the frame (H, W, 3) uint8 RGB, `reduction` times smaller per side than the one that the plan refers to.
-    Raises DataError for a target or a window outside the frame.
+    image: the frame (H, W, 3) uint8 RGB, its sides reduced by the factor `reduction` from the frame that the plan
+    refers to. Raises DataError if the target or the window lies outside the frame.
     """
     plan = replace(plan, window=plan.window.aligned(reduction))
     window = plan.window
@@ -95,7 +101,7 @@ def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np
     outside = window.left >= width or window.top >= height or not meets_picture(plan.box, width, height)
     if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
         raise DataError(
-            f"the target {plan.box.tolist()} or its crop lies outside its frame of {width} x {height} pixels"
+            f"the target {plan.box.tolist()} or its crop lies outside the frame of {width} x {height} pixels"
         )
     crop = crop_image(image, window, reduction)
     if plan.gray:
@@ -108,8 +114,11 @@ def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np
 
 
 def crop_around(rng: np.random.Generator, spec: CropSpec, box: np.ndarray) -> CropWindow:
-    """The window around a jittered box xywh: size * exp(N(0,1) * scale_jitter), centre moved by up to half of
-    sqrt(area) * center_jitter on each axis. Without jitter it is the tracker's window."""
+    """The window around a jittered box (4,) xywh in image pixels; without jitter it is the tracker's window.
+
+    Width and height are each multiplied by exp(N(0, 1) * scale_jitter); then the centre moves by up to
+    sqrt(area) * center_jitter / 2 pixels on each axis. Raises DataError for a box without an area.
+    """
     if spec.scale_jitter or spec.center_jitter:
         size = box[2:] * np.exp(rng.standard_normal(2) * spec.scale_jitter)
         reach = np.sqrt(max(size.prod(), 0)) * spec.center_jitter

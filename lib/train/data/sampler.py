@@ -1,4 +1,4 @@
-"""Draws training samples."""
+"""Draws training samples from data sets and divides them among ranks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_c
 from lib.train.dataset.base import BaseVideoDataset
 from lib.utils.jpeg import FrameBuffer
 
-MAX_DRAWS = 50
+MAX_DRAWS = 50  # attempts to draw a usable sample
 Sample = dict[str, Tensor]
 Extend = Callable[[np.random.Generator, Sample, tuple[CropPlan, CropPlan]], Sample]
 
 
 @dataclass(frozen=True)
 class SamplingSpec:
-    """How the two frames of a sample are chosen (lib.train.data.frame_selection)."""
+    """How the two frames of a sample are chosen: the arguments of lib.train.data.frame_selection.choose_frames."""
 
     mode: str = "causal"
     max_gap: int = 200
 
 
 class SampleSource(Protocol):
-    """A data set that draws whole samples itself, such as lib.train.composed.composer's."""
+    """A data set that draws whole samples itself, such as lib.train.composed.composer.ComposedDataset."""
 
     def __len__(self) -> int: ...
 
@@ -37,10 +37,10 @@ class SampleSource(Protocol):
 
 
 class TrackingSampler(Dataset):
-    """A stream of training samples: item i depends on the seed and i only, whatever worker or rank draws it.
+    """A stream of training samples. Item i depends only on the seed and on i, not on the worker or rank that draws it.
 
-    The data set is drawn by its ratio, the sequence uniformly, the frames by `spec`; of a still image both crops show
-    the same frame. A draw that cannot be used is repeated, up to MAX_DRAWS times.
+    The data set is drawn by its ratio, the sequence uniformly, the frames by `spec`. Both crops of a still image show
+    the same frame. An unusable draw is rejected and repeated, with at most MAX_DRAWS draws per sample.
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class TrackingSampler(Dataset):
         seed: int,
         extend: Extend | None = None,
     ):
-        """extend: adds tensors to a sample that was made of frames; called with its plans of template and search."""
+        """ratios: relative frequency of each data set, of any sum. extend: adds tensors to a sample that was made from
+        frames; called with the random generator, the sample and the plans of its template and search crop."""
         self.datasets = list(datasets)
         self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
         self.spec = spec
@@ -64,10 +65,10 @@ class TrackingSampler(Dataset):
 
     def __getitem__(self, index: int) -> Sample | DataError:
         """Sample `index` of the endless stream: the tensors of `assemble`, and `redraws` (1,), the number of rejected
-        draws; or the DataError of the first rejected draw where MAX_DRAWS were rejected.
+        draws. If all of MAX_DRAWS draws were rejected, a DataError that gives the reason of the first.
 
-        The error is returned instead of raised, because a loader's worker would bury it in a traceback; `collate`
-        passes it on and the trainer's process raises it.
+        The error is returned, not raised, because a loader's worker would hide it in a traceback. `collate` passes it
+        on, and the trainer's process raises it.
         """
         rng = np.random.default_rng([self.seed, index])
         first_cause = None
@@ -77,10 +78,10 @@ class TrackingSampler(Dataset):
                 return {**self._draw(rng, dataset), "redraws": torch.tensor([redraws])}
             except DataError as error:
                 first_cause = first_cause or error
-        return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first cause: {first_cause}")
+        return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first error was: {first_cause}")
 
     def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset | SampleSource) -> Sample:
-        """A sample of a data set. Raises DataError where the draw cannot be used."""
+        """Draw a sample from a data set. Raises DataError if the draw cannot be used."""
         if not isinstance(dataset, BaseVideoDataset):
             return dataset.sample(rng, self.processing)
         sample, plans = self._sample_of_frames(rng, dataset)
@@ -89,7 +90,8 @@ class TrackingSampler(Dataset):
     def _sample_of_frames(
         self, rng: np.random.Generator, dataset: BaseVideoDataset
     ) -> tuple[Sample, tuple[CropPlan, CropPlan]]:
-        """A sample of two frames, or of a still image twice, and the plans of its template and search crop."""
+        """Draw a sample from two frames of a video, or from a still image used twice; also return the plans of its
+        template and search crop. Raises DataError if the draw cannot be used."""
         sequence = int(rng.integers(len(dataset)))
         info, spec = dataset.sequence_info(sequence), self.spec
         if dataset.is_video:
@@ -105,18 +107,19 @@ class TrackingSampler(Dataset):
             reductions = [min(reductions)] * 2
         crops, shown, picture = [], None, None
         for frame, plan, reduction in zip(frames, plans, reductions):
-            if frame != shown:  # one picture at a time: the next one takes its memory
+            if frame != shown:  # one frame at a time: the next one overwrites its memory
                 picture, shown = dataset.frame(sequence, frame, reduction, self._buffer), frame
             crops.append(make_crop(plan, *picture))
         return assemble(*crops), plans
 
 
 class EpochSampler(Sampler[int]):
-    """The indices of one epoch of the stream, shared among `world_size` ranks.
+    """The indices of one epoch of the stream, divided among `world_size` ranks.
 
-    Epoch e begins at index e * samples_per_epoch and has as many whole steps as fit into it. A step takes `step_size`
-    samples of each rank; the samples of a step are the same for any number of ranks. start: samples of the epoch that
-    all ranks together have done already.
+    Epoch e begins at index e * samples_per_epoch and has as many whole steps as fit into samples_per_epoch. In a step,
+    each rank takes `step_size` samples, and all ranks together take consecutive samples. Hence a step of a given total
+    size has the same samples for any number of ranks. start: samples of the epoch that all ranks together have already
+    done.
     """
 
     def __init__(self, samples_per_epoch: int, step_size: int, rank: int = 0, world_size: int = 1):

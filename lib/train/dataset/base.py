@@ -1,4 +1,4 @@
-"""What a training data set offers to the sampler."""
+"""Base classes of the training data sets, and the annotation of their sequences."""
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -13,9 +13,9 @@ from lib.utils.frame_files import in_frame_order, is_numbered
 from lib.utils.image import Levels, decode_image, image_size, levels_of
 from lib.utils.jpeg import FrameBuffer, JpegDecoder, find_decoder
 
-KEPT_INFOS = 256
-MIN_LENGTH = 20  # frames of a video, as in OSTrack
-MIN_VISIBLE = 5  # of them, with a visible target: more than twice as many as a sample has crops, as in OSTrack
+KEPT_INFOS = 256  # sequences per data set whose annotation is cached
+MIN_LENGTH = 20  # minimum number of frames of a video, as in OSTrack
+MIN_VISIBLE = 5  # minimum number of its frames with a visible target; OSTrack: more than twice the crops of a sample
 
 
 @dataclass
@@ -23,11 +23,11 @@ class SequenceInfo:
     """Annotation of one sequence of T frames."""
 
     boxes: np.ndarray  # (T, 4) float xywh in image pixels
-    valid: np.ndarray  # (T,) bool: the box has an area
-    visible: np.ndarray  # (T,) bool: valid, and enough of the target is seen to learn from
+    valid: np.ndarray  # (T,) bool: width and height of the box are positive
+    visible: np.ndarray  # (T,) bool: valid, and enough of the target is visible to learn from
 
     def too_few(self) -> str:
-        """Why no two frames of a video can be drawn for a sample, in words; "" where they can."""
+        """The reason, in words, why no two frames of a video can be drawn for a sample; "" if they can."""
         frames, visible = len(self.visible), int(self.visible.sum())
         if frames < MIN_LENGTH:
             return f"too few frames ({frames}; at least {MIN_LENGTH} are needed)"
@@ -37,17 +37,17 @@ class SequenceInfo:
 
 
 class BaseVideoDataset(ABC):
-    """Sequences of frames with a box each. Still images are sequences of one frame with `is_video` False."""
+    """Sequences of frames with one box per frame. Still images are sequences of one frame, with `is_video` False."""
 
     name: str
-    note = ""  # what a check should say besides, such as how much of an official split is there
+    note = ""  # added to a DatasetReport, such as how much of an official split exists
     is_video = True
 
     def __init__(self):
         self._infos: OrderedDict[int, SequenceInfo] = OrderedDict()
 
     def sequence_info(self, index: int) -> SequenceInfo:
-        """Annotation of a sequence; those of the last KEPT_INFOS sequences are kept."""
+        """Annotation of a sequence. The most recently used KEPT_INFOS annotations are cached."""
         if index not in self._infos:
             self._infos[index] = self.read_info(index)
             if len(self._infos) > KEPT_INFOS:
@@ -61,24 +61,25 @@ class BaseVideoDataset(ABC):
 
     @abstractmethod
     def read_info(self, index: int) -> SequenceInfo:
-        """Annotation of a sequence, from its files."""
+        """Read the annotation of a sequence from its files."""
 
     @abstractmethod
     def frame(
         self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
     ) -> tuple[np.ndarray, int]:
-        """A frame of a sequence, (H, W, 3) uint8 RGB, and its reduction: full pixels a side of one of its pixels.
+        """Read a frame of a sequence: (H, W, 3) uint8 RGB, and the factor >= 1 by which its sides are reduced.
 
-        most_reduced: how small it may be; buffer: where it may lie, good until the buffer's next use.
+        most_reduced: the largest factor allowed; buffer: memory that may hold the frame, which is then valid until the
+        buffer's next use. Raises DataError for a frame that is missing or broken.
         """
 
     @abstractmethod
     def sequence_name(self, index: int) -> str:
-        """What errors and logs call a sequence."""
+        """The name of a sequence in errors and logs."""
 
 
 class StoredDataset(BaseVideoDataset):
-    """A data set whose frames are image files of a storage."""
+    """A data set whose frames are image files in a Storage."""
 
     def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         super().__init__()
@@ -88,10 +89,10 @@ class StoredDataset(BaseVideoDataset):
 
     @abstractmethod
     def frame_file(self, index: int, frame: int) -> str:
-        """The file of a frame, in the storage."""
+        """The name, in the storage, of the file of a frame (from 0)."""
 
     def frame_names(self, index: int) -> list[str]:
-        """The files of a sequence's frames, without their folder: those named by a number."""
+        """The names, without folder, of the files of a sequence's frames: those that consist of a number."""
         folder = self.frame_file(index, 0).rpartition("/")[0]
         return [name for name in self.storage.children(folder) if is_numbered(name)]
 
@@ -109,14 +110,15 @@ class StoredDataset(BaseVideoDataset):
         )
 
     def _levels_of(self, index: int) -> Levels:
-        """Of a sequence whose frames have 16 bits: its first frame's, as in tracking."""
+        """The values that become 0 and 255 in a sequence of 16-bit frames, from its first frame as in tracking."""
         if index not in self._levels:
             file = self.frame_file(index, 0)
             self._levels[index] = levels_of(self.storage.read(file), self.storage.place(file))
         return self._levels[index]
 
     def check(self, index: int) -> int:
-        """The number of frames of a sequence whose annotation and frames fit. Raises DataError where they do not."""
+        """Compare the annotation of a sequence with its frame files and return the number of frames. Raises DataError
+        if they do not match."""
         boxes, there = len(self.sequence_info(index).boxes), set(self.frame_names(index))
         if not there and self.storage.has(packed := f"{self.frame_file(index, 0).rpartition('/')[0]}.zip"):
             raise DataError(f"{self.storage.place(packed)}: the frames are still packed: unpack it")
@@ -125,29 +127,32 @@ class StoredDataset(BaseVideoDataset):
         for frame in range(boxes):
             file = self.frame_file(index, frame)
             if file.rpartition("/")[2] not in there:
-                raise DataError(f"{self.storage.place(file)}: the frame is missing, one of {boxes} with a box")
+                raise DataError(f"{self.storage.place(file)}: the frame is missing, but its box is one of {boxes}")
         return boxes
 
     def picture_size(self, index: int) -> tuple[int, int]:
-        """Width and height of the first frame of a sequence in pixels."""
+        """Width and height in pixels of the first frame of a sequence."""
         file = self.frame_file(index, 0)
         return image_size(self.storage.read(file), self.storage.place(file))
 
     def undrawable(self, index: int) -> tuple[str, bool]:
-        """Why no sample can be drawn from a sequence, in words, or ""; whether it shows a target at all."""
+        """The reason why no sample can be drawn from a sequence, in words, or ""; and whether it shows a target."""
         info = self.sequence_info(index)
         if not info.visible.any():
             one = f": its box is {info.boxes[0].tolist()}" if len(info.boxes) == 1 else ""
-            return f"no target in {len(info.boxes)} frames that is visible and has an area{one}", False
+            return f"no frame of {len(info.boxes)} with a visible target of positive size{one}", False
         width, height = self.picture_size(index)
         inside = replace(info, visible=info.visible & meets_picture(info.boxes, width, height))
         if not inside.visible.any():
-            return f"no target: all boxes lie outside its pictures of {width} x {height} pixels", False
+            return f"no target: all boxes lie outside its frames of {width} x {height} pixels", False
         return inside.too_few() if self.is_video else "", True
 
     def read_boxes(self, file: str, *, absent_is_nan: bool = False) -> np.ndarray:
-        """Boxes (T, 4) of an annotation file. Raises DataError for a negative size, for an infinite number, and, unless
-        absent_is_nan, for NaN: zero width or height is how an absent target is written."""
+        """Read the boxes (T, 4), xywh in image pixels, of an annotation file; absent targets have zero width or height.
+
+        absent_is_nan: NaN is allowed for absent targets, too. Raises DataError for negative sizes, for Inf, and for NaN
+        that is not allowed.
+        """
         boxes = parse_boxes(self.storage.read(file), self.storage.place(file))
         nan = np.isnan(boxes).any(1)
         wrong = np.isinf(boxes).any(1) | (boxes[:, 2:] < 0).any(1)
@@ -156,33 +161,33 @@ class StoredDataset(BaseVideoDataset):
         if wrong.any():
             line = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"{self.storage.place(file)}, line {line + 1}: {boxes[line].tolist()} is not a box (x, y, w, h); a "
-                f"target that is absent has {'NaN or ' if absent_is_nan else ''}zero width and height"
+                f"{self.storage.place(file)}, line {line + 1}: {boxes[line].tolist()} is not a box (x, y, w, h); an "
+                f"absent target has {'NaN or ' if absent_is_nan else ''}zero width and height"
             )
         return boxes
 
 
 def has_area(boxes: np.ndarray) -> np.ndarray:
-    """boxes (T, 4) xywh -> (T,) bool: width and height are positive numbers."""
+    """Whether width and height are positive (False for NaN): boxes (T, 4) xywh -> (T,) bool."""
     return (boxes[:, 2:] > 0).all(1)
 
 
 def meets_picture(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """boxes (..., 4) xywh -> (...,) bool: a part of it is in a picture of so many pixels."""
+    """Whether a box and an image of width x height pixels overlap: boxes (..., 4) xywh in pixels -> (...,) bool."""
     x, y, w, h = np.moveaxis(boxes, -1, 0)
     return (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
 
 
 class ListedFrames(StoredDataset):
-    """A data set whose frames have names of any kind and are taken in their order."""
+    """A data set whose frames may have any names; lib.utils.frame_files.in_frame_order defines their order."""
 
-    images: str  # the folder of the frames in that of their sequence
+    images: str  # name of the folder of frames inside that of a sequence
 
     def __init__(self, storage: Storage, sequences: list[str], decoder: JpegDecoder | None = None):
-        """sequences: their folders, in the storage."""
+        """sequences: the names of their folders in the storage."""
         super().__init__(storage, decoder)
         self.sequences = sequences
-        self._files: tuple[int, list[str]] = (-1, [])  # of the sequence that was asked for last
+        self._files: tuple[int, list[str]] = (-1, [])  # frame names of the sequence used last
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -13,8 +13,8 @@ IMAGES = "images/train2017"
 
 
 class CocoSeq(StoredDataset):
-    """Layout: annotations/instances_train2017.json and images/train2017/*.jpg. Every instance that is no crowd is a
-    sequence of one frame; one without an area is never drawn."""
+    """Layout: annotations/instances_train2017.json and images/train2017/*.jpg. Each instance that is not a crowd is a
+    sequence of one frame. Instances without an area are never drawn. Raises DataError for a malformed annotation."""
 
     name = "COCO17"
     is_video = False
@@ -26,13 +26,13 @@ class CocoSeq(StoredDataset):
             content = parse_json(storage.read(ANNOTATION))
             rows = {image["id"]: row for row, image in enumerate(content["images"])}
             instances = [item for item in content["annotations"] if not item["iscrowd"]]
-            # Arrays, not a million small objects: worker processes share their memory
+            # Arrays, because worker processes share their memory, unlike that of a million small objects
             self.files = np.array([image["file_name"] for image in content["images"]])
             self.sizes = np.array([(image.get("width", 0), image.get("height", 0)) for image in content["images"]])
             self.image = np.array([rows[item["image_id"]] for item in instances], np.int32)
             self.boxes = np.array([item["bbox"] for item in instances], float).reshape(-1, 4)
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{place}: not readable as COCO's instances ({type(error).__name__}: {error})") from error
+            raise DataError(f"{place}: not readable as COCO instances ({type(error).__name__}: {error})") from error
         if not len(self.image):
             raise DataError(f"{place}: no instance in it")
 

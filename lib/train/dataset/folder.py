@@ -1,4 +1,4 @@
-"""Anybody's own sequences, for training."""
+"""Custom sequences for training: folder:PATH."""
 
 from lib.errors import DataError
 from lib.train.dataset.base import ListedFrames, SequenceInfo, has_area
@@ -9,8 +9,8 @@ GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 
 class Folder(ListedFrames):
-    """Layout: <sequence>/img/* (any names, in their order) and groundtruth.txt or groundtruth_rect.txt with a box
-    x, y, w, h a frame; NaN or a zero size where the target is absent. OTB's folders are of this form, too."""
+    """Layout: <sequence>/img/* (any names, in frame order) and groundtruth.txt or groundtruth_rect.txt with one box
+    x, y, w, h per frame; NaN or a zero size if the target is absent. OTB has this layout, too."""
 
     images = "img"
 
@@ -26,7 +26,7 @@ class Folder(ListedFrames):
         folder = self.sequences[index]
         there = [file for file in GROUND_TRUTH_FILES if self.storage.has(f"{folder}/{file}")]
         if not there:
-            raise DataError(f"{self.storage.place(folder)}: neither {' nor '.join(GROUND_TRUTH_FILES)}")
+            raise DataError(f"{self.storage.place(folder)}: neither {' nor '.join(GROUND_TRUTH_FILES)} is there")
         boxes = self.read_boxes(f"{folder}/{there[0]}", absent_is_nan=True)
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)

@@ -15,11 +15,11 @@ LABELS = {"absence": "absence", "cover": "cover", "cut": "cut_by_image"}
 
 
 class Got10k(StoredDataset):
-    """Layout: {train,val}/list.txt, and for each name of it <name>/%08d.jpg from 1, groundtruth.txt (x, y, w, h),
-    absence.label, cover.label, cut_by_image.label.
+    """Layout: {train,val}/list.txt and, for each name in it, {train,val}/<name>/%08d.jpg from 1, groundtruth.txt
+    (x, y, w, h), absence.label, cover.label, cut_by_image.label.
 
     split: "train_full" or "official_val" (all of list.txt), "vottrain" or "votval" (OSTrack's lists of indices into
-    the training list.txt, without the sequences that VOT shares).
+    the training list.txt, without the sequences that are also in VOT).
     """
 
     def __init__(self, storage: Storage, split: str, decoder: JpegDecoder | None = None):
@@ -32,8 +32,8 @@ class Got10k(StoredDataset):
             indices = read_numbers(SPLIT_FILES / f"got10k_{split}.txt")[:, 0].astype(int)
             if indices.max() >= len(self.sequences):
                 raise DataError(
-                    f"{place}: {len(self.sequences)} sequences, but GOT10K_{split} counts on the 9,335 of the full "
-                    "training set; with a part of it use GOT10K_train_full"
+                    f"{place}: {len(self.sequences)} sequences, but GOT10K_{split} needs all 9,335 of the training "
+                    "set; for a part of it use GOT10K_train_full"
                 )
             self.sequences = [self.sequences[index] for index in indices]
         if not self.sequences:
@@ -55,8 +55,11 @@ class Got10k(StoredDataset):
         return SequenceInfo(boxes, valid, valid & (absence == 0) & (cover > 0))
 
     def label(self, index: int, name: str, length: int) -> np.ndarray:
-        """A label of each frame (length,): "absence" (1: no target), "cover" (0 to 8 eighths are seen), "cut" (1: at
-        the image's border)."""
+        """A label of each frame of a sequence: (length,) float64.
+
+        name: "absence" (1: no target), "cover" (visible eighths of the target, 0 to 8), "cut" (1: cut by the image's
+        border). Raises DataError if the file does not have `length` lines.
+        """
         file = f"{self._folder(index)}/{LABELS[name]}.label"
         values = parse_numbers(self.storage.read(file), self.storage.place(file))[:, 0]
         if len(values) != length:

@@ -1,4 +1,4 @@
-"""ImageNet-VID for training: every object track of every snippet is a sequence."""
+"""ImageNet-VID for training. Each object track of each snippet is a sequence."""
 
 import zipfile
 from pathlib import Path
@@ -19,8 +19,9 @@ ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 class ImagenetVid(StoredDataset):
     """Layout: Data/VID/train/<part>/<snippet>/%06d.JPEG from 0 and Annotations/VID/train/<part>/<snippet>/%06d.xml.
 
-    A track begins with its first frame and ends with its last; frames without it in between are not valid, occluded
-    ones not visible. The million XML files are read once: index_file keeps what was in them.
+    A track reaches from the first to the last frame with its object. Frames between them without the object are not
+    valid, and frames in which it is occluded are not visible. The million XML files are read only once; index_file
+    caches their contents.
     """
 
     name = "VID"
@@ -62,11 +63,13 @@ class ImagenetVid(StoredDataset):
         for frame in range(length):
             file = self.frame_file(index, frame)
             if file.rpartition("/")[2] not in there:
-                raise DataError(f"{self.storage.place(file)}: the frame is missing, one of {length} of a track")
+                raise DataError(f"{self.storage.place(file)}: the frame is missing, one of {length} frames of a track")
         return length
 
     def _build_index(self) -> dict[str, np.ndarray]:
-        """The tracks as arrays: snippet, first frame, place of their frames in boxes (frames, 4) and seen (frames,)."""
+        """The N tracks as arrays: snippet (N,), its number; first (N,), number of the first frame; start (N + 1,), from
+        where to where its frames are in boxes (frames, 4), xywh, and in seen (frames,), bool. Raises DataError for an
+        annotation that is malformed, and if there is no object."""
         snippet, first, start, boxes, seen = [], [], [0], [], []
         for number, name in enumerate(
             tqdm(self.snippets, desc="VID: reading annotations, once", unit="snippet", disable=None)
@@ -95,7 +98,7 @@ class ImagenetVid(StoredDataset):
         }
 
     def _tracks(self, snippet: str) -> dict[str, dict[int, tuple[list[float], bool]]]:
-        """track -> frame -> (box xywh, whether it is not occluded)."""
+        """The tracks of a snippet: track id -> frame number -> (box xywh in pixels, whether it is not occluded)."""
         tracks: dict[str, dict[int, tuple[list[float], bool]]] = {}
         for file in self.storage.children(f"{ANNOTATIONS}/{snippet}"):
             name = f"{ANNOTATIONS}/{snippet}/{file}"
@@ -106,12 +109,12 @@ class ImagenetVid(StoredDataset):
                     seen = item.findtext("occluded") == "0"
                     tracks.setdefault(item.findtext("trackid"), {})[frame] = ([x1, y1, x2 - x1, y2 - y1], seen)
             except (ElementTree.ParseError, TypeError, ValueError) as error:
-                raise DataError(f"{self.storage.place(name)}: not readable as VID's annotation ({error})") from error
+                raise DataError(f"{self.storage.place(name)}: not readable as a VID annotation ({error})") from error
         return tracks
 
 
 def _read_index(file: Path, snippets: list[str]) -> dict[str, np.ndarray] | None:
-    """The index of a file, or None where there is none or it is of other snippets."""
+    """The index in a file, or None if there is no file or it has other snippets. Raises DataError for a broken file."""
     if not file.is_file():
         return None
     try:
@@ -119,7 +122,7 @@ def _read_index(file: Path, snippets: list[str]) -> dict[str, np.ndarray] | None
             index = dict(content)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{file}: not readable as the index of VID ({error}); remove it to have it built again"
+            f"{file}: not readable as the index of VID ({error}); remove it, and it will be rebuilt"
         ) from error
     return index if index["snippets"].tolist() == snippets else None
 

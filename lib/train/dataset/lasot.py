@@ -15,7 +15,7 @@ TRAIN_SPLIT = Path(__file__).parent / "splits" / "lasot_train.txt"
 
 class Lasot(StoredDataset):
     """Layout: <class>/<class>-<n>/img/%08d.jpg from 1, groundtruth.txt (x, y, w, h), full_occlusion.txt and
-    out_of_view.txt (one line of 0 and 1). Of the 1,120 training sequences those are used that are there."""
+    out_of_view.txt (one line with 0 or 1 per frame). Uses those of the 1,120 training sequences that exist."""
 
     name = "LASOT"
 
@@ -27,7 +27,7 @@ class Lasot(StoredDataset):
         }
         self.sequences = [name for name in listed if name in there[name.rpartition("-")[0]]]
         if len(self.sequences) < len(listed):
-            self.note = f"of {len(listed):,} in the training split"
+            self.note = f"of {len(listed):,} sequences in the training split"
         if not self.sequences:
             raise DataError(
                 f"{storage.place('')}: none of LaSOT's {len(listed)} training sequences (<class>/<class>-<n>) is there"

@@ -1,4 +1,4 @@
-"""The data sets that DATA.TRAIN.DATASETS_NAME may name: where each belongs, and how it is opened and checked."""
+"""The data sets that DATA.TRAIN.DATASETS_NAME can name: their folders, and how to open and check them."""
 
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ FOLDER_PREFIX = "folder:"
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set belongs below data_dir, what is in it, and how it is opened."""
+    """The folder of a data set below data_dir, its layout, and the function that opens it."""
 
     folder: str  # "" for a data set without files
     layout: str
-    open: Callable[[Storage, JpegDecoder, Path], BaseVideoDataset]  # the path: a folder for index files
+    open: Callable[[Storage, JpegDecoder, Path], BaseVideoDataset]  # path: folder for cached index files
 
 
 def _got10k(split: str) -> Source:
@@ -81,9 +81,10 @@ FOLDER_SOURCE = Source(
 
 @dataclass(frozen=True)
 class DataAccess:
-    """How data sets are opened: the folders of this machine, files or LMDB, and the JPEG decoder.
+    """Opens data sets by name, with the folders of this machine, from files or LMDB, with a JPEG decoder.
 
-    further: data sets besides SOURCES, by name, with the function that makes each.
+    storage: "auto", "files" or "lmdb", as in open_storage; decoder: as in find_decoder; further: data sets other than
+    SOURCES: name -> function that creates it.
     """
 
     paths: LocalPaths
@@ -92,18 +93,18 @@ class DataAccess:
     further: Mapping[str, Callable[[], Sized]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """The names of all data sets, without those of folders."""
+        """The names of all data sets, except folder:PATH."""
         return [*SOURCES, *self.further]
 
     def root(self, name: str) -> Path | None:
-        """The root folder of a data set; None for one without files. Raises DataError for an unknown name."""
+        """The root folder of a data set, or None if it has no files. Raises DataError for an unknown name."""
         if name.startswith(FOLDER_PREFIX):
             return Path(name.removeprefix(FOLDER_PREFIX)).expanduser().absolute()
         folder = "" if name in self.further else self.source(name).folder
         return self.paths.dataset(folder) if folder else None
 
     def source(self, name: str) -> Source:
-        """The source of a data set with files. Raises DataError for an unknown name."""
+        """The Source of a data set of SOURCES, or of folder:PATH. Raises DataError for an unknown name."""
         if name.startswith(FOLDER_PREFIX):
             return FOLDER_SOURCE
         if name not in SOURCES:
@@ -113,7 +114,7 @@ class DataAccess:
         return SOURCES[name]
 
     def open(self, name: str) -> BaseVideoDataset | Sized:
-        """The data set of a name. Raises DataError where it is missing or not in its layout."""
+        """Open a data set. Raises DataError if the name is unknown, files are missing, or the layout is another one."""
         if name in self.further:
             return self.further[name]()
         source, root = self.source(name), self.root(name)
@@ -126,30 +127,30 @@ class DataAccess:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """Result of a check: how much of a data set exists, and what is wrong with it."""
+    """Result of a check: the size of a data set, and what is wrong with it."""
 
     name: str
     root: Path | None
-    layout: str = ""  # expected below root
+    layout: str = ""  # expected files below root
     sequences: int = 0
     checked: int = 0  # number of sequences that were checked
-    frames: int = 0  # in those
-    note: str = ""
-    missing: str = ""  # why the data set cannot be opened
-    there: bool = False  # its folder or LMDB exists all the same
+    frames: int = 0  # number of frames in the checked sequences
+    note: str = ""  # BaseVideoDataset.note
+    missing: str = ""  # the reason why the data set cannot be opened, or ""
+    there: bool = False  # whether its folder or LMDB exists although it cannot be opened
     broken: Sequence[str] = ()  # the error of each sequence that cannot be used
     targetless: Sequence[str] = ()  # the reason for each sequence that is complete, but shows no target
-    short: Sequence[str] = ()  # the same for those that have too few frames for a sample
+    short: Sequence[str] = ()  # the reason for each sequence that has too few frames for a sample
 
     @property
     def usable(self) -> bool:
-        """Whether all checked sequences are complete, and one of them shows a target."""
+        """Whether all checked sequences are complete and at least one shows a target."""
         nothing_there = self.checked > 0 and len(self.targetless) == self.checked
         return not self.missing and not self.broken and not nothing_there
 
     @property
     def trainable(self) -> bool:
-        """Whether it is usable, and a sample can be drawn from it."""
+        """Whether it is usable and a sample can be drawn from at least one checked sequence."""
         return self.usable and not 0 < self.checked == len(self.targetless) + len(self.short)
 
     def __str__(self) -> str:
@@ -164,18 +165,18 @@ class DatasetReport:
         text += f" ({self.note})" if self.note else ""
         if undrawable := [*self.targetless, *self.short]:
             drawable = self.checked - len(self.broken) - len(undrawable)
-            text += f"; {drawable:,} of {self.checked:,} sequences have a target that training can draw, not: "
-            text += undrawable[0]
+            text += f"; {drawable:,} of {self.checked:,} sequences have a target that training can draw"
+            text += f", the first without: {undrawable[0]}"
         if self.broken:
             text += f"; {len(self.broken)} cannot be used, the first: {self.broken[0]}"
         return text
 
 
 def check_dataset(name: str, access: DataAccess, count: int | None = None) -> DatasetReport:
-    """Open a data set, compare the annotation of its sequences with their frames, and find those that a sampler can
-    draw from.
+    """Open a data set, compare the annotation of its sequences with their frames, and find those from which samples
+    can be drawn. What is missing or broken is in the report.
 
-    count: check so many sequences, evenly spaced, instead of all. Raises DataError for an unknown name.
+    count: the number of sequences to check, evenly spaced; None: all. Raises DataError for an unknown name.
     """
     root = access.root(name)
     layout = access.source(name).layout if root else ""

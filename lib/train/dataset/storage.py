@@ -1,4 +1,4 @@
-"""Where the files of a data set are: in a folder, or packed into one LMDB. Data sets see no difference."""
+"""The files of a data set, either in a folder or packed into one LMDB, behind the same interface."""
 
 import os
 from abc import ABC, abstractmethod
@@ -11,40 +11,40 @@ from lib.errors import DataError
 from lib.utils.annotations import decode_text
 from lib.utils.image import is_image
 
-COMPLETE = b"\x00complete"  # the key that the last write of a packing leaves
-COMMIT_BYTES = 64 * 2**20
+COMPLETE = b"\x00complete"  # key that pack_lmdb writes last
+COMMIT_BYTES = 64 * 2**20  # size of a transaction of pack_lmdb
 
 
 class Storage(ABC):
-    """Files by name: POSIX paths relative to a data set's root, such as "train/list.txt"."""
+    """Files by name. A name is a POSIX path relative to a data set's root, such as "train/list.txt"."""
 
     root: Path
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """The contents of a file. Raises DataError that names one that is missing or cannot be read."""
+        """The contents of a file. Raises DataError, which names the file, if it is missing or cannot be read."""
 
     @abstractmethod
     def children(self, folder: str = "") -> list[str]:
-        """Sorted names directly in a folder, without those that begin with a dot; empty for a folder that is not
-        there."""
+        """Sorted names of the files and folders directly in a folder, without names that begin with a dot. Empty if the
+        folder does not exist. Raises DataError if it cannot be read."""
 
     def place(self, name: str) -> str:
-        """What errors call a file."""
+        """The path of a file for errors and logs."""
         return f"{self.root}/{name}" if name else str(self.root)
 
     def read_text(self, name: str) -> str:
-        """A file's contents as text."""
+        """The contents of a UTF-8 file as text. Raises DataError if it is missing or not UTF-8."""
         return decode_text(self.read(name), self.place(name))
 
     def has(self, name: str) -> bool:
-        """Whether a file or a folder that is not empty is there."""
+        """Whether a file or a non-empty folder of this name exists."""
         folder, _, last = name.rpartition("/")
         return last in self.children(folder)
 
 
 class FileStorage(Storage):
-    """Plain files below a folder."""
+    """Plain files below a folder, root."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
@@ -68,13 +68,14 @@ class FileStorage(Storage):
 
 
 class LmdbStorage(Storage):
-    """The files of a data set as the values of an LMDB that tracking/make_lmdb.py has written."""
+    """The files of a data set as values of an LMDB, root, that tracking/make_lmdb.py has written. Raises DataError if
+    it is incomplete or cannot be read."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
         if self._get(COMPLETE) is None:
             raise DataError(
-                f"{self.root}: this LMDB is not complete. Run tracking/make_lmdb.py again, which goes on where it "
+                f"{self.root}: this LMDB is not complete; run tracking/make_lmdb.py again, which continues where it "
                 "stopped"
             )
 
@@ -111,7 +112,7 @@ _OPEN: dict[str, lmdb.Environment] = {}
 
 
 def _environment(root: str) -> lmdb.Environment:
-    """An LMDB, opened once in a process for all who read it. Raises DataError for one that was cut off."""
+    """An LMDB, opened once per process and shared by all readers. Raises DataError for a truncated file."""
     if root not in _OPEN:
         environment = lmdb.open(root, readonly=True, lock=False, readahead=False, create=False)
         _check_size(environment, root)
@@ -120,8 +121,8 @@ def _environment(root: str) -> lmdb.Environment:
 
 
 def _check_size(environment: lmdb.Environment, root: str | Path) -> None:
-    """Raise DataError, and close the LMDB, where its file is shorter than its header says: it is mapped into memory,
-    and touching a page that is not there would end the process without a word."""
+    """Close the LMDB and raise DataError if its file is shorter than its header requires. The file is mapped into
+    memory, and access to a missing page would end the process without a message."""
     file = Path(root) / "data.mdb"
     file = file if file.is_file() else Path(root)
     there = file.stat().st_size
@@ -129,8 +130,8 @@ def _check_size(environment: lmdb.Environment, root: str | Path) -> None:
     if there < wanted:
         environment.close()
         raise DataError(
-            f"{file}: {there} bytes, but its header asks for {wanted}: it was cut off. Copy it again, or remove it and "
-            "pack the data set again with tracking/make_lmdb.py"
+            f"{file}: {there} bytes, but its header requires {wanted}: the file is truncated. Copy it again, or remove "
+            "it and pack the data set again with tracking/make_lmdb.py"
         )
 
 
@@ -139,17 +140,18 @@ def _close_environments() -> None:
         _OPEN.popitem()[1].close()
 
 
-os.register_at_fork(before=_close_environments)  # an LMDB must not be taken through a fork; both sides open it again
+# An open LMDB must not be used after a fork: both processes open it again
+os.register_at_fork(before=_close_environments)
 
 
 def lmdb_path(root: Path) -> Path:
-    """Where the LMDB of a data set belongs: beside its folder, <root>.lmdb."""
+    """The path of the LMDB of a data set: <root>.lmdb, beside the folder root."""
     return root.with_name(f"{root.name}.lmdb")
 
 
 def open_storage(root: str | Path, kind: str = "auto") -> Storage:
-    """The files of a data set. kind: "files" | "lmdb" | "auto" (the LMDB where one lies beside the folder, else
-    files)."""
+    """Open the files of a data set. kind: "files", "lmdb" or "auto" (the LMDB if it exists beside the folder, else
+    files). Raises DataError if the LMDB is missing, incomplete or cannot be read."""
     packed = lmdb_path(Path(root))
     if kind == "lmdb" and not packed.exists():
         raise DataError(f"{packed} is missing: write it with tracking/make_lmdb.py, or set DATA.STORAGE=files")
@@ -159,10 +161,11 @@ def open_storage(root: str | Path, kind: str = "auto") -> Storage:
 
 
 def pack_lmdb(root: Path, names: Iterable[str], to: Path) -> None:
-    """Write files into an LMDB, images that are there already left out; committed every COMMIT_BYTES, so that an
-    interrupted packing loses little and goes on. Raises DataError for a file that cannot be read or a full disk.
+    """Write files into an LMDB at the path `to`. An interrupted packing loses little and can continue: images that the
+    LMDB already holds are skipped, and data is committed every COMMIT_BYTES.
 
-    names: relative to root; a progress bar may be wrapped around them.
+    names: of the files, relative to root; may be wrapped in a progress bar. Raises DataError if a file cannot be read,
+    and if the LMDB cannot be written, for example to a full disk.
     """
     source = FileStorage(root)
     _close_environments()

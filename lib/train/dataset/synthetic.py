@@ -1,4 +1,4 @@
-"""The procedural data set: no files, no download."""
+"""The synthetic data set, which is generated and needs no files."""
 
 import numpy as np
 
@@ -10,7 +10,8 @@ SPLITS = {"train": (0, 2000), "val": (1_000_000, 100)}  # first seed, number of 
 
 
 class Synthetic(BaseVideoDataset):
-    """SyntheticSequence by seed; the splits share none. Scenes are kept once they are built (0.15 MB each)."""
+    """Sequences of lib.synthetic, one per seed; the splits "train" and "val" have different seeds. Scenes are cached
+    (0.15 MB each)."""
 
     def __init__(self, split: str = "train"):
         super().__init__()

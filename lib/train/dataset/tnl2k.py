@@ -7,9 +7,9 @@ from lib.utils.jpeg import JpegDecoder
 
 
 class Tnl2k(ListedFrames):
-    """Layout: <subset>/<sequence>/imgs/* (any names, in their order) and groundtruth.txt (x, y, w, h).
+    """Layout: <subset>*/<sequence>/imgs/* (any names, in frame order) and groundtruth.txt (x, y, w, h).
 
-    subset: the prefix of the folders; the official training set comes as TNL2K_train_subset, in one or several parts.
+    subset: the prefix of the folders; the official training set is TNL2K_train_subset, in one or several parts.
     """
 
     name = "TNL2K"

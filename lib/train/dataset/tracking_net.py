@@ -5,12 +5,12 @@ from lib.train.dataset.base import SequenceInfo, StoredDataset, has_area
 from lib.train.dataset.storage import Storage
 from lib.utils.jpeg import JpegDecoder
 
-SETS = 12
+SETS = 12  # training sets
 
 
 class TrackingNet(StoredDataset):
-    """Layout: TRAIN_{0..11}/anno/<video>.txt (x, y, w, h) and TRAIN_i/frames/<video>/%d.jpg from 0. Of the twelve sets
-    those are used that are there."""
+    """Layout: TRAIN_{0..11}/anno/<video>.txt (x, y, w, h) and TRAIN_{0..11}/frames/<video>/%d.jpg from 0. Uses those of
+    the twelve sets that exist."""
 
     name = "TRACKINGNET"
 

@@ -1,4 +1,4 @@
-"""The batches of a DataLoader, with the failures of its worker processes as errors of the project."""
+"""Iterates over the batches of a DataLoader and turns failures of its worker processes into DataError."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,10 +12,10 @@ WORKER_FAILURES = ("DataLoader worker (pid", "DataLoader timed out")  # PyTorch 
 
 
 def batches_of(loader: DataLoader, may_end: Callable[[], bool]) -> Iterator[Batch]:
-    """The batches of a loader whose collate function returns a batch, or an error in its place, which is raised.
+    """Iterate over the batches of a loader. If its collate function returns an error instead of a batch, raise it.
 
-    may_end: asked when a worker has died: whether the batches may end there, because a signal stopped the workers as
-    well. Raises DataError for a worker that died or timed out otherwise.
+    may_end: called if a worker has died; True ends the batches without an error, because the signal that stops the run
+    has also stopped the workers. Raises DataError for any other worker that died or timed out.
     """
     try:
         for batch in loader:
@@ -28,7 +28,7 @@ def batches_of(loader: DataLoader, may_end: Callable[[], bool]) -> Iterator[Batc
         if may_end():
             return
         raise DataError(
-            f"a loader's worker process died or gave nothing for {loader.timeout:.0f} s ({error}). Too little "
-            "memory: lower TRAIN.NUM_WORKER; a full /dev/shm: enlarge it; storage that does not answer: see "
+            f"a data loader's worker process died or returned no batch for {loader.timeout:.0f} s ({error}). If memory "
+            "ran out, lower TRAIN.NUM_WORKER; if /dev/shm is full, enlarge it; if the storage does not answer, see "
             "docs/SCALE.md"
         ) from error

@@ -1,4 +1,4 @@
-"""What a running epoch shows: a progress bar on a terminal, else lines of the log."""
+"""Progress of a running epoch: a bar on a terminal, otherwise lines in the log."""
 
 from datetime import timedelta
 
@@ -9,23 +9,24 @@ from lib.train.admin.statistics import Statistics, Stopwatch
 
 
 class Progress:
-    """Progress of a training on rank 0; on other ranks nothing is shown.
+    """Shows the progress of a training run on rank 0, and nothing on other ranks.
 
-    interval: steps between two updates of the figures; steps: of an epoch.
+    interval: steps between two updates of the figures; steps: optimizer steps per epoch.
     """
 
     def __init__(self, log: Log, is_first: bool, interval: int, epochs: int, steps: int):
         self.log, self.is_first, self.interval, self.epochs, self.steps = log, is_first, interval, epochs, steps
 
     def bar(self, description: str, total: int, done: int = 0) -> tqdm:
-        """A bar over `total` steps of which `done` are over."""
-        hidden = None if self.is_first else True  # None: shown on a terminal
+        """A progress bar over `total` steps, `done` of which are finished."""
+        hidden = None if self.is_first else True  # None: shown only on a terminal
         return tqdm(total=total, initial=done, desc=description, unit="step", leave=False, disable=hidden)
 
     def show(self, bar: tqdm, epoch: int, step: int, timed: int, watch: Stopwatch, statistics: Statistics) -> None:
-        """After step number `step` of the epoch (both from 1), every `interval` steps: means, speed, remaining time.
+        """Every `interval` steps, show the means, the speed and the remaining time.
 
-        timed: how many steps the watch has measured.
+        epoch, step: the numbers of the running epoch and of its last finished step, from 1; timed: number of steps that
+        the watch has measured.
         """
         if not self.is_first or step % self.interval:
             return

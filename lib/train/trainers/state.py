@@ -1,4 +1,4 @@
-"""The state of a training in a checkpoint: tensors and plain values, from which a run continues as if never stopped."""
+"""The training state in a checkpoint: tensors and plain values, from which a run continues as if never interrupted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ NEEDED_WITH_EMA = {"net_raw", "averaged_steps"}
 
 
 def training_state(trainer: Trainer) -> dict[str, Any]:
-    """The contents of a checkpoint; "net" holds the weights to track with. Collective: every rank calls it."""
+    """The contents of a checkpoint. "net" holds the weights for tracking: the average if there is one, in which case
+    "net_raw" holds the trained ones. Collective: every rank must call it."""
     processes = trainer.processes
     content = {
         "net": trainer.tested_network().state_dict(),
@@ -43,15 +44,15 @@ def training_state(trainer: Trainer) -> dict[str, Any]:
 
 
 def restore_training(trainer: Trainer, content: dict[str, Any], source: str) -> None:
-    """Put the state of a checkpoint of the same config into a trainer. source: the file, named in errors.
+    """Restore the state of a checkpoint of the same config in a trainer. source: the file, named in errors.
 
-    With another number of processes the samples continue where they were, but random numbers do not. Raises
+    With another number of processes, the run continues at the same sample, but with other random numbers. Raises
     CheckpointError for a file without training state.
     """
     average, processes = trainer.average, trainer.processes
     missing = (NEEDED if average is None else NEEDED | NEEDED_WITH_EMA) - set(content)
     if missing:
-        raise CheckpointError(f"{source}: no training state to go on from; missing: {', '.join(sorted(missing))}")
+        raise CheckpointError(f"{source}: no training state to resume from; missing: {', '.join(sorted(missing))}")
     trainer.net.load_state_dict(content["net"] if average is None else content["net_raw"])
     if average is not None:
         average.restore(content["net"], content["averaged_steps"])
@@ -64,8 +65,11 @@ def restore_training(trainer: Trainer, content: dict[str, Any], source: str) -> 
     if len(states) == processes.world_size:
         _set_random_state(states[processes.rank], trainer.settings.device)
     else:
-        trainer.log.line(f"{source} is of {len(states)} processes, now {processes.world_size}: not the same run")
-        # the learning rate depends on the step
+        trainer.log.line(
+            f"{source}: saved by {len(states)} processes, resumed with {processes.world_size}; random numbers differ "
+            "from those of an uninterrupted run"
+        )
+        # the learning rate depends on the step, and steps have another size now
         trainer.step = trainer.epoch * trainer.steps_per_epoch + trainer.position // trainer.pairs_per_step
         torch.manual_seed(trainer.step * processes.world_size + processes.rank)
 

@@ -1,6 +1,6 @@
-"""What training steps leave on the device until it is read: their figures, and whether all numbers were finite.
+"""Keeps the results of training steps on the device until they are read: figures, and whether all were finite.
 
-Reading a value waits for the device, and a device that is waited for in every step is never given the next one in time.
+Reading a value waits for the device. Reading in every step would leave the device idle until the next step is launched.
 """
 
 from dataclasses import dataclass
@@ -13,38 +13,41 @@ Figures = dict[str, Tensor | float]
 
 @dataclass(frozen=True)
 class BadStep:
-    """The first step whose loss or gradient was not finite; position: samples of its epoch that were done before it."""
+    """The first step whose loss or gradient was not finite; position: samples of its epoch that were done before."""
 
     step: int
     position: int
 
 
 class StepRecord:
-    """Figures of the steps since the last reading, in their order."""
+    """The figures of the steps since the last reading, in the order of the steps."""
 
     def __init__(self, device: torch.device):
-        self.bad = torch.zeros((), device=device)  # 1 from the first bad step on: optimizers call it found_inf
+        self.bad = torch.zeros((), device=device)  # 0, or 1 from the first bad step on; the found_inf of optimizers
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
         self._figures: list[tuple[Figures, int]] = []
         self._positions: dict[int, int] = {}
 
     def begin(self, step: int, position: int) -> None:
-        """A step begins; position: samples of the epoch that are done."""
+        """Record that a step begins; position: samples of the epoch that are done."""
         self._positions[step] = position
 
     def add(self, figures: Figures, size: int) -> None:
-        """Take in scalars that stand for `size` samples."""
+        """Add figures (scalars by name) that are means over `size` samples."""
         self._figures.append((figures, size))
 
     def judge(self, step: int, values: list[Tensor]) -> Tensor:
-        """Whether this step or an earlier one was bad: 0 or 1, a scalar on the device. values: scalars to be finite."""
+        """Return a scalar on the device: 1 if this step or an earlier one was bad, else 0.
+
+        values: scalar tensors; the step is bad if one of them is NaN or Inf.
+        """
         wrong = ~torch.stack([value.detach().float() for value in values]).isfinite().all()
         self._first_bad.masked_fill_(wrong & (self.bad == 0), step)
         self.bad.masked_fill_(wrong, 1.0)
         return self.bad
 
     def read(self) -> tuple[list[tuple[dict[str, float], int]], BadStep | None]:
-        """Wait for the device, and forget what is read: figures with their sizes, and the first bad step."""
+        """Wait for the device, return all figures with their sizes and the first bad step, and clear the figures."""
         tensors = [value.float() for figures, _ in self._figures for value in figures.values() if _on_device(value)]
         values = iter(torch.stack(tensors).tolist() if tensors else [])
         read = [

@@ -1,4 +1,4 @@
-"""The training loop: epochs, mixed precision, accumulation, EMA, checkpoints; for any model and data set."""
+"""The training loop for any model and data set: epochs, mixed precision, accumulation, EMA, checkpoints."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -28,14 +28,17 @@ from lib.train.trainers.step_record import BadStep, Figures, StepRecord
 from lib.utils.device import fast_half_precision
 from lib.utils.distributed import Processes
 
-MEMORY_KEYS = "TRAIN.BATCH_SIZE (with TRAIN.ACCUMULATION), TRAIN.AMP=true or TRAIN.ACTIVATION_CHECKPOINTING=true"
+MEMORY_REMEDY = (
+    "lower TRAIN.BATCH_SIZE (and raise TRAIN.ACCUMULATION), or set TRAIN.AMP=true or "
+    "TRAIN.ACTIVATION_CHECKPOINTING=true"
+)
 
 
 class Trainer:
     """Trains an actor's network on the batches of a loader, in one process or several.
 
     A resumed run gives the same weights as one that was never interrupted. epoch: epochs finished; position: samples of
-    the next epoch that all processes together have done; step: optimizer steps so far.
+    the next epoch that all processes together have done; step: optimizer steps so far; exit_code: see `train`.
     """
 
     def __init__(
@@ -52,8 +55,8 @@ class Trainer:
         config: dict,
         processes: Processes | None = None,
     ):
-        """actor: called with a batch, returns (loss, status); prepare: moves a batch of the loaders to the device;
-        config: plain values, kept in every checkpoint."""
+        """actor: called with a batch, returns (loss, status), as BaseActor; prepare: moves a batch of the loaders to
+        the device and prepares it for the network; config: plain values, stored in every checkpoint."""
         self.actor = actor
         self.net = actor.net
         self.optimizer = optimizer
@@ -88,25 +91,26 @@ class Trainer:
         )
 
     def train(self) -> None:
-        """Train up to the schedule's last epoch, with a checkpoint after each.
+        """Train up to the schedule's last epoch and write a checkpoint after each epoch.
 
-        SIGTERM or Ctrl-C ends it early: the state is saved and exit_code is 128 + the number of the signal, else 0.
+        SIGTERM or Ctrl-C ends it early: the state is saved, and exit_code is 128 + the number of the signal instead of
+        0. Raises TrainingError for NaN or Inf and if memory runs out, DataError if the data cannot be used.
         """
         with StopSignals() as stop:
             while self.epoch < self.schedule.epochs or self.validation_due:
                 finished = self.validation_due or self._train_epoch(stop)
                 if finished and self.validation_due:
-                    self.save()  # whatever comes in the validation, the epoch is not lost
+                    self.save()  # a failure in the validation must not lose the epoch
                 if not (finished and self._validation(stop)):
                     path = self.save()
-                    self.log.line(f"stopped on request; saved {path}; go on with --resume auto")
+                    self.log.line(f"stopped on request; saved {path}; continue with --resume auto")
                     self.exit_code = 128 + max(received or 0 for received in self.processes.gather(stop.received))
                     return
                 self.save()
 
     def save(self) -> Path:
-        """Write the checkpoint of this state; `net` holds the weights to track with. Older ones that are not to be kept
-        are removed once it is there."""
+        """Write a checkpoint of the current state and return its path. Older checkpoints that need not be kept are
+        removed afterwards. Raises TrainingError, without writing it, if a step or the weights are not finite."""
         path = checkpoint_path(self.settings.checkpoint_dir, type(self.net).__name__, self.epoch, self.position)
         self._read_record()
         if names := non_finite_names(self.net.state_dict()):
@@ -116,16 +120,16 @@ class Trainer:
         return path
 
     def resume(self, content: dict, source: str) -> None:
-        """Continue from the contents of a checkpoint of this very config. source: the file, named in errors. Raises
-        CheckpointError where it holds no training state."""
+        """Continue from the contents of a checkpoint of the same config. source: the file, named in errors. Raises
+        CheckpointError if it holds no training state."""
         restore_training(self, content, source)
 
     def tested_network(self) -> torch.nn.Module:
-        """The network to validate and to track with: the average where there is one."""
+        """The network for validation and tracking: the weight average if there is one, else the trained network."""
         return self.net if self.average is None else self.average.network
 
     def _train_epoch(self, stop: StopSignals) -> bool:
-        """Finish the running epoch. False where the run was told to stop before its end."""
+        """Train to the end of the running epoch. Returns False if the run was stopped before the end."""
         self.actor.train()
         sampler = self.train_loader.sampler
         sampler.epoch, sampler.start = self.epoch, self.position
@@ -139,7 +143,7 @@ class Trainer:
             for number in range(done + 1, steps + 1):
                 step_batches = list(islice(batches, self.accumulation))
                 if len(step_batches) < self.accumulation:
-                    return False  # told to stop, like the loader's workers
+                    return False  # the signal that stops the run has stopped the loader's workers
                 watch.got_data()
                 pairs = 0
                 self.record.begin(self.step, self.position)
@@ -169,8 +173,8 @@ class Trainer:
         return True
 
     def _train_step(self, batches: list[Batch]) -> list[tuple[Figures, int]]:
-        """One step of the optimizer. Returns status and size of each batch, without waiting for the device: a loss or a
-        gradient that is not finite changes no weight, and is found when the record is read."""
+        """One optimizer step, without waiting for the device. Returns the status and size of each batch. A loss or
+        gradient that is not finite changes no weight; it is detected when the record is read."""
         for group, rate in zip(self.optimizer.param_groups, self.base_rates):
             group["lr"] = rate * self.schedule.lr_factor(self.step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -185,14 +189,14 @@ class Trainer:
             if self.schedule.grad_clip_norm:
                 self.scaler.unscale_(self.optimizer)
                 norm = get_total_norm([value.grad for value in self.net.parameters() if value.grad is not None])
-                judged += [] if self.scaler.is_enabled() else [norm]  # a scaler looks for such gradients, and skips
+                judged += [] if self.scaler.is_enabled() else [norm]  # a scaler finds such gradients and skips the step
                 clip_grads_with_norm_(self.net.parameters(), self.schedule.grad_clip_norm, norm)
             bad = self.record.judge(self.step, judged)
             if not self.scaler.is_enabled():
-                self.optimizer.found_inf = bad  # fused optimizers leave the weights alone where it is 1
+                self.optimizer.found_inf = bad  # fused and joint optimizers change no weight if it is 1
             self.scaler.step(self.optimizer)
         except torch.OutOfMemoryError as error:
-            raise TrainingError(f"out of memory on {self.settings.device} ({error}); change {MEMORY_KEYS}") from error
+            raise TrainingError(f"out of memory on {self.settings.device} ({error}); {MEMORY_REMEDY}") from error
         self.scaler.update()
         self.step += 1
         if self.average is not None:
@@ -200,8 +204,8 @@ class Trainer:
         return answers
 
     def _read_record(self) -> None:
-        """Take the figures of the steps since the last reading into the statistics. Raises TrainingError where one of
-        them was bad."""
+        """Add the figures of the steps since the last reading to the statistics. Raises TrainingError if one of these
+        steps was not finite."""
         figures, bad = self.record.read()
         if bad is not None:
             self._stop_for_step(bad)
@@ -209,7 +213,7 @@ class Trainer:
             self.statistics.add(status, size)
 
     def _exchange_gradients(self, now: bool) -> AbstractContextManager:
-        """The context of a backward pass: several processes average their gradients in the last of a step alone."""
+        """The context of a backward pass. Several processes average their gradients only in the last pass of a step."""
         return nullcontext() if now or self.processes.world_size == 1 else self.train_net.no_sync()
 
     def _batches(self, loader: DataLoader, stop: StopSignals) -> Iterator[Batch]:
@@ -223,7 +227,7 @@ class Trainer:
         return loss, {**status, "redraws": redraws}
 
     def _validation(self, stop: StopSignals) -> bool:
-        """The validation where one is due. False where the run was told to stop before its end."""
+        """Run the validation if it is due. Returns False if the run was stopped before its end."""
         if not self.validation_due:
             return True
         figures = self._validate(stop)
@@ -235,7 +239,7 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self, stop: StopSignals) -> dict[str, float] | None:
-        """Mean figures of the tested network over all processes; the same pairs every time. None: told to stop."""
+        """Mean figures of the tested network over all processes, on the same pairs every time. None if stopped."""
         record, done = StepRecord(self.settings.device), 0
         self.actor.net = self.tested_network()
         self.actor.eval()
@@ -257,7 +261,7 @@ class Trainer:
         return self._means(statistics)
 
     def _told_to_stop(self, stop: StopSignals) -> bool:
-        """Whether a signal has come, to this process or to any."""
+        """Whether any process has received a signal to stop. Collective: every rank must call it."""
         return self.processes.any(stop.received is not None)
 
     def _means(self, statistics: Statistics) -> dict[str, float]:
@@ -269,15 +273,17 @@ class Trainer:
         remove_older(path.parent, schedule.keep_checkpoints, schedule.milestones, schedule.keep_every)
 
     def _stop_for_step(self, bad: BadStep) -> NoReturn:
-        """Repeat a step that was not finite, with the weights that it left unchanged, to name the tensors with NaN or
-        Inf, and stop; its samples are drawn again by their numbers."""
+        """Repeat a step that was not finite to find the tensors with NaN or Inf. Raises TrainingError, always.
+
+        The step has not changed the weights, and its samples are drawn again by their indices.
+        """
         loader, sampler = self.train_loader, self.train_loader.sampler
         sampler.start = bad.position
         numbers = iter(sampler)
         drawn = (
             [loader.dataset[index] for index in islice(numbers, loader.batch_size)] for _ in range(self.accumulation)
         )
-        self.actor.net = self.net  # this process only
+        self.actor.net = self.net  # without DistributedDataParallel: other ranks do not repeat the step
         reason, names, batch = explain_step(
             (loader.collate_fn(samples) for samples in drawn), lambda batch: self._forward(batch)[0], self.net
         )

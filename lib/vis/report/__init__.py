@@ -1,1 +1,1 @@
-"""A folder of HTML pages that shows where trackers fail; it opens from the disk, without a network."""
+"""Report of HTML pages that show where trackers fail; it opens from disk and needs no network."""

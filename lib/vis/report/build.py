@@ -1,4 +1,4 @@
-"""Writing the report's folder."""
+"""Writes the report's folder."""
 
 import json
 import os
@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs
 from tqdm import tqdm
 
 from lib.errors import DataError, ResultError
@@ -17,12 +16,13 @@ from lib.test.analysis.evaluation import LengthRule, ground_truth_of
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import dataset_identity
 from lib.test.evaluation.results import Results
+from lib.utils.extras import require
 from lib.utils.files import make_folder, write_atomically
 from lib.vis.report.content import ReportScores, TrackerOutput, overview, score_all, sequence_page, tracker_output
 from lib.vis.report.frames import write_frames
 
 PAGE = Path(__file__).parent / "page"
-MARK = ".sdtrack-report"  # a folder that has it is one of ours, half-built ones included; names its data set
+MARK = ".sdtrack-report"  # marks a report folder, also an incomplete one; contains the data set's identity
 
 
 def build_report(
@@ -36,20 +36,21 @@ def build_report(
     most_frames: int = 500,
     megabytes: float | None = None,
 ) -> tuple[Path, ReportScores]:
-    """Write the pages into folder, in place of an older report there, and return index.html and what was scored.
+    """Write the report into folder and return the path of index.html and the scores. An older report is replaced.
 
-    dataset: its name as get_dataset takes it; most_frames: pictures a sequence; megabytes: of all pictures together,
-    None: 40, or .4 a sequence if that is more. A missing or broken result, picture or ground truth is shown as such.
-    Raises ResultError for a folder that holds something else, and where the ground truth of a sequence is not public.
+    dataset: name as in get_dataset; lengths: as in score_trackers; most_frames: maximum number of pictures per
+    sequence; megabytes: limit for all pictures, None: 40, or 0.4 per sequence if that is more. Missing or broken
+    results, pictures and ground truth are listed in the report. Raises ResultError if the folder holds other files or a
+    report of another data set, or if the ground truth of a sequence is not public.
     """
     mark, identity = folder / MARK, dataset_identity(dataset)
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
-        raise ResultError(f"{folder} is not empty and no report; choose another folder with --out")
+        raise ResultError(f"{folder} is not empty and not a report; choose another folder with --out")
     other = mark.read_text(encoding="utf-8") if mark.is_file() else ""
     if other not in ("", identity):
         raise ResultError(f"{folder} is a report of {other}, not of {identity}; remove it, or choose another --out")
     for sequence in sequences:
-        with suppress(DataError):  # broken ground truth is one sequence's trouble, secret ground truth that of all
+        with suppress(DataError):  # broken ground truth is listed per sequence; secret ground truth raises ResultError
             ground_truth_of(sequence)
     make_folder(folder)
     write_atomically(mark, lambda path: path.write_text(identity, encoding="utf-8"))
@@ -77,7 +78,8 @@ def build_report(
     )
     for file in PAGE.iterdir():
         shutil.copyfile(file, folder / file.name)
-    write_atomically(folder / "plotly.min.js", lambda path: path.write_text(get_plotlyjs(), encoding="utf-8"))
+    script = plotly_script()
+    write_atomically(folder / "plotly.min.js", lambda path: path.write_text(script, encoding="utf-8"))
     return folder / "index.html", scored
 
 
@@ -90,12 +92,12 @@ def _sequence(
     lengths: LengthRule,
     notes: list[dict[str, str]],
 ) -> dict:
-    """The content of a sequence's page; what is wrong with its files of scores is added to notes."""
+    """Content of a sequence's page. Problems with score files are appended to notes."""
     answers: dict[str, TrackerOutput | str] = {}
     for tracker in trackers:
         try:
             missing = bool(tracker.missing([sequence.name]))
-            answers[tracker.label] = "there is no result" if missing else tracker_output(tracker, sequence, lengths)
+            answers[tracker.label] = "no result" if missing else tracker_output(tracker, sequence, lengths)
         except ResultError as error:
             answers[tracker.label] = str(error)
         else:
@@ -110,6 +112,14 @@ def _sequence(
 
 
 def _write_script(path: Path, before: str, content: dict, after: str) -> None:
-    """A script that hands content to the page: from the disk a page may load scripts, and nothing else."""
+    """Write a script that passes content to the page: a page opened from disk may load scripts, but no JSON files."""
     text = before + json.dumps(content, separators=(",", ":"), allow_nan=False) + after + ";\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def plotly_script() -> str:
+    """Plotly's JavaScript for the pages, from its Python package. Raises ConfigError if that is not installed."""
+    require("report", "plotly", "the report")
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()

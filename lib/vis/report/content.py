@@ -1,4 +1,4 @@
-"""What the report's pages show, as plain values."""
+"""Content of the report's pages as JSON-compatible values."""
 
 import base64
 from collections.abc import Mapping
@@ -18,31 +18,31 @@ from lib.test.evaluation.results import Results, find_results, read_boxes_of, re
 from lib.vis.report.frames import Size
 from lib.vis.report.moments import Moment, worst_moments
 
-DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}  # matplotlib's lines as plotly calls them
-NOTHING = 255  # in a packed curve: no value there
+DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}  # matplotlib's line styles -> plotly's names
+NOTHING = 255  # byte of a missing value in a packed curve
 
 
 @dataclass
 class ReportScores:
-    """Scores of every tracker on every sequence, and what could not be scored, with the reason."""
+    """Scores of every tracker on every sequence, and the reasons why some could not be scored."""
 
     scores: dict[str, dict[str, SequenceScores]] = field(default_factory=dict)  # tracker -> sequence -> scores
-    problems: list[dict[str, str]] = field(default_factory=list)  # tracker, sequence, reason
+    problems: list[dict[str, str]] = field(default_factory=list)  # keys tracker, sequence, reason
 
     def common(self, sequences: Collection[Sequence]) -> list[str]:
-        """Names of the sequences that every tracker has scores of."""
+        """Names of the sequences for which all trackers have scores."""
         return [item.name for item in sequences if all(item.name in found for found in self.scores.values())]
 
 
 def score_all(
     trackers: Collection[Results], sequence: Sequence, convention: Convention, lengths: LengthRule, into: ReportScores
 ) -> None:
-    """Add the scores of one sequence; a result that is missing or broken becomes a problem."""
+    """Add the scores of one sequence to `into`. Raises no error for missing or broken results: they become problems."""
     for tracker in trackers:
         into.scores.setdefault(tracker.label, {})
         try:
             if tracker.missing([sequence.name]):
-                raise SDTrackError("there is no result of this sequence")
+                raise SDTrackError("no result of this sequence")
             [scores] = score_trackers([tracker], [sequence], convention, lengths)[tracker.label]
         except SDTrackError as error:
             into.problems.append({"tracker": tracker.label, "sequence": sequence.name, "reason": str(error)})
@@ -57,7 +57,7 @@ def overview(
     convention: Convention,
     dataset: str,
 ) -> dict:
-    """The first page: tables and curves of all sequences and of each attribute, over what every tracker has."""
+    """Content of the overview: tables and curves of all sequences and of each attribute, over the common sequences."""
     common = set(scored.common(sequences))
     attributes = sorted({short for item in sequences for short in item.attributes})
     long = {row["short"]: row["long"] for row in read_table("attribute_names.csv")}
@@ -99,7 +99,7 @@ def _curves(convention: Convention) -> dict:
 
 
 def _group(names: set[str], scored: ReportScores, convention: Convention) -> dict:
-    """Figures and curves of some sequences: tracker -> values, percent."""
+    """Figures and curves of the named sequences, each tracker -> values in percent."""
     if not names:
         return {"number": 0, "figures": {}, "curves": {}}
     items = {label: [s for name, s in found.items() if name in names] for label, found in scored.scores.items()}
@@ -115,15 +115,17 @@ def _group(names: set[str], scored: ReportScores, convention: Convention) -> dic
 
 
 def _ranking(name: str, scored: ReportScores, convention: Convention) -> list[float | None]:
-    """The ranking figure of every tracker on one sequence."""
+    """Ranking figure of every tracker on one sequence, None without a score."""
     found = [scores.get(name) for scores in scored.scores.values()]
     return [_number(figure_values([item], convention)[0][0, 0]) if item else None for item in found]
 
 
 @dataclass
 class TrackerOutput:
-    """One tracker on one sequence: boxes (T, 4) xywh, overlap (T,) and scores (T,), NaN where there is none; note: what
-    is wrong with the file of scores."""
+    """One tracker on one sequence: boxes (T, 4) xywh in pixels, overlap (T,) and scores (T,), NaN for missing values.
+
+    worst: the worst moments; note: problem with the score file, empty if there is none.
+    """
 
     boxes: np.ndarray
     overlap: np.ndarray
@@ -133,8 +135,11 @@ class TrackerOutput:
 
 
 def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) -> TrackerOutput:
-    """What a tracker answered, in the first of its runs; boxes end or go on as NaN where the file has another length
-    than the ground truth, overlap as lengths says. Raises ResultError for a broken file of boxes."""
+    """A tracker's answers on a sequence in its first run.
+
+    If the box file and the ground truth differ in length, boxes are cut or padded with NaN. The overlap of missing
+    boxes is NaN for lengths="cut", else 0. Raises ResultError for a broken box file.
+    """
     ground_truth, visible = sequence.video.ground_truth, sequence.video.visible
     file = find_results(tracker.folders[0], sequence.name)[0]
     read = read_boxes_of(file)
@@ -152,7 +157,7 @@ def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) ->
 
 
 def _scores(file: Path, length: int) -> tuple[np.ndarray | None, str]:
-    """The scores that belong to a box file of so many boxes, or None and why not."""
+    """Scores (length,) that belong to a box file and "", or None and the problem, if any."""
     try:
         scores = read_scores_of(file)
     except ResultError as error:
@@ -163,15 +168,17 @@ def _scores(file: Path, length: int) -> tuple[np.ndarray | None, str]:
 
 
 def _fitted(values: np.ndarray, length: int) -> np.ndarray:
-    """values (T, ...) with as many rows, NaN where they have none."""
+    """Cut values (T, ...) to (length, ...), or pad them with NaN."""
     fitted = np.full((length, *values.shape[1:]), np.nan)
     fitted[: len(values)] = values[:length]
     return fitted
 
 
 def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mapping[str, TrackerOutput | str]) -> dict:
-    """The page of a sequence. shown: frames with a picture, whose boxes are given, and their size; answers: tracker ->
-    answer, or why there is none."""
+    """Content of a sequence's page. shown: frames with a picture -> size of the frame; boxes are stored for these only.
+
+    answers: tracker -> answer, or the reason why there is none.
+    """
     return {
         "name": sequence.name,
         "attributes": list(sequence.attributes),
@@ -194,8 +201,10 @@ def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mappin
 
 
 def packed(values: np.ndarray) -> dict:
-    """A curve (T,) as a byte a value, linear from `low` to `high`, NOTHING where it has none: a page of thousands of
-    frames and ten trackers stays small."""
+    """Pack a curve (T,) into base64 with one byte per value, linear from `low` to `high`; NaN becomes NOTHING.
+
+    This keeps pages with thousands of frames and ten trackers small.
+    """
     known = np.isfinite(values)
     low, high = (0.0, 1.0) if not known.any() else (min(0.0, values[known].min()), max(1.0, values[known].max()))
     levels = np.round((np.where(known, values, low) - low) / (high - low) * (NOTHING - 1))

@@ -1,4 +1,4 @@
-"""Pictures of a sequence's frames, small and within a number of bytes."""
+"""Writes small pictures of a sequence's frames within a limit of bytes."""
 
 from collections.abc import Iterable
 from itertools import chain, zip_longest
@@ -13,17 +13,17 @@ from lib.utils.image import decode_image, image_size, write_jpeg
 from lib.utils.jpeg import REDUCTIONS, find_decoder
 
 SIDE = 400  # pixels of the longer side
-QUALITY = 70
+QUALITY = 70  # of JPEG
 
 
 Size = tuple[int, int]  # width and height
 
 
 def write_frames(folder: Path, frames: Frames, wanted: Iterable[int], most: int, budget: int) -> dict[int, Size]:
-    """Write pictures of at most `most` frames, as <frame>.jpg, of at most `budget` bytes together, but one in any case;
-    returns which, in order, with the size of the whole frames.
+    """Write pictures <frame>.jpg of at most `most` frames and `budget` bytes in total, but at least one picture.
 
-    wanted: numbers from 0, the most important first; they take turns with frames that are spread evenly.
+    wanted: frame indices from 0, the most important first; they alternate with evenly spread frames. Returns frame ->
+    size of the original frame, in ascending order.
     """
     make_folder(folder)
     written: dict[int, Size] = {}
@@ -44,14 +44,14 @@ def write_frames(folder: Path, frames: Frames, wanted: Iterable[int], most: int,
 
 
 def spread(number: int) -> list[int]:
-    """All of range(number), such that the first k are spread evenly for every k: halves, quarters, eighths ..."""
+    """range(number) in bit-reversed order, so that the first k are spread evenly: halves, quarters, eighths ..."""
     bits = max(1, (number - 1).bit_length())
     reversed_bits = (int(f"{index:0{bits}b}"[::-1], 2) for index in range(1 << bits))
     return [index for index in reversed_bits if index < number]
 
 
 def thumbnail(frames: Frames, index: int) -> tuple[np.ndarray, Size]:
-    """A frame (h, w, 3) uint8 RGB whose longer side is at most SIDE, and the size of the whole."""
+    """A frame (h, w, 3) uint8 RGB scaled down to a longer side of at most SIDE, and the size of the original."""
     if isinstance(frames, FrameFiles):
         path = frames.paths[index]
         data = read_bytes(path)

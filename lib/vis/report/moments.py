@@ -1,14 +1,14 @@
-"""Where a tracker does worst in a sequence."""
+"""Finds the moments of a sequence at which a tracker is worst."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-POOR = 0.5  # overlap
+POOR = 0.5  # overlaps below are poor
 
 
 class Moment(NamedTuple):
-    """Frames first to last, both included, in which the overlap stays poor, and the earliest of its lowest."""
+    """A stretch of poor overlap from first to last, both included; frame: its first minimum; overlap: value there."""
 
     frame: int
     first: int
@@ -17,8 +17,10 @@ class Moment(NamedTuple):
 
 
 def worst_moments(overlap: np.ndarray, most: int = 5) -> list[Moment]:
-    """The stretches of poor overlap (T,), the one that costs most overlap first; NaN, where there is no ground truth,
-    ends one. Where overlap is never poor, its lowest frame."""
+    """At most `most` stretches of poor overlap (T,), those that lose the most overlap first.
+
+    NaN, a frame without ground truth, ends a stretch. If the overlap is never poor, the frame with the lowest overlap.
+    """
     poor = np.concatenate([[False], overlap < POOR, [False]])
     edges = np.flatnonzero(poor[1:] != poor[:-1])
     stretches = [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2])]

@@ -1,1 +1,1 @@
-"""Figures of the paper: data in, matplotlib Figure out; one a file."""
+"""Figures of the paper, one per module: functions from data to a matplotlib Figure."""

@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-WHOLE = (0, 1, 1, 0)  # the crop in its own fractions, y downwards
+WHOLE = (0, 1, 1, 0)  # extent of the crop in fractions, y downwards
 
 
 def plot_attention(crop: np.ndarray, box: Sequence[float], rows: Mapping[str, np.ndarray], title: str) -> Figure:
-    """A row a label, first the mean of the heads, then each head. Colours run from 0 to the maximum of each map.
+    """Draw one row per label: the mean over the heads, then each head. Colours run from 0 to the maximum of each map.
 
-    crop (S, S, 3) uint8 RGB; box: of the query, cxcywh, fractions of the crop, outlined; rows: label -> (heads, H, W).
+    crop: (S, S, 3) uint8 RGB; box: the query's box, cxcywh in fractions of the crop, outlined; rows: label -> attention
+    maps (heads, H, W).
     """
     heads = max(len(maps) for maps in rows.values())
     figure = Figure(figsize=(1.9 * (heads + 1) + 0.6, 2.05 * len(rows) + 0.6), layout="constrained")
@@ -31,7 +32,7 @@ def plot_attention(crop: np.ndarray, box: Sequence[float], rows: Mapping[str, np
 
 
 def heat(values: np.ndarray) -> np.ndarray:
-    """Values (H, W) from 0 as colours (H, W, 4) in [0, 1], the more opaque the higher, up to the maximum."""
+    """RGBA colours (H, W, 4) in [0, 1] for values (H, W) >= 0, scaled to their maximum; higher is more opaque."""
     share = values / max(values.max(), np.finfo(float).tiny)
     colours = colormaps["inferno"](share)
     colours[..., 3] = 0.35 + 0.5 * share
@@ -39,12 +40,12 @@ def heat(values: np.ndarray) -> np.ndarray:
 
 
 def show_crop(axes: Axes, crop: np.ndarray) -> None:
-    """The crop (S, S, 3) uint8 RGB as the background, in fractions of itself, without ticks."""
+    """Draw the crop (S, S, 3) uint8 RGB as background; the axes are in fractions of the crop, without ticks."""
     axes.imshow(crop / 255, extent=WHOLE)
     axes.set(xticks=[], yticks=[], xlim=WHOLE[:2], ylim=WHOLE[2:])
 
 
 def draw_rectangle(axes: Axes, box: Sequence[float], colour: str, **style) -> None:
-    """The outline of a box, cxcywh."""
+    """Draw the outline of a box [cx, cy, w, h]; style: options of matplotlib's Rectangle."""
     x, y, w, h = box
     axes.add_patch(Rectangle((x - w / 2, y - h / 2), w, h, fill=False, edgecolor=colour, **style))

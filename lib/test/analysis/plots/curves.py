@@ -17,21 +17,21 @@ from lib.test.analysis.metrics import (
     summarize,
 )
 
-# Okabe and Ito's palette: distinct to colour-blind readers and in print, the palest last
+# Palette of Okabe and Ito: distinguishable for colour-blind readers and in print; the palest colours last
 BLUE, VERMILION, GREEN, PURPLE, BLACK, ORANGE, SKY = COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9",
 )  # fmt: skip
 LINES = ("-", "--", "-.", ":")
-LONGEST = 36  # letters of a name in a legend
-INSIDE = 5  # trackers whose legend fits among the curves
+LONGEST = 36  # characters of a name in a legend
+INSIDE = 5  # largest number of trackers whose legend is placed inside the axes
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One kind of plot: which curve of SequenceScores over which thresholds, and the figure that ranks it."""
+    """One kind of plot: a curve of SequenceScores (field) over its thresholds, and the figure that ranks trackers."""
 
     field: str
-    thresholds: Callable[[int], np.ndarray]  # number of overlap thresholds -> all of the plot
+    thresholds: Callable[[int], np.ndarray]  # number of overlap thresholds -> thresholds of the plot
     ranked_by: str
     title: str
     x_label: str
@@ -60,9 +60,10 @@ CURVES = {
 
 
 def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], convention: Convention, dataset: str) -> Figure:
-    """Mean curves of trackers, best first in the legend. kind: a key of CURVES; scores: tracker -> its sequences.
+    """Draw the mean curves of trackers, best first in the legend.
 
-    Raises ResultError where the convention does not define the figure that ranks them.
+    kind: a key of CURVES; scores: tracker -> scores of its sequences. Raises ResultError if the convention does not
+    define the ranking figure.
     """
     curve = CURVES[kind]
     if curve.ranked_by not in convention.figures:
@@ -97,7 +98,7 @@ def plot_curve(kind: str, scores: dict[str, list[SequenceScores]], convention: C
 
 
 def legend_name(tracker: str, value: str) -> str:
-    """A tracker and its value for a legend: a long name loses its middle; matplotlib leaves out what begins with _."""
+    """Legend text of a tracker. Long names lose their middle; a blank precedes "_", since matplotlib would hide it."""
     if len(tracker) > LONGEST:
         half = (LONGEST - 3) // 2
         tracker = f"{tracker[:half]}...{tracker[-half:]}"

@@ -12,13 +12,13 @@ MARKERS = ("o", "v", "<", ">", "^", "s", "*", "D", "P", "X")
 
 
 def plot_eao_rank(eao: Mapping[str, float], title: str) -> Figure:
-    """A marker a tracker at its rank; the best is at the right, as in VOT's reports. eao: tracker -> EAO in [0, 1].
+    """Draw one marker per tracker over its rank; the best is at the right, as in VOT's reports.
 
-    Raises ResultError where there is no tracker, or a value is none of an overlap.
+    eao: tracker -> EAO in [0, 1]. Raises ResultError if it is empty or has a value outside [0, 1].
     """
     wrong = {name: value for name, value in eao.items() if not 0 <= value <= 1}
     if wrong or not eao:
-        raise ResultError(f"{title}: expected overlaps between 0 and 1 of one tracker or more; got {wrong or 'none'}")
+        raise ResultError(f"{title}: expected overlaps between 0 and 1 for at least one tracker; got {wrong or 'none'}")
     ranked = sorted(eao.items(), key=lambda item: -item[1])
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -37,7 +37,7 @@ def plot_eao_rank(eao: Mapping[str, float], title: str) -> Figure:
     axes.set_ylim(0, 1.1 * ranked[0][1] or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    # the best stand high at the right: below them is room for some
+    # the best trackers are at the upper right, so a short legend fits below them
     place = {"loc": "lower right"} if len(ranked) <= INSIDE else {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
     axes.legend(title="tracker [EAO]", **place)
     return figure

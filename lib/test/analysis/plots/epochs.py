@@ -1,4 +1,4 @@
-"""Accuracy against the length of the training, the cost of a frame as the size of a bubble (Fig. 1)."""
+"""Accuracy against training epochs; the size of a bubble is the cost per frame (Fig. 1)."""
 
 import numpy as np
 import pandas as pd
@@ -7,13 +7,12 @@ from matplotlib.figure import Figure
 
 from lib.test.analysis.plots.curves import COLOURS
 
-AREA = 22.0  # square points a GFLOP
-UNKNOWN = 60.0  # square points where the cost is not known
+AREA = 22.0  # square points per GFLOP
+UNKNOWN = 60.0  # square points if the cost is unknown
 
 
 def plot_epochs(trackers: pd.DataFrame, title: str) -> Figure:
-    """trackers: columns tracker, epochs, AO (percent), GFLOPs; NaN where the cost is not known:
-    a small ring."""
+    """Draw one bubble per tracker. trackers: columns tracker, epochs, AO (percent), GFLOPs; NaN gives a small ring."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
     ranked = trackers.sort_values("AO", ascending=False, kind="stable")
@@ -29,7 +28,7 @@ def plot_epochs(trackers: pd.DataFrame, title: str) -> Figure:
             markeredgecolor=colour,
             linestyle="none",
         )
-        cost = f"{row.GFLOPs:.1f} GFLOPs" if known else "GFLOPs not known"
+        cost = f"{row.GFLOPs:.1f} GFLOPs" if known else "GFLOPs unknown"
         axes.annotate(
             f"{row.tracker}\n{row.AO:.1f}, {cost}",
             (row.epochs, row.AO),

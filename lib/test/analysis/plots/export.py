@@ -1,4 +1,4 @@
-"""Figures as files: png, pdf, and TikZ for LaTeX."""
+"""Saves figures as png, pdf, or TikZ for LaTeX."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -16,7 +16,7 @@ try:
     from matplot2tikz import get_tikz_code
 except ImportError:
     try:
-        from tikzplotlib import get_tikz_code  # its predecessor, which old matplotlibs need
+        from tikzplotlib import get_tikz_code  # its predecessor, for old versions of matplotlib
     except ImportError:
         get_tikz_code = None
 
@@ -24,17 +24,19 @@ SPECIAL = {letter: f"\\{letter}" for letter in "#$&%_{}"} | {
     "\\": r"\textbackslash{}",
     "^": r"\^{}",
     "~": r"\~{}",
-}  # to TeX
+}  # character -> TeX
 FIGURE_FORMATS = ("png", "pdf", "tex")
 
 
 def save_figure(figure: Figure, stem: Path, formats: Collection[str] = ("png",)) -> list[Path]:
-    """Write stem.png, stem.pdf or stem.tex, as `formats` says, and return the files. A .tex holds a tikzpicture, to be
-    input by a document with \\usepackage{pgfplots}. A $ in a name is a $. Raises ResultError for tex where no exporter
-    is installed."""
+    """Write stem.<format> for each of `formats` (see FIGURE_FORMATS) and return the files.
+
+    A .tex file holds a tikzpicture, to be included by a document with \\usepackage{pgfplots}. A $ in a text is printed
+    as it is, not as the start of a formula. Raises ResultError for tex if no exporter is installed.
+    """
     make_folder(stem.parent)
     ticks = {text for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
-    for text in set(figure.findobj(Text)) - ticks:  # a logarithmic axis writes its numbers as formulas
+    for text in set(figure.findobj(Text)) - ticks:  # logarithmic axes write tick labels as formulas
         text.set_parse_math(False)
     files = [stem.with_name(f"{stem.name}.{form}") for form in formats]
     for file, form in zip(files, formats):
@@ -58,13 +60,17 @@ def _tikz(figure: Figure, file: Path) -> str:
             axis_height=r"1.1\linewidth" if equal else r"0.65\linewidth",
             extra_axis_parameters={"axis equal image", "clip=false"} if equal else None,
         )
-    return re.sub(r"\bscale=0\.\d+", lambda _match: r"font=\scriptsize, align=center", code)  # texts: too small to read
+    # the exporter's scale makes texts too small
+    return re.sub(r"\bscale=0\.\d+", lambda _match: r"font=\scriptsize, align=center", code)
 
 
 @contextmanager
 def _escaped(figure: Figure) -> Iterator[None]:
-    """The figure's texts as TeX wants them. The exporters do some of it: in a legend and in texts among the lines
-    nothing, in titles and at the axes &, % and _. A line break needs a blank after it."""
+    """Escape the figure's texts for TeX, and restore them at the end. A context manager.
+
+    The exporters escape &, % and _ in titles and axis labels, but nothing in legends and free texts. A line break needs
+    a blank after it.
+    """
     raw = {text for axes in figure.axes for text in axes.texts}
     raw |= {text for axes in figure.axes if axes.get_legend() for text in axes.get_legend().findobj(Text)}
     before = [(text, text.get_text()) for text in figure.findobj(Text)]

@@ -1,4 +1,4 @@
-"""What query selection starts from: anchor boxes, and the salient points of each branch (Fig. 4)."""
+"""Result of query selection: anchor boxes, and the salient points of each branch (Fig. 4)."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from lib.test.analysis.plots.attention import draw_rectangle, show_crop
 from lib.test.analysis.plots.curves import BLUE, ORANGE, SKY, VERMILION
 
-SHOWN = 10  # boxes, the best-scored
+SHOWN = 10  # number of best-scored boxes
 MARKERS = ("o", "^")
 
 
@@ -20,11 +20,11 @@ def plot_queries(
     scores: np.ndarray,
     title: str,
 ) -> Figure:
-    """Left the anchor boxes of the best-scored queries, the more opaque the higher the score, the best one's thick;
-    right the box that the best one became, with the salient points of its branches.
+    """Draw two panels. Left: anchor boxes of the best-scored queries, more opaque for higher scores, the best one bold.
+    Right: anchor box, final box and salient points per branch of the best query.
 
-    crop (S, S, 3) uint8 RGB; anchors, boxes (N, 4) cxcywh and points branch -> (N, M, 2) x, y, fractions of the crop;
-    scores (N,).
+    crop: (S, S, 3) uint8 RGB; anchors, boxes: (N, 4) cxcywh; points: branch -> (N, M, 2) x, y; all in fractions of the
+    crop; scores: (N,).
     """
     ranked = np.argsort(-scores)[:SHOWN]
     best = ranked[0]

@@ -1,4 +1,4 @@
-"""Scores by attribute as a radar (Fig. 5), on Cartesian axes, since TikZ export knows no polar ones."""
+"""Radar plot of scores by attribute (Fig. 5), on Cartesian axes, since TikZ export does not support polar ones."""
 
 import numpy as np
 import pandas as pd
@@ -7,16 +7,17 @@ from matplotlib.figure import Figure
 from lib.errors import ResultError
 from lib.test.analysis.plots.curves import COLOURS, LINES, legend_name
 
-INNER = 0.35  # radius of an axis' lowest score; its highest is at 1
+INNER = 0.35  # radius of the lowest score of an axis; the highest is at 1
 RINGS = 4
 
 
 def plot_radar(table: pd.DataFrame, ranked_by: str, title: str) -> Figure:
-    """An axis an attribute, clockwise from the top, from its lowest to its highest score of all trackers; both stand
-    in its label, as trackers' papers have it. The legend is in the order of the mean over attributes, best first.
+    """Draw one axis per attribute, clockwise from the top, from the lowest to the highest score of all trackers.
 
-    table: tables.attribute_table's: a row an attribute with its meaning and its number of sequences, a column a
-    tracker, percent. ranked_by: the name of the figure. Raises ResultError for fewer than three attributes.
+    Both limits are in the axis label, as usual in tracking papers. The legend is ordered by the mean over attributes,
+    best first. table: frame of tables.attribute_table, one row per attribute with its meaning and number of sequences,
+    one column per tracker in percent; ranked_by: name of the figure. Raises ResultError for fewer than three
+    attributes.
     """
     scores = table.drop(columns=["meaning", "sequences"])
     if len(scores) < 3:
@@ -53,14 +54,14 @@ def plot_radar(table: pd.DataFrame, ranked_by: str, title: str) -> Figure:
 
 
 def radii(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores, a row an attribute, as radii: INNER for the row's lowest, 1 for its highest, 1 where all are equal."""
+    """Radii of scores, one row per attribute: INNER for the row's lowest, 1 for its highest or if all are equal."""
     low, high = scores.min(axis="columns"), scores.max(axis="columns")
     share = scores.sub(low, axis="index").div((high - low).where(high > low), axis="index").fillna(1.0)
     return INNER + (1 - INNER) * share
 
 
 def _outwards(x: float, y: float) -> dict[str, str]:
-    """How to align a text that begins at (x, y) and leads away from the middle."""
+    """Alignment (ha, va) of a text at (x, y) that extends away from the centre."""
     sideways = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
     upwards = "center" if abs(y) < 0.5 else "bottom" if y > 0 else "top"
     return {"ha": sideways, "va": upwards}

@@ -1,28 +1,27 @@
-"""How well scores say which box is good: the score of chosen boxes against their IoU."""
+"""How well scores predict localisation quality: scores of chosen boxes against their IoU."""
 
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 from lib.errors import ResultError
 from lib.test.analysis.plots.curves import COLOURS
 
-BINS = 10
+BINS = 10  # groups of equal size, ordered by score
 
 
 def plot_scores(chosen: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> Figure:
-    """A panel a label: points of score and IoU, (N,) each, the mean IoU of ten equal shares of the scores, and their
-    rank correlation (Spearman's).
+    """Draw one panel per label: score against IoU, the mean IoU of BINS equal groups, and Spearman's rank correlation.
 
-    Raises ResultError for fewer than two points a share.
+    chosen: label -> scores (N,) and IoUs (N,). Raises ResultError for fewer than two points per group.
     """
     figure = Figure(figsize=(4.2 * len(chosen), 4.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(chosen), sharex=True, sharey=True))
     for axes, (label, (scores, ious)), colour in zip(panels, chosen.items(), COLOURS):
         if len(scores) < 2 * BINS:
-            raise ResultError(f"{label}: {len(scores)} chosen boxes are too few to plot; at least {2 * BINS}")
+            raise ResultError(f"{label}: {len(scores)} chosen boxes are too few to plot; expected at least {2 * BINS}")
         axes.scatter(scores, ious, s=4, alpha=0.25, color=colour, linewidths=0)
         shares = np.array_split(np.argsort(scores), BINS)
         axes.plot(
@@ -31,12 +30,11 @@ def plot_scores(chosen: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str)
             color="black",
             marker="o",
             markersize=4,
-            label="mean of a tenth of the scores",
+            label="mean per tenth of the scores",
         )
         axes.plot([0, 1], [0, 1], color="gray", linestyle=":", label="score = IoU")
-        axes.set(
-            title=f"{label}: rank correlation {spearmanr(scores, ious).statistic:.2f}", xlabel="Score", ylim=(0, 1)
-        )
+        rank_correlation = pd.DataFrame({"score": scores, "iou": ious}).corr(method="spearman").loc["score", "iou"]
+        axes.set(title=f"{label}: rank correlation {rank_correlation:.2f}", xlabel="Score", ylim=(0, 1))
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="IoU of the chosen box", xlim=(0, 1))
     panels[0].legend(loc="upper left")

@@ -1,9 +1,9 @@
 "use strict";
-// The first view: tables and curves of all sequences, or of those with an attribute.
+// Overview: tables and curves of all sequences, or of those with the selected attribute.
 
 const overviewPage = {
   overall: { column: null, down: true },
-  list: { column: null, down: false }, // of the first tracker that is shown, worst first
+  list: { column: null, down: false }, // by default the first shown tracker, worst first
   attribute: "",
 
   start() {
@@ -29,7 +29,7 @@ const overviewPage = {
     const number = report.overview.sequences.length;
     byId("scope").textContent = this.attribute
       ? `${group.number} of ${number} sequences`
-      : `${group.number} of ${number} sequences are scored: those that every tracker has`;
+      : `${group.number} of ${number} sequences are scored: those for which every tracker has a result`;
     this.drawOverall(group);
     for (const kind of Object.keys(report.overview.axes)) this.drawCurve(kind, group);
     this.drawSequences();
@@ -43,7 +43,7 @@ const overviewPage = {
       ...report.overview.figures.map((name) => ({
         title: name, number: true, value: (row) => row.figures[name] ?? null, cell: (row) => percent(row.figures[name]) })),
     ];
-    sortableTable(byId("overall"), "Choose a heading to sort by it; fps: frames a second.", columns, rows, this.overall,
+    sortableTable(byId("overall"), "Click a heading to sort by it. fps: frames per second.", columns, rows, this.overall,
       () => this.drawOverall(group));
   },
 
@@ -80,7 +80,7 @@ const overviewPage = {
         return { title: tracker.label, number: true, value: (row) => row.scores[place], cell: (row) => percent(row.scores[place]) };
       }),
     ];
-    sortableTable(byId("sequences"), "Choose a heading to sort by it, a sequence to see its frames.", columns, rows,
+    sortableTable(byId("sequences"), "Click a heading to sort by it, or a sequence to see its frames.", columns, rows,
       this.list, () => this.drawSequences());
   },
 };

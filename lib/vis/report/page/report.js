@@ -1,12 +1,12 @@
 "use strict";
-// What both views share: the data, which trackers are shown, and which view is.
+// Shared by both views: the data, the selection of trackers, and the choice of the view.
 
 const report = {
   overview: null, // data/overview.js
-  sequences: {}, // index -> data/sequence_<index>.js, loaded when it is opened
+  sequences: {}, // index -> content of data/sequence_<index>.js, loaded on demand
   hidden: new Set(), // labels of trackers that are switched off
 
-  // data/sequence_<index>.js calls this
+  // Called by data/sequence_<index>.js
   receive(index, content) { this.sequences[index] = content; },
 
   start() {
@@ -19,7 +19,7 @@ const report = {
         this.hidden[box.checked ? "delete" : "add"](tracker.label);
         this.show();
       });
-      const runs = tracker.runs > 1 ? ` (mean of ${tracker.runs} runs; frames show the first)` : "";
+      const runs = tracker.runs > 1 ? ` (mean of ${tracker.runs} runs; the frames show the first run)` : "";
       byId("trackers").append(element("label", {}, box, swatch(tracker), tracker.label + runs));
     }
     overviewPage.start();
@@ -30,7 +30,7 @@ const report = {
 
   shown() { return this.overview.trackers.filter((tracker) => !this.hidden.has(tracker.label)); },
 
-  // The view that the address names: #sequence-<index>, or all
+  // Show the view of the address: #sequence-<index>, else the overview
   show() {
     const match = /^#sequence-(\d+)$/.exec(location.hash);
     const index = match && Number(match[1]) < this.overview.sequences.length ? Number(match[1]) : null;
@@ -41,7 +41,7 @@ const report = {
     if (index === null) {
       const left = sequencePage.leave();
       overviewPage.draw();
-      if (left !== null) document.querySelector(`a[href="#sequence-${left}"]`)?.focus(); // back where one was
+      if (left !== null) document.querySelector(`a[href="#sequence-${left}"]`)?.focus(); // restore the focus
     } else if (this.sequences[index]) {
       sequencePage.draw(index, this.sequences[index]);
     } else {
@@ -49,7 +49,7 @@ const report = {
       script.addEventListener("load", () => this.show());
       script.addEventListener("error", () => {
         byId("name").textContent = this.overview.sequences[index].name;
-        byId("facts").textContent = `data/sequence_${index}.js cannot be read: is the folder whole?`;
+        byId("facts").textContent = `data/sequence_${index}.js cannot be read: the report's folder is incomplete.`;
       });
       document.body.append(script);
     }
@@ -58,7 +58,7 @@ const report = {
 
 function byId(id) { return document.getElementById(id); }
 
-// A new element; texts become text, never markup, so that a name of a sequence or tracker cannot be code
+// Create an element. Strings become text nodes, never markup, so that names of sequences and trackers cannot be code
 function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -68,7 +68,7 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
-// An element of an SVG
+// Create an SVG element
 function drawn(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -78,7 +78,7 @@ function drawn(tag, attributes, ...children) {
 
 const DASH = { solid: "none", dash: "7 4", dashdot: "8 3 2 3", dot: "2 3" };
 
-// A piece of a tracker's line, as the plots have it
+// A sample of a tracker's line style in the plots
 function swatch(tracker) {
   const style = { stroke: tracker.colour, "stroke-width": 4, "stroke-dasharray": DASH[tracker.dash] };
   const line = drawn("line", { x1: 0, y1: 5, x2: 28, y2: 5, ...style });
@@ -87,7 +87,7 @@ function swatch(tracker) {
 
 function percent(value) { return value === null || value === undefined ? "–" : value.toFixed(1); }
 
-// A text for a plot, which reads a few tags in names
+// Escape a text for a plot, since Plotly interprets some tags
 function plain(text) { return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); }
 
 function heading(text) { return { text, font: { size: 15 }, x: 0.01, xanchor: "left" }; }
@@ -95,8 +95,8 @@ function heading(text) { return { text, font: { size: 15 }, x: 0.01, xanchor: "l
 const PLOT = { displaylogo: false, responsive: true,
   modeBarButtonsToRemove: ["lasso2d", "select2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
 
-// A table with a head of buttons that sort it. columns: {title, number, value(row), cell(row)}; state: {column, down},
-// whose column is a title; the first numbers where it is not there
+// Fill a table whose column headings are buttons that sort it. columns: {title, number, value(row), cell(row)};
+// state: {column, down}; column is the title to sort by, or the first numeric column if there is no such title
 function sortableTable(table, caption, columns, rows, state, redraw) {
   const sorting = columns.find((column) => column.title === state.column) ?? columns.find((column) => column.number) ?? columns[0];
   const head = element("tr");
@@ -113,7 +113,7 @@ function sortableTable(table, caption, columns, rows, state, redraw) {
   });
   const key = sorting.value;
   const ordered = rows.map((row) => [key(row), row]).sort(([a], [b]) => {
-    if (a === null || b === null) return (a === null) - (b === null); // unknown ones last, whatever the direction
+    if (a === null || b === null) return (a === null) - (b === null); // unknown values last in both directions
     const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
     return state.down ? -order : order;
   });

@@ -1,13 +1,13 @@
 "use strict";
-// The second view: one sequence, frame by frame.
+// View of one sequence, frame by frame.
 
 const sequencePage = {
   index: null,
   content: null,
-  at: 0, // which of content.shown
+  at: 0, // index into content.shown
   timer: null,
-  curves: {}, // label -> {overlap, scores}, unpacked
-  worst: -1, // which of the worst moments was jumped to last
+  curves: {}, // label -> {overlap, scores}, arrays with one value per frame
+  worst: -1, // index of the worst moment that was shown last
 
   start() {
     const go = { first: () => this.go(0), previous: () => this.go(this.at - 1), next: () => this.go(this.at + 1),
@@ -23,10 +23,10 @@ const sequencePage = {
       if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
     });
     byId("back").addEventListener("click", (event) => { event.preventDefault(); location.hash = ""; });
-    byId("picture").addEventListener("error", () => { byId("moment").textContent += " (its picture cannot be read)"; });
+    byId("picture").addEventListener("error", () => { byId("moment").textContent += " (the picture cannot be read)"; });
   },
 
-  // Returns which sequence was left, or null
+  // Leave the view. Returns the index of the sequence that was shown, or null
   leave() {
     const left = this.index;
     this.pause();
@@ -41,7 +41,7 @@ const sequencePage = {
     byId("view").hidden = Boolean(content.problem);
     if (content.problem) {
       byId("name").textContent = content.name;
-      byId("facts").textContent = `Cannot be shown: ${content.problem}`;
+      byId("facts").textContent = `This sequence cannot be shown: ${content.problem}`;
       return;
     }
     if (opened) {
@@ -54,8 +54,8 @@ const sequencePage = {
       byId("name").textContent = content.name;
       const attributes = content.attributes.length ? `; ${content.attributes.join(", ")}` : "";
       byId("facts").textContent = `${content.frames} frames of ${content.sizes[0].join(" × ")} pixels${attributes}. ` +
-        (content.shown.length === content.frames ? "" : `${content.shown.length} frames have a picture; steps go over these. `) +
-        "Truth: the dashed black box on white.";
+        (content.shown.length === content.frames ? "" : `Pictures and steps cover ${content.shown.length} of them. `) +
+        "The dashed black and white box is the ground truth.";
       byId("slider").max = content.shown.length - 1;
       byId("name").focus();
       window.scrollTo(0, 0);
@@ -63,7 +63,7 @@ const sequencePage = {
     const moments = this.moments();
     this.drawWorst(moments);
     this.drawPlot("overlap", "Overlap with the ground truth", true);
-    this.drawPlot("scores", "Score that the tracker gives itself", false);
+    this.drawPlot("scores", "Score reported by the tracker", false);
     if (opened && moments.length) this.nextWorst(); else this.go(opened ? 0 : this.at);
   },
 
@@ -72,14 +72,14 @@ const sequencePage = {
   moments() {
     const all = this.answers().flatMap((tracker) =>
       this.content.trackers[tracker.label].worst.map((moment, rank) => ({ ...moment, rank, tracker })));
-    return all.sort((a, b) => a.rank - b.rank); // each tracker's worst, then each one's second ...
+    return all.sort((a, b) => a.rank - b.rank); // the worst moment of each tracker, then the second worst of each, ...
   },
 
   drawWorst(moments) {
     byId("worst").replaceChildren(...moments.map((moment) => {
       const range = moment.first === moment.last ? `frame ${moment.frame}` : `frames ${moment.first} to ${moment.last}`;
       const button = element("button", { type: "button" }, swatch(moment.tracker),
-        `${moment.tracker.label}: ${range}, down to ${moment.overlap.toFixed(2)}`);
+        `${moment.tracker.label}: ${range}, lowest overlap ${moment.overlap.toFixed(2)}`);
       button.addEventListener("click", () => { this.worst = moments.indexOf(moment); this.go(this.nearest(moment.frame)); });
       return element("li", {}, button);
     }));
@@ -111,7 +111,7 @@ const sequencePage = {
     }
   },
 
-  // Which of the frames with a picture is nearest to a frame
+  // Index into content.shown of the picture nearest to a frame
   nearest(frame) {
     const { shown } = this.content;
     return shown.reduce((best, value, place) => (Math.abs(value - frame) < Math.abs(shown[best] - frame) ? place : best), 0);
@@ -133,7 +133,7 @@ const sequencePage = {
     picture.alt = `Frame ${frame} of ${content.name}`;
     byId("slider").value = this.at;
     byId("slider").setAttribute("aria-valuetext", `frame ${frame}`);
-    byId("moment").setAttribute("aria-live", this.timer ? "off" : "polite"); // not every frame of a film is told
+    byId("moment").setAttribute("aria-live", this.timer ? "off" : "polite"); // screen readers do not announce every frame during playback
     byId("moment").textContent = `Frame ${frame} of 0 to ${content.frames - 1}`;
     byId("boxes").setAttribute("viewBox", `0 0 ${content.sizes[this.at].join(" ")}`);
     this.drawBoxes();
@@ -184,7 +184,7 @@ const sequencePage = {
   },
 };
 
-// A curve of lib/vis/report/content.py's packed(): a byte a value, 255 where there is none
+// Unpack a curve of packed() in lib/vis/report/content.py: one byte per value, 255 for a missing value
 function unpack({ low, high, data }) {
   return Array.from(atob(data), (letter) => {
     const level = letter.charCodeAt(0);
