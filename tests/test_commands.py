@@ -284,7 +284,7 @@ def test_local_file_is_written_once_and_a_broken_one_shows_where(tmp_path):
     assert f"{project / 'here' / 'otb'}: none of the 100" in answer.stderr
     (project / "local.yaml").write_text("data_dir: [")
     answer = subprocess.run(test, check=False, capture_output=True, text=True)
-    assert (answer.returncode, "local.yaml: not readable as yaml" in answer.stderr) == (1, True)
+    assert (answer.returncode, "local.yaml: not readable as YAML" in answer.stderr) == (1, True)
     (project / "local.yaml").write_text("data: x")
     answer = subprocess.run(test, check=False, capture_output=True, text=True)
     assert "expected only the keys data_dir" in answer.stderr

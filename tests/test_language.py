@@ -1,4 +1,4 @@
-"""The words of the project: standard English and the field's terms, in code, docs, help texts and the report's pages."""
+"""The words of the project: standard English and the field's terms, in code, docs, help and the report's pages."""
 
 import ast
 import random

@@ -21,7 +21,9 @@ CPU = torch.device("cpu")
 
 def test_two_pairs_are_learned_by_heart():
     """IoU of the best-scored boxes with the ground truth, and their scores, from random weights: under a minute."""
-    cfg = tiny_config("TRAIN.BATCH_SIZE=2", "MODEL.BACKBONE.QK_INIT=2", "TRAIN.LR=2e-3", "DATA.TRAIN.SAMPLE_PER_EPOCH=2")
+    cfg = tiny_config(
+        "TRAIN.BATCH_SIZE=2", "MODEL.BACKBONE.QK_INIT=2", "TRAIN.LR=2e-3", "DATA.TRAIN.SAMPLE_PER_EPOCH=2"
+    )
     data = TrainingData.of(cfg, local_paths())
     batch = data.preparation(CPU)(next(iter(data.loaders()[0])), CPU)
     torch.manual_seed(0)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import getitem
+from typing import Any
 
 from lib.config.defaults import MINIMUM
 from lib.errors import ConfigError
 
 
-def check_common(cfg) -> None:
+def check_common(cfg: Any) -> None:
     """Check all keys of lib.config.defaults. cfg: a loaded config. Raises ConfigError if a value is not allowed."""
     check_minimum(cfg, MINIMUM)
     check_crops(cfg)
@@ -21,7 +22,7 @@ def check_common(cfg) -> None:
         )
 
 
-def check_minimum(cfg, minimum: Mapping[str, float]) -> None:
+def check_minimum(cfg: Any, minimum: Mapping[str, float]) -> None:
     """Check lower limits of numbers. minimum: key, such as "TRAIN.EPOCH" -> smallest allowed value.
 
     Raises ConfigError if a value is smaller.
@@ -32,7 +33,7 @@ def check_minimum(cfg, minimum: Mapping[str, float]) -> None:
             raise ConfigError(f"{key}: {value} is less than {smallest}")
 
 
-def check_crops(cfg) -> None:
+def check_crops(cfg: Any) -> None:
     """Check that crop sizes are multiples of the patch size, and that DATA and TEST have the same sizes and factors.
 
     Raises ConfigError otherwise.
@@ -59,7 +60,7 @@ def check_heads(key: str, dim: int, heads: int) -> None:
         raise ConfigError(f"{key}: {heads} does not divide the width {dim}")
 
 
-def check_sampling_ratios(cfg) -> None:
+def check_sampling_ratios(cfg: Any) -> None:
     """Check that DATASETS_RATIO has one value per data set, none of them negative and at least one positive.
 
     Raises ConfigError otherwise.

@@ -17,7 +17,7 @@ from lib.config.loader import load_config
 from lib.utils.logs import set_up_logging
 
 
-class HostConfig(dict):
+class HostConfig(dict[str, Any]):
     """Mutable config for a host: nested dictionaries whose keys are also attributes.
 
     The values are of plain types: lists, numbers, strings and booleans.
@@ -35,7 +35,7 @@ class HostConfig(dict):
         self[key] = _plain(value)
 
 
-def host_config(script: str, defaults: Mapping[str, Any]) -> tuple[HostConfig, Callable]:
+def host_config(script: str, defaults: Mapping[str, Any]) -> tuple[HostConfig, Callable[..., None]]:
     """Return cfg with the defaults of a script, and update_config_from_file, which fills in an experiment's values."""
     set_up_logging()
     cfg = HostConfig(_for_host(defaults))
@@ -61,8 +61,8 @@ def _for_host(tree: Mapping[str, Any]) -> dict[str, Any]:
     AMP "auto" becomes False, because AMP means fp16 in a host.
     """
     train = tree["TRAIN"]
-    tree = copy.deepcopy({**tree, "TRAIN": {**train, "AMP": train["AMP"] is True}})
+    converted = copy.deepcopy({**tree, "TRAIN": {**train, "AMP": train["AMP"] is True}})
     for key, value in HOST_KEYS.items():
         *sections, name = key.split(".")
-        reduce(getitem, sections, tree)[name] = value
-    return tree
+        reduce(getitem, sections, converted)[name] = value
+    return converted

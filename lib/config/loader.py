@@ -27,7 +27,7 @@ NAME = re.compile(r"[\w.-]{1,100}")  # names of configs
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
-class Config(Mapping):
+class Config(Mapping[str, Any]):
     """A frozen tree of settings, read as attributes (cfg.TRAIN.LR) or items (cfg["TRAIN"]["LR"])."""
 
     def __init__(self, tree: Mapping[str, Any]):
@@ -61,7 +61,7 @@ class Config(Mapping):
     def __repr__(self) -> str:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Config], tuple[dict[str, Any]]]:
         return Config, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def _defaults_module(script: str):
+def _defaults_module(script: str) -> Any:
     try:
         return importlib.import_module(f"lib.config.{script}.config")
     except ModuleNotFoundError as error:
@@ -136,7 +136,8 @@ def _defaults_module(script: str):
 
 def _yaml_chain(folder: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
     """(file, deltas) from the outermost parent to the named experiment."""
-    chain, seen = [], []
+    chain: list[tuple[str, dict[str, Any]]] = []
+    seen: list[str] = []
     while name:
         path = folder / f"{name}.yaml"
         if name in seen:
@@ -175,7 +176,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module, source: str) -> None:
+def _apply(values: dict[str, Any], deltas: Mapping[str, Any], module: Any, source: str) -> None:
     for key, value in deltas.items():
         key = module.ALIASES.get(key, key)
         if value == HOST_KEYS.get(key):  # from the config of an older checkpoint
@@ -221,7 +222,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _finish(values: dict[str, Any], module, overrides: Iterable[str]) -> Config:
+def _finish(values: dict[str, Any], module: Any, overrides: Iterable[str]) -> Config:
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:

@@ -4,12 +4,15 @@ PyTorch runs the network directly, in half precision, compiled or as a CUDA grap
 sequence, always by PyTorch in float32.
 """
 
+from __future__ import annotations
+
 import copy
 import logging
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +28,7 @@ from lib.deploy.onnx_graphs import (
     write_search,
 )
 from lib.errors import ConfigError
+from lib.models.vit.one_stream import OneStreamNetwork
 from lib.utils.device import fast_half_precision
 
 logger = logging.getLogger("sdtrack")
@@ -63,7 +67,7 @@ def _log_choice(backend: str, device: str) -> None:
     logger.info("backend auto: using %s on this %s", backend, "GPU" if device == "cuda" else device.upper())
 
 
-def make_encode(backend: str, network: nn.Module) -> Encode:
+def make_encode(backend: str, network: OneStreamNetwork) -> Encode:
     """Return the function that computes `network.encode_template`: a CUDA graph for the CUDA backends, else PyTorch.
 
     backend: a name that resolve_backend returned. network: on its device, in evaluation mode.
@@ -74,7 +78,7 @@ def make_encode(backend: str, network: nn.Module) -> Encode:
     return lambda images, boxes: graph(images, boxes).clone()  # the next template overwrites the graph's output
 
 
-def make_find(backend: str, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
+def make_find(backend: str, network: OneStreamNetwork, device: torch.device, sizes: tuple[int, int]) -> Find:
     """Return the function that computes `network.track` with a backend.
 
     sizes: sides of the template crop and the search crop in pixels. Raises ConfigError as resolve_backend does, if
@@ -90,16 +94,17 @@ def make_find(backend: str, network: nn.Module, device: torch.device, sizes: tup
 
 
 @torch.inference_mode()
-def with_stacked_weights(network: nn.Module) -> Find:
+def with_stacked_weights(network: OneStreamNetwork) -> Find:
     """Return `network.track` with weights that are stacked once for all frames, if the network supports this.
 
     See OneStreamNetwork.stack.
     """
     weights = network.stack()
-    return network.track if weights is None else partial(network.track, weights=weights)
+    track = cast(Callable[..., dict[str, Tensor]], network.track)  # has the argument weights only if stack() gives some
+    return track if weights is None else partial(track, weights=weights)
 
 
-def _half_precision(network: nn.Module) -> Find:
+def _half_precision(network: OneStreamNetwork) -> Find:
     """Run a copy of the network in bfloat16, except for the modules that need full precision."""
     half = copy.deepcopy(network)
     _round_weights(half)
@@ -117,7 +122,9 @@ def _round_weights(module: nn.Module) -> None:
 
 
 @torch.inference_mode()
-def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device, sizes: tuple[int, int]) -> Find:
+def _compiled(
+    backend: str, find: Find, network: OneStreamNetwork, device: torch.device, sizes: tuple[int, int]
+) -> Find:
     """Compile find with TorchInductor, on a GPU with CUDA graphs. Compiles now, so that no frame waits for it."""
     logger.info("backend %s: compiling; this takes about a minute", backend)
     compiled = torch.compile(find, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else "default")
@@ -132,7 +139,7 @@ def _compiled(backend: str, find: Find, network: nn.Module, device: torch.device
     return compiled
 
 
-def _by_graph(backend: str, network: nn.Module, sizes: tuple[int, int]) -> Find:
+def _by_graph(backend: str, network: OneStreamNetwork, sizes: tuple[int, int]) -> Find:
     names = list(example_output(network, sizes))
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "search.onnx"

@@ -5,7 +5,7 @@ The GPU then starts all kernels of a frame, often about a thousand, without wait
 
 import logging
 from collections.abc import Callable
-from typing import Union
+from typing import Generic, TypeVar, Union
 
 import torch
 from torch import Tensor
@@ -13,10 +13,10 @@ from torch import Tensor
 logger = logging.getLogger("sdtrack")
 
 WARM_UP = 3  # calls before the recording, during which libraries choose kernels and allocate workspaces
-Output = Union[Tensor, dict[str, Tensor]]  # noqa: UP007 - Python 3.9 evaluates it
+Output = TypeVar("Output", bound=Union[Tensor, dict[str, Tensor]])  # noqa: UP007 - Python 3.9 evaluates it
 
 
-class CudaGraph:
+class CudaGraph(Generic[Output]):
     """A function of tensors on a GPU that is recorded at its first call and replayed at later calls.
 
     The inputs must have the same shapes at each call. The result is memory of the graph, which the next call
@@ -28,25 +28,25 @@ class CudaGraph:
         self.function = function
         self.name = name
         self.inputs: list[Tensor] = []
-        self.replay: Callable[[], object] | None = None
-        self.answer: Output | None = None
+        self.recording: tuple[Callable[[], object], Output] | None = None
         self.failed = False
 
     def __call__(self, *inputs: Tensor) -> Output:
         """Return function(*inputs)."""
-        if self.replay is None and not self.failed:
+        if self.recording is None and not self.failed:
             self._record(inputs)
-        if self.failed:
+        if self.recording is None:
             return self.function(*inputs)
         for own, given in zip(self.inputs, inputs):
             own.copy_(given)
-        self.replay()
-        return self.answer
+        replay, answer = self.recording
+        replay()
+        return answer
 
     def _record(self, inputs: tuple[Tensor, ...]) -> None:
         self.inputs = [value.clone() for value in inputs]
         try:
-            self.replay, self.answer = record(lambda: self.function(*self.inputs), inputs[0].device)
+            self.recording = record(lambda: self.function(*self.inputs), inputs[0].device)
         except RuntimeError as error:
             self.failed = True
             reason = str(error).strip().splitlines()[0]

@@ -155,11 +155,12 @@ def crops_of(
 
     These are template tokens (1, Nt, dim) and search crop (1, 3, S, S) for each frame except the first.
     """
-    inputs, find = [], tracker.find
+    inputs: list[tuple[Tensor, Tensor]] = []
+    find = tracker.find
 
-    def noting(*given: Tensor) -> dict[str, Tensor]:
-        inputs.append(given)
-        return find(*given)
+    def noting(template_tokens: Tensor, search_image: Tensor) -> dict[str, Tensor]:
+        inputs.append((template_tokens, search_image))
+        return find(template_tokens, search_image)
 
     tracker.find = noting
     try:
@@ -171,7 +172,7 @@ def crops_of(
     return inputs
 
 
-def _difference(tracker: NetworkTracker, answer: dict, other: dict) -> tuple[float, float]:
+def _difference(tracker: NetworkTracker, answer: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float, float]:
     chosen = []
     for given in (answer, other):
         scores, boxes, ranked = tracker.candidates(given)

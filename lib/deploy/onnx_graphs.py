@@ -3,24 +3,28 @@
 The graphs run with ONNX Runtime or OpenVINO on the CPU, with the same number of threads as PyTorch.
 """
 
+from __future__ import annotations
+
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lib.errors import ConfigError, TrackingError
+from lib.models.vit.one_stream import OneStreamNetwork
 from lib.utils.extras import require
 
 
 class Search(nn.Module):
     """A network's `track` with a flat output: only the tensors that a tracking session reads."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: OneStreamNetwork):
         super().__init__()
         self.network = network
 
@@ -35,7 +39,7 @@ class Search(nn.Module):
 class Template(nn.Module):
     """A network's `encode_template`."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: OneStreamNetwork):
         super().__init__()
         self.network = network
 
@@ -44,7 +48,7 @@ class Template(nn.Module):
         return self.network.encode_template(template_images, template_boxes)
 
 
-def tensors_of(answer: dict) -> dict[str, Tensor]:
+def tensors_of(answer: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the entries of a network's output that are tensors."""
     return {name: value for name, value in answer.items() if isinstance(value, Tensor)}
 
@@ -60,14 +64,14 @@ def example(sizes: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def example_output(network: nn.Module, sizes: tuple[int, int]) -> dict[str, Tensor]:
+def example_output(network: OneStreamNetwork, sizes: tuple[int, int]) -> dict[str, Tensor]:
     """Return the tensors of the network's output for example(sizes)."""
     template, box, search = example(sizes)
     return tensors_of(network.track(network.encode_template(template, box), search))
 
 
 @torch.no_grad()
-def write_search(network: nn.Module, sizes: tuple[int, int], file: Path) -> None:
+def write_search(network: OneStreamNetwork, sizes: tuple[int, int], file: Path) -> None:
     """Write the graph of `track` to a file: inputs template_tokens, search_images; outputs named as in track's output.
 
     sizes: sides of the template crop and the search crop in pixels. Raises TrackingError if the export fails,
@@ -85,7 +89,7 @@ def write_search(network: nn.Module, sizes: tuple[int, int], file: Path) -> None
 
 
 @torch.no_grad()
-def write_template(network: nn.Module, sizes: tuple[int, int], file: Path) -> None:
+def write_template(network: OneStreamNetwork, sizes: tuple[int, int], file: Path) -> None:
     """Write the graph of `encode_template`: inputs template_images, template_boxes; output template_tokens.
 
     sizes: sides of the template crop and the search crop in pixels. Raises TrackingError if the export fails,
@@ -95,7 +99,9 @@ def write_template(network: nn.Module, sizes: tuple[int, int], file: Path) -> No
     _export(Template(network), (template, box), ["template_images", "template_boxes"], ["template_tokens"], file)
 
 
-def _export(module: nn.Module, inputs: tuple, names: list[str], outputs: list[str], file: Path) -> None:
+def _export(
+    module: Search | Template, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], file: Path
+) -> None:
     for package in ("onnx", "onnxscript"):
         require("export", package, "an ONNX graph")
     try:
@@ -109,6 +115,8 @@ def _export(module: nn.Module, inputs: tuple, names: list[str], outputs: list[st
             f"{type(module.network).__name__} cannot be exported as a graph ({reason}); "
             "use it with PyTorch (backend torch)"
         ) from error
+    if program is None:
+        raise TrackingError("PyTorch exported no graph")
     program.save(str(file))
 
 

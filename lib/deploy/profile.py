@@ -77,17 +77,18 @@ def time_parts(network: nn.Module, run: Callable[[], object], rounds: int) -> di
     """
     device = next(network.parameters()).device
     children = dict(network.named_children())
-    started, spent = {}, {}
+    started: dict[str, float] = {}
+    spent: dict[str, float] = {}
     rows: list[list[float]] = []
 
-    def enter(name: str) -> Callable:
-        def hook(*_) -> None:
+    def enter(name: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
             started[name] = _now(device)
 
         return hook
 
-    def leave(name: str) -> Callable:
-        def hook(*_) -> None:
+    def leave(name: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
             spent[name] += _now(device) - started[name]
 
         return hook
@@ -132,4 +133,4 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
         events = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
     held = [event["args"] for event in events if event["name"] == "[memory]"]
     before = held[0]["Total Allocated"] - held[0]["Bytes"]
-    return max(event["Total Allocated"] for event in held) - before
+    return int(max(event["Total Allocated"] for event in held) - before)

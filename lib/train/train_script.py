@@ -131,7 +131,7 @@ def _prepare_folders(
     Returns the checkpoint to resume from, or None. Raises DataError for inputs, SDTrackError for the output folder."""
     for line in check_inputs(data, paths, weights=latest_checkpoint(settings.checkpoint_dir) is None):
         logger.info(line)
-    hold.enter_context(hold_folder(settings.checkpoint_dir, "wait for its end, or choose another --save_dir"))
+    hold.enter_context(hold_folder(settings.checkpoint_dir, "wait until it ends, or choose another --save_dir"))
     newest = latest_checkpoint(settings.checkpoint_dir)
     if newest is not None and resume == "never":
         raise SDTrackError(

@@ -98,7 +98,7 @@ def test_a_second_training_in_the_same_folder_is_refused_while_the_first_goes_on
     command = [*TRAIN, "--save_dir", tmp_path / "out"]
     first = start(*command, inject=SLOW.format(step=5, file=str(there)))
     wait_until(there.is_file, first)
-    fails("another run is writing to this folder; wait for its end, or choose another --save_dir", *command)
+    fails("another run is writing to this folder; wait until it ends, or choose another --save_dir", *command)
     first.kill()
     finish(first)
     code, text = run(*command)
@@ -111,7 +111,8 @@ def test_a_second_evaluation_in_the_same_folder_is_refused_while_the_first_goes_
                   "def slow(self, *rest): time.sleep(.05); return plain(self, *rest)\n"
                   "session.NetworkTracker.track = slow\n")  # fmt: skip
     wait_until(lambda: len(results(tmp_path)) > 0, first)
-    fails("another run is writing to this folder; wait until it ends, or choose another --runid", *command, "--overwrite")
+    message = "another run is writing to this folder; wait until it ends, or choose another --runid"
+    fails(message, *command, "--overwrite")
     code, text = run(*command, "--runid", 2, "--sequence", 0)
     assert code == 0, text
     first.send_signal(signal.SIGINT)

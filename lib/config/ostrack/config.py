@@ -1,5 +1,7 @@
 """Defaults of all keys of OSTrack: the values of its config vitb_256_mae_32x4_ep300."""
 
+from typing import Any
+
 from lib.config import defaults
 from lib.config.checks import check_common, check_minimum
 from lib.errors import ConfigError
@@ -29,7 +31,7 @@ ALIASES = defaults.ALIASES
 CHOICES = {**defaults.CHOICES, "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack")}
 
 
-def check(cfg) -> None:
+def check(cfg: Any) -> None:
     """Check a loaded config with this module's keys.
 
     Raises ConfigError if a value is out of its range or values contradict each other.

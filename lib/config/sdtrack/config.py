@@ -1,5 +1,7 @@
 """Defaults of all keys of SDTrack: the paper's values. Files in experiments/sdtrack state only what differs."""
 
+from typing import Any
+
 from lib.config import defaults
 from lib.config.checks import check_common, check_heads, check_minimum
 from lib.errors import ConfigError
@@ -73,7 +75,7 @@ MINIMUM = {
 }
 
 
-def check(cfg) -> None:
+def check(cfg: Any) -> None:
     """Check a loaded config with this module's keys.
 
     Raises ConfigError if a value is out of its range or values contradict each other.

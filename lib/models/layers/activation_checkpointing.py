@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from lib.models.layers.attention import attention_kernel
 
 
-def checkpointed(module: nn.Module, first: Tensor | list[Tensor], *rest, recompute: bool):
+def checkpointed(module: nn.Module, first: Tensor | list[Tensor], *rest: Any, recompute: bool) -> Any:
     """Return module(first, *rest).
 
     first: a tensor of any shape, or a list of tensors. recompute: if gradients are enabled, do not keep the activations

@@ -11,7 +11,7 @@ from lib.models.layers.mlp import drop
 from lib.models.layers.older_torch import attention, plain_kernel
 
 
-def attention_kernel(device: torch.device) -> AbstractContextManager:
+def attention_kernel(device: torch.device) -> AbstractContextManager[None]:
     """Context manager that chooses the kernel of scaled_dot_product_attention for a device.
 
     On a CPU the backward pass of the fused kernel is slow (a training step takes 1.3 to 1.5 times as long). With
@@ -41,8 +41,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend: query (B, Q, dim); key, value (B, K, dim); bias (B, heads, Q, K) or None -> (B, Q, dim)."""
         q, k, v = self.project(query, key, value)
-        out = attention(q, k, v, attn_mask=bias, dropout_p=self.dropout_now())
-        return self.merge(out)
+        return self.merge(attention(q, k, v, attn_mask=bias, dropout_p=self.dropout_now()))
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project query (B, Q, dim), key and value (B, K, dim) and split them into heads.
@@ -57,14 +56,16 @@ class MultiHeadAttention(nn.Module):
 
     def merge(self, out: Tensor) -> Tensor:
         """Join the heads and project them: (B, heads, Q, head_dim) -> (B, Q, dim)."""
-        return self.out_proj(out.transpose(1, 2).reshape(out.shape[0], out.shape[2], -1))
+        joined: Tensor = self.out_proj(out.transpose(1, 2).reshape(out.shape[0], out.shape[2], -1))
+        return joined
 
     def dropout_now(self) -> float:
         """Dropout probability in the current mode: `dropout` in training, 0 in evaluation."""
         return self.dropout if self.training else 0.0
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.num_heads, self.head_dim))
+        return heads.transpose(1, 2)
 
 
 class SelfAttention(nn.Module):
@@ -80,7 +81,7 @@ class SelfAttention(nn.Module):
         """x (B, T, dim); position (B or 1, T, dim) or None -> (B, T, dim)."""
         value = self.norm(x)
         query = value if position is None else value + position
-        return x + drop(self.attention(query, query, value), self)
+        return x + drop(self.attention(query, query, value), self.dropout, self.training)
 
 
 def start_with_equal_query_and_key(qkv: nn.Linear, scale: float = 1.0) -> None:

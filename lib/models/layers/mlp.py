@@ -19,6 +19,10 @@ class MLP(nn.Sequential):
                 layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 
+    def linear_layers(self) -> list[nn.Linear]:
+        """Return the linear layers, without the ReLUs between them."""
+        return [layer for layer in self if isinstance(layer, nn.Linear)]
+
 
 class FeedForward(nn.Module):
     """Pre-norm feed-forward block with a residual: x + FFN(norm(x)) (Eq. 2)."""
@@ -32,10 +36,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, dim) -> (B, T, dim)."""
-        hidden = drop(self.linear1(self.norm(x)).relu_(), self)
-        return x + drop(self.linear2(hidden), self)
+        hidden = drop(self.linear1(self.norm(x)).relu_(), self.dropout, self.training)
+        return x + drop(self.linear2(hidden), self.dropout, self.training)
 
 
-def drop(x: Tensor, module: nn.Module) -> Tensor:
-    """Apply dropout to x (...) with probability module.dropout in training; return x itself in evaluation."""
-    return F.dropout(x, module.dropout) if module.training and module.dropout else x
+def drop(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Apply dropout to x (...) in training; return x itself in evaluation, or if the probability is 0."""
+    return F.dropout(x, probability) if training and probability else x

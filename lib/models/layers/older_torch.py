@@ -35,7 +35,7 @@ def _plain_attention(
 attention = F.scaled_dot_product_attention if TORCH >= (2, 1) else _plain_attention
 
 
-def plain_kernel() -> AbstractContextManager:
+def plain_kernel() -> AbstractContextManager[None]:
     """Context manager in which `attention` uses separate matrix products and softmax instead of a fused kernel."""
     if TORCH < (2, 3):
         return nullcontext()
@@ -52,5 +52,5 @@ def is_exporting() -> bool:
 def has_autocast(device: torch.device) -> bool:
     """Whether torch.autocast supports this type of device."""
     if hasattr(torch.amp, "is_autocast_available"):
-        return torch.amp.is_autocast_available(device.type)
+        return bool(torch.amp.is_autocast_available(device.type))
     return device.type in ("cpu", "cuda")

@@ -15,6 +15,9 @@ class SinePosition(nn.Module):
     precision gives output in float32.
     """
 
+    frequency: Tensor  # (dim / 2,)
+    phase: Tensor  # (dim / 2,)
+
     def __init__(self, dim: int, temperature: float = 10000.0):
         super().__init__()
         index = torch.arange(dim // 2, dtype=torch.float32)

@@ -72,7 +72,8 @@ def roi_align(features: Tensor, boxes: Tensor, size: int) -> Tensor:
     )  # (B, N, size, H), (B, N, size, W)
     lines = rows.flatten(1, 2).to(features.dtype) @ features.flatten(3)  # (G, B, N * size, W * C)
     lines = lines.unflatten(-1, (width, channels)).unflatten(2, (-1, size))
-    return columns.unsqueeze(2).to(features.dtype) @ lines
+    bins: Tensor = columns.unsqueeze(2).to(features.dtype) @ lines
+    return bins
 
 
 def _roi_align_by_kernel(features: Tensor, low: Tensor, high: Tensor, size: int) -> Tensor:
@@ -81,7 +82,7 @@ def _roi_align_by_kernel(features: Tensor, low: Tensor, high: Tensor, size: int)
     edges = [corner[..., axis] * (width, height)[axis] for corner in (low, high) for axis in (0, 1)]
     rois = torch.stack([images, *edges], dim=-1).flatten(0, 1)
     planes = at_least_float32(features.permute(1, 0, 4, 2, 3)).reshape(batch, maps * channels, height, width)
-    regions = roi_align_kernel(planes, rois.to(planes.dtype), size, 1.0, SAMPLING_RATIO, aligned=True)
+    regions: Tensor = roi_align_kernel(planes, rois.to(planes.dtype), size, 1.0, SAMPLING_RATIO, aligned=True)
     regions = regions.view(batch, -1, maps, channels, size, size).permute(2, 0, 1, 4, 5, 3)
     return regions.to(features.dtype)
 

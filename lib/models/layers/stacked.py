@@ -7,7 +7,7 @@ tracking session stacks them once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,11 @@ from lib.models.layers.older_torch import is_exporting
 class Stacked:
     """Stacked parameters of G modules of the same shape: tensors (G, *shape) under the names they have in a module."""
 
-    def __init__(self, tensors: dict[str, Tensor]):
+    def __init__(self, tensors: Mapping[str, Tensor]):
         self.tensors = tensors
 
     @staticmethod
-    def of(modules: Sequence[nn.Module]) -> Stacked | Separate:
+    def of(modules: Iterable[nn.Module]) -> Stacked | Separate:
         """Stack the parameters of modules that have the same names and shapes; gradients reach each module.
 
         Returns Separate while torch.export is tracing.
@@ -67,7 +67,7 @@ class Separate(Stacked):
     Exported graphs use this form, because tools that quantise or compile a graph expect weights that are matrices.
     """
 
-    def __init__(self, parameters: Sequence[dict[str, Tensor]]):
+    def __init__(self, parameters: Sequence[Mapping[str, Tensor]]):
         self.parameters = parameters
 
     def __getitem__(self, name: str) -> Tensor:

@@ -38,4 +38,5 @@ def task_alignment_loss(logits: Tensor, targets: Tensor, positive: Tensor, gamma
 def focal_loss(logits: Tensor, positive: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """Sigmoid focal loss (RetinaNet) of each query: logits (...), positive: boolean (...) -> losses (...)."""
     logits = at_least_float32(logits)
-    return sigmoid_focal_loss(logits, positive.to(logits.dtype), alpha, gamma)
+    losses: Tensor = sigmoid_focal_loss(logits, positive.to(logits.dtype), alpha, gamma)
+    return losses

@@ -1,6 +1,7 @@
 """OSTrack's network: one ViT on the tokens of template and search crop, and a centre head on the search tokens."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ class OSTrackBackbone(VisionTransformer):
     tokens that each of these blocks keeps. The unused weights are cls_token and pos_embed.
     """
 
-    def __init__(self, *, eliminate: Sequence[int] = (), keep: float = 0.7, **options):
+    def __init__(self, *, eliminate: Sequence[int] = (), keep: float = 0.7, **options: Any):
         super().__init__(**options)
         self.eliminate, self.keep = tuple(eliminate), keep
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.dim), requires_grad=False)
@@ -50,7 +51,7 @@ class OSTrack(OneStreamNetwork):
         self.box_head = box_head
 
     @classmethod
-    def from_config(cls, cfg) -> "OSTrack":
+    def from_config(cls, cfg: Any) -> "OSTrack":
         """Build the network that a config describes, with newly initialised weights."""
         trunk = cfg.MODEL.BACKBONE
         backbone = OSTrackBackbone(eliminate=trunk.CE_LOC, keep=trunk.CE_KEEP_RATIO, **backbone_options(cfg))

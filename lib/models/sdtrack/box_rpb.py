@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +34,9 @@ class BoxRPB(nn.Module):
         self.mlp_x = MLP(2, hidden_dim, num_heads, last_bias=False)
         self.mlp_y = MLP(2, hidden_dim, num_heads, last_bias=False)
         for mlp in (self.mlp_x, self.mlp_y):
-            for layer in (mlp[0], mlp[-1]):
+            for layer in mlp.linear_layers():
                 nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.zeros_(mlp[0].bias)
+            nn.init.zeros_(mlp.linear_layers()[0].bias)
 
 
 class BoxRPBCrossAttention(MultiHeadAttention):
@@ -121,7 +122,8 @@ def product_of_pairs(edges: Tensor, cells: Tensor, last: Tensor) -> Tensor:
     edges (G, 2, B, n, hidden), cells (G, 2, C, hidden), last (G, 2, heads, hidden) -> (G, 2, B, heads, n, C).
     """
     pairs = torch.maximum(*pairs_of(edges, cells))
-    return (last.unsqueeze(2) @ pairs.flatten(3, 4).mT).unflatten(-1, pairs.shape[3:5])
+    products: Tensor = (last.unsqueeze(2) @ pairs.flatten(3, 4).mT).unflatten(-1, pairs.shape[3:5])
+    return products
 
 
 class PairProduct(torch.autograd.Function):
@@ -132,14 +134,14 @@ class PairProduct(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, edges: Tensor, cells: Tensor, last: Tensor) -> Tensor:
+    def forward(ctx: Any, edges: Tensor, cells: Tensor, last: Tensor) -> Tensor:
         """Arguments and result as product_of_pairs: (G, 2, B, heads, n, C)."""
         ctx.save_for_backward(edges, cells, last)
         return product_of_pairs(edges, cells, last)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """grad (G, 2, B, heads, n, C) -> gradients of edges, cells and last, each of its input's shape.
 
         If an edge equals a cell, the edge gets the whole gradient.
@@ -153,7 +155,7 @@ class PairProduct(torch.autograd.Function):
         return of_edges.sum(-2), of_cells, of_last
 
 
-def full_precision(device: torch.device) -> AbstractContextManager:
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Context manager that disables autocast on a device."""
     if not has_autocast(device):
         return nullcontext()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -129,23 +129,24 @@ class DecoderLayer(nn.Module):
         """
         branches, streams = weights.stacked, self.mix(streams, positions)
         query = self._queries(streams, positions, branches)
-        dropout = self.dropout if self.training else 0.0
+        probability = self.dropout if self.training else 0.0
         if weights.bias is None:
-            attended = attention(query, keys, values, dropout_p=dropout)
+            attended = attention(query, keys, values, dropout_p=probability)
         else:
             terms = self._terms(boxes, weights.bias, query.dtype)
             if form == "mask":
                 mask = dense_bias(*terms)
-                attended = attention(query, keys, values, attn_mask=mask, dropout_p=dropout)
+                attended = attention(query, keys, values, attn_mask=mask, dropout_p=probability)
             else:
                 query = torch.cat([query * query.shape[-1] ** -0.5, *terms], dim=-1)
-                attended = attention(query, keys, values, dropout_p=dropout, scale=1.0)
+                attended = attention(query, keys, values, dropout_p=probability, scale=1.0)
                 attended = attended[..., : streams.shape[-1] // self.num_heads]
         rows = (len(streams), -1, streams.shape[-1])
         attended = branches.linear("cross_attention.out_proj", attended.transpose(1, 2).reshape(rows))
-        streams = streams + drop(attended.view_as(streams), self)
+        streams = streams + drop(attended.view_as(streams), self.dropout, self.training)
         hidden = branches.linear("ffn.linear1", branches.layer_norm("ffn.norm", streams).reshape(rows)).relu_()
-        return streams + drop(branches.linear("ffn.linear2", drop(hidden, self)).view_as(streams), self)
+        hidden = branches.linear("ffn.linear2", drop(hidden, self.dropout, self.training)).view_as(streams)
+        return streams + drop(hidden, self.dropout, self.training)
 
     def attention(
         self,
@@ -165,7 +166,8 @@ class DecoderLayer(nn.Module):
         logits = query @ keys[..., : query.shape[-1]].mT * query.shape[-1] ** -0.5
         if biased and weights.bias is not None:
             logits = logits + dense_bias(*self._terms(boxes, weights.bias, query.dtype))
-        return logits.softmax(dim=-1).unflatten(0, streams.shape[:2])
+        weighted: Tensor = logits.softmax(dim=-1).unflatten(0, streams.shape[:2])
+        return weighted
 
     def mix(self, streams: Tensor, positions: Tensor) -> Tensor:
         """Self-attention of a layer: streams, positions (S, B, N, dim) -> streams (S, B, N, dim).
@@ -176,7 +178,8 @@ class DecoderLayer(nn.Module):
             return torch.stack([attend(x, p) for attend, x, p in zip(self.self_attentions, streams, positions)])
         count, batch, queries, dim = streams.shape
         tokens, places = (x.transpose(0, 1).reshape(batch, count * queries, dim) for x in (streams, positions))
-        return self.self_attentions[0](tokens, places).unflatten(1, (count, queries)).transpose(0, 1)
+        mixed: Tensor = self.self_attentions[0](tokens, places).unflatten(1, (count, queries))
+        return mixed.transpose(0, 1)
 
     def _queries(self, streams: Tensor, positions: Tensor, branches: Stacked) -> Tensor:
         """Cross-attention queries of streams, positions (S, B, N, dim): (S*B, heads, N, head_dim)."""
@@ -203,6 +206,10 @@ class Decoder(nn.Module):
     "mask" otherwise. recompute: use activation checkpointing. Raises ValueError for an unknown rpb_form.
     """
 
+    code: Tensor  # (H*W, dim) position codes of the cells
+    centres: Tensor  # (2, max(H, W)) cell centres along x and along y, in pixels of the crop
+    place: Tensor  # (H*W, W + H) one-hot column and row of each cell
+
     def __init__(
         self,
         make_layer: Callable[[], DecoderLayer],
@@ -216,8 +223,8 @@ class Decoder(nn.Module):
         super().__init__()
         if rpb_form not in RPB_FORMS:
             raise ValueError(f"rpb_form {rpb_form!r}: expected one of {', '.join(RPB_FORMS)}")
-        self.layers = nn.ModuleList(make_layer() for _ in range(layers))
-        first = self.layers[0]
+        made = [make_layer() for _ in range(layers)]
+        self.layers, first = nn.ModuleList(made), made[0]
         grid, self.num_heads, self.num_streams = first.grid, first.num_heads, first.num_streams
         self.crop_size = crop_size
         self.rpb_form = rpb_form if first.has_rpb else "none"
@@ -228,13 +235,15 @@ class Decoder(nn.Module):
         height, width = grid
         cells = torch.arange(max(grid), dtype=torch.float32) + 0.5
         column, row = torch.eye(width).repeat(height, 1), torch.eye(height).repeat_interleave(width, dim=0)
-        self.register_buffer("code", SinePosition(dim)(cell_centres(grid)), persistent=False)  # (H*W, dim)
-        self.register_buffer("centres", torch.stack([cells * (crop_size / n) for n in (width, height)]), False)  # px
-        self.register_buffer("place", torch.cat([column, row], dim=-1), persistent=False)  # one-hot (H*W, W + H)
+        self.register_buffer("code", SinePosition(dim)(cell_centres(grid)), persistent=False)
+        self.register_buffer(
+            "centres", torch.stack([cells * (crop_size / n) for n in (width, height)]), persistent=False
+        )
+        self.register_buffer("place", torch.cat([column, row], dim=-1), persistent=False)
 
     def stack(self) -> BranchWeights:
         """Stack the weights of all branches, layer by layer, for forward."""
-        stacked = Stacked.of([branch for layer in self.layers for branch in layer.branches])
+        stacked = Stacked.of(branch for layer in self.layers for branch in cast(DecoderLayer, layer).branches)
         if self.rpb_form == "none":
             return BranchWeights(stacked, None)
         return BranchWeights(stacked, BiasWeights.of(stacked, "cross_attention.box_rpb", self.centres, self.crop_size))

@@ -31,13 +31,14 @@ class BoxHead(MLP):
 
     def __init__(self, *, dim: int):
         super().__init__(dim, dim, dim, 4)
-        nn.init.zeros_(self[-1].weight)
-        nn.init.zeros_(self[-1].bias)
+        last = self.linear_layers()[-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
-    def forward(self, queries: Tensor, reference: Tensor) -> Tensor:
+    def forward(self, queries: Tensor, reference: Tensor) -> Tensor:  # type: ignore[override]
         """queries (B, N, dim); reference (B, N, 4) cxcywh, fractions of the crop -> refined boxes (B, N, 4) cxcywh.
 
         Input in half precision gives output in float32: half precision would round boxes to 1/256 of the crop.
         """
-        delta = at_least_float32(super().forward(queries))
-        return (delta + torch.logit(at_least_float32(reference), EPS)).sigmoid()
+        delta: Tensor = super().forward(queries)  # type: ignore[no-untyped-call]
+        return (at_least_float32(delta) + torch.logit(at_least_float32(reference), EPS)).sigmoid()

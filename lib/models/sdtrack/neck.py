@@ -20,7 +20,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens (B, T, dim) -> (B, T, dim)."""
-        return self.ffn(self.self_attention(tokens))
+        updated: Tensor = self.ffn(self.self_attention(tokens))
+        return updated
 
 
 class NeckEncoder(nn.Module):
@@ -54,5 +55,5 @@ class NeckEncoder(nn.Module):
         for layer in self.layers:
             tokens = checkpointed(layer, tokens, recompute=self.recompute)
         height, width = search_grid
-        search = self.norm(tokens[:, -height * width :])
-        return search.transpose(1, 2).unflatten(2, search_grid)
+        search: Tensor = self.norm(tokens[:, -height * width :]).transpose(1, 2).unflatten(2, search_grid)
+        return search

@@ -35,6 +35,8 @@ class MiniDetector(nn.Module):
     fraction of the crop: 1 / search factor.
     """
 
+    anchor_logits: Tensor  # (H*W*A, 4) logits of the anchors, cxcywh, fractions of the crop
+
     def __init__(
         self, *, dim: int, grid: tuple[int, int], tower_layers: int, anchors_per_cell: int, anchor_size: float
     ):
@@ -45,9 +47,10 @@ class MiniDetector(nn.Module):
         self.class_head = nn.Conv2d(dim, anchors_per_cell, 1)
         self.box_head = nn.Conv2d(dim, anchors_per_cell * 4, 1)
         nn.init.normal_(self.class_head.weight, std=0.01)
-        nn.init.constant_(self.class_head.bias, prior_bias())
         nn.init.zeros_(self.box_head.weight)
-        nn.init.zeros_(self.box_head.bias)
+        if self.class_head.bias is not None and self.box_head.bias is not None:
+            nn.init.constant_(self.class_head.bias, prior_bias())
+            nn.init.zeros_(self.box_head.bias)
         anchors = _anchors(grid, anchors_per_cell, anchor_size)
         self.register_buffer("anchor_logits", torch.logit(anchors, EPS), persistent=False)
 
@@ -95,7 +98,7 @@ class SalientPoints(nn.Module):
         """Initialise the points on a circle in the box: equal points would get equal gradients and never separate."""
         angle = 2 * math.pi * torch.arange(points) / points
         circle = 0.5 * torch.stack([angle.cos(), angle.sin()], dim=-1)
-        last = self.mlp[-1]
+        last = self.mlp.linear_layers()[-1]
         nn.init.trunc_normal_(last.weight, std=0.02)
         with torch.no_grad():
             last.bias.copy_(circle.atanh().flatten())
@@ -189,7 +192,5 @@ class QuerySelection(nn.Module):
         samples = sample_points(features, points.transpose(0, 1).reshape(batch, count * queries, -1, 2))
         samples = samples.view(batch, count, queries, -1).transpose(0, 1).reshape(count, batch * queries, -1)
         codes = self.code(points).mean(dim=-2).to(features.dtype).reshape_as(samples)
-        return tuple(
-            branches.linear(name, x).view(count, batch, queries, -1)
-            for name, x in (("content", samples), ("position", codes))
-        )
+        content, position = branches.linear("content", samples), branches.linear("position", codes)
+        return content.view(count, batch, queries, -1), position.view(count, batch, queries, -1)

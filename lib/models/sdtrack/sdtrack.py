@@ -36,7 +36,7 @@ class SDTrack(OneStreamNetwork):
         self.decoder = decoder
 
     @classmethod
-    def from_config(cls, cfg) -> SDTrack:
+    def from_config(cls, cfg: Any) -> SDTrack:
         """Build the network that a config describes, with newly initialised weights."""
         model, encoder, decoder, query = cfg.MODEL, cfg.MODEL.ENCODER, cfg.MODEL.DECODER, cfg.MODEL.QUERY
         trunk = model.BACKBONE

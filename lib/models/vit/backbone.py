@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any, cast
 
 import torch
 from timm.layers import LayerNorm2d
@@ -38,6 +39,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, *, patch_size: int, dim: int, stem: str = "patch"):
         super().__init__()
+        self.proj: nn.Module
         if stem == "conv":
             self.proj = ConvStem(patch_size=patch_size, dim=dim)
         elif stem == "patch":
@@ -47,7 +49,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) -> tokens (B, H/p * W/p, dim), row by row."""
-        return self.proj(images).flatten(2).transpose(1, 2)
+        cells: Tensor = self.proj(images)
+        return cells.flatten(2).transpose(1, 2)
 
 
 def box_coverage(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -97,7 +100,7 @@ class VisionTransformer(nn.Module):
         self.pos_embed_z = nn.Parameter(torch.zeros(1, self.template_grid[0] ** 2, dim))
         self.pos_embed_x = nn.Parameter(torch.zeros(1, self.search_grid[0] ** 2, dim))
         self.template_embed = nn.Parameter(torch.zeros(1, 1, dim)) if template_embed else None
-        self.blocks = nn.ModuleList(
+        blocks = [
             Block(
                 dim,
                 num_heads,
@@ -107,9 +110,10 @@ class VisionTransformer(nn.Module):
                 norm_layer=partial(nn.LayerNorm, eps=1e-6),
             )
             for index in range(depth)
-        )
-        for block in self.blocks:  # dropout with probability 0 would still cost a call
+        ]
+        for block in blocks:  # dropout with probability 0 would still cost a call
             block.attn.proj_drop = block.mlp.drop1 = block.mlp.drop2 = nn.Identity()
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self._init_weights(qk_init, template_embed)
 
@@ -125,7 +129,7 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(self.template_embed, std=mark)
         if qk_init:
             for block in self.blocks:
-                start_with_equal_query_and_key(block.attn.qkv, qk_init)
+                start_with_equal_query_and_key(cast(Any, block).attn.qkv, qk_init)
 
     def encode_template(self, images: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Embed the template: images (B, 3, Ht, Wt) -> tokens (B, Nt, dim) with position embedding.
@@ -133,7 +137,7 @@ class VisionTransformer(nn.Module):
         boxes (B, 4) xywh: the target's box in fractions of the template crop. Raises ValueError if boxes is None and
         the network was built with template_embed.
         """
-        tokens = self.patch_embed(images) + self.pos_embed_z
+        tokens: Tensor = self.patch_embed(images) + self.pos_embed_z
         if self.template_embed is None:
             return tokens
         if boxes is None:
@@ -147,10 +151,11 @@ class VisionTransformer(nn.Module):
         tokens = torch.cat([template_tokens, search_tokens], dim=1)
         for block in self.blocks:
             tokens = checkpointed(block, tokens, recompute=self.recompute)
-        return self.norm(tokens)
+        encoded: Tensor = self.norm(tokens)
+        return encoded
 
 
-def backbone_options(cfg) -> dict:
+def backbone_options(cfg: Any) -> dict[str, Any]:
     """Arguments of VisionTransformer for a config."""
     trunk = cfg.MODEL.BACKBONE
     return {

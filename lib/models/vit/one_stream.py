@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lib.models.vit.backbone import VisionTransformer
+
 
 class OneStreamNetwork(nn.Module, ABC):
     """A backbone that can encode the template separately, and a method `track`, which subclasses define.
@@ -15,11 +17,13 @@ class OneStreamNetwork(nn.Module, ABC):
     `forward` does both.
     """
 
-    def __init__(self, backbone: nn.Module):
+    def __init__(self, backbone: VisionTransformer):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, template_images: Tensor, search_images: Tensor, template_boxes: Tensor | None = None) -> dict:
+    def forward(
+        self, template_images: Tensor, search_images: Tensor, template_boxes: Tensor | None = None
+    ) -> dict[str, Any]:
         """template_images (B, 3, Ht, Wt), search_images (B, 3, Hs, Ws), normalised RGB; template_boxes (B, 4) xywh,
         fractions of the template crop. Returns the result of `track`."""
         return self.track(self.encode_template(template_images, template_boxes), search_images)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from lib.errors import CheckpointError
+from lib.models.vit.backbone import VisionTransformer
+from lib.models.vit.one_stream import OneStreamNetwork
 from lib.utils.weight_files import pretrained_file, read_checkpoint
 
 WRAPPERS = ("module.", "_orig_mod.")  # key prefixes that DataParallel and torch.compile add
@@ -67,7 +70,7 @@ def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> N
     network.load_state_dict(state)
 
 
-def start_from_pretrained(network: nn.Module, cfg, pretrained_dir: str | Path) -> None:
+def start_from_pretrained(network: OneStreamNetwork, cfg: Any, pretrained_dir: str | Path) -> None:
     """Load the file that MODEL.PRETRAIN_FILE names with load_pretrained, unless it is "none".
 
     Raises CheckpointError as load_pretrained does.
@@ -76,7 +79,7 @@ def start_from_pretrained(network: nn.Module, cfg, pretrained_dir: str | Path) -
         load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
 
 
-def load_pretrained(network: nn.Module, file: str, kind: str, pretrained_dir: Path) -> None:
+def load_pretrained(network: OneStreamNetwork, file: str, kind: str, pretrained_dir: Path) -> None:
     """Load a file of pretrained weights strictly into network.backbone, or into the whole network.
 
     file: an absolute path, or relative to pretrained_dir; kind: a key of KEY_FORMATS. Logs the number of loaded
@@ -108,7 +111,7 @@ def key_format(kind: str) -> KeyFormat:
     return KEY_FORMATS[kind]
 
 
-def network_state(content: dict) -> dict[str, Tensor]:
+def network_state(content: dict[str, Any]) -> dict[str, Tensor]:
     """Return the state dict in the content of a weight file, key -> tensor of any shape.
 
     It is the entry net, model, module or state_dict, or the content itself. Raises CheckpointError if it is not a
@@ -132,7 +135,7 @@ def unwrapped(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     return state
 
 
-def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, source: str) -> dict[str, Tensor]:
+def fit_backbone(state: dict[str, Tensor], kind: str, backbone: VisionTransformer, source: str) -> dict[str, Tensor]:
     """Convert a state dict with convert_backbone, and check it strictly.
 
     The tensors must have all keys and shapes of the backbone, except OPTIONAL_KEYS, and no other key. source: the file,
@@ -156,7 +159,7 @@ def fit_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module, sourc
     return converted
 
 
-def convert_backbone(state: dict[str, Tensor], kind: str, backbone: nn.Module) -> dict[str, Tensor]:
+def convert_backbone(state: dict[str, Tensor], kind: str, backbone: VisionTransformer) -> dict[str, Tensor]:
     """Convert the state dict of another ViT implementation to the keys of lib.models.vit.backbone.
 
     kind: a key of KEY_FORMATS. The prefix of the format is removed ("encoder." for CAE). CAE's q_bias and v_bias become
@@ -201,7 +204,8 @@ def resample_position(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     is_square = round(embedding.shape[1] ** 0.5) ** 2 == embedding.shape[1]
     patches = embedding if is_square else embedding[:, 1:]
-    return resample_abs_pos_embed(patches, list(grid), num_prefix_tokens=0, antialias=False)
+    resampled: Tensor = resample_abs_pos_embed(patches, list(grid), num_prefix_tokens=0, antialias=False)
+    return resampled
 
 
 def _block_number(key: str) -> int:

@@ -1,5 +1,7 @@
 """Trackers from OpenCV that need no weights: baselines that run on any machine."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -13,13 +15,13 @@ class OpenCVTracker(BaseTracker):
     uses a random generator that cannot be seeded, so its runs differ.
     """
 
-    def initialize(self, image: np.ndarray, info: dict) -> dict:
+    def initialize(self, image: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
         self.box = [float(value) for value in info["init_bbox"]]
         self.tracker = self.params.create()
         self.tracker.init(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [max(round(value), 0) for value in self.box])
         return {"target_bbox": self.box}
 
-    def track(self, image: np.ndarray, info: dict | None = None) -> dict:
+    def track(self, image: np.ndarray, info: dict[str, Any] | None = None) -> dict[str, Any]:
         found, box = self.tracker.update(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if found:
             self.box = [float(value) for value in box]

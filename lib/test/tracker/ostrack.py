@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lib.models.ostrack import build_ostrack
 from lib.test.tracker.session import MIN_SIDE, NetworkTracker
+from lib.test.utils.network_parameters import NetworkParams
 from lib.utils.crop import CropWindow, crop_image
 
 
@@ -38,7 +39,7 @@ class OSTrackWindow(CropWindow):
 class OSTrackTracker(NetworkTracker):
     """Answers the box of the cell with the highest score, weighted with a Hann window."""
 
-    def __init__(self, params, _dataset_name: str | None = None):
+    def __init__(self, params: NetworkParams, _dataset_name: str | None = None):
         """params: from lib.test.parameter.ostrack."""
         super().__init__(params, build_ostrack(params.cfg, training=False))
         weight = self.cfg.TEST.HANN_WEIGHT
@@ -55,7 +56,7 @@ class OSTrackTracker(NetworkTracker):
         height, width = (max(side - 1, 1) for side in image.shape[:2])
         return crop_image(image[:height, :width], window)
 
-    def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Scores (N,), boxes (N, 4) cxcywh in fractions of the crop, ranking scores (N,), one per score map cell."""
         scores = answer["score_map"][0, 0]
         return scores.flatten(), answer["pred_boxes"][0], (scores * self.rank).flatten()

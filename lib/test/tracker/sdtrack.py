@@ -7,16 +7,17 @@ from torch import Tensor
 
 from lib.models.sdtrack import build_sdtrack
 from lib.test.tracker.session import NetworkTracker, hann_factor
+from lib.test.utils.network_parameters import NetworkParams
 
 
 class SDTrackTracker(NetworkTracker):
     """Answers the box of the best query, optionally averaged with overlapping boxes and with its size smoothed."""
 
-    def __init__(self, params, _dataset_name: str | None = None):
+    def __init__(self, params: NetworkParams, _dataset_name: str | None = None):
         """params: from lib.test.parameter.sdtrack."""
         super().__init__(params, build_sdtrack(params.cfg, training=False))
 
-    def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Scores (N,), boxes (N, 4) cxcywh in fractions of the crop, ranking scores (N,), one per query."""
         scores, boxes = answer["pred_logits"][0].sigmoid(), answer["pred_boxes"][0]
         return scores, boxes, scores * hann_factor(boxes, self.cfg.TEST.HANN_WEIGHT)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.deploy.backends import AUTO, make_encode, make_find, resolve_backend
 from lib.errors import TrackingError
+from lib.models.vit.one_stream import OneStreamNetwork
 from lib.models.vit.pretrained import load_network
 from lib.test.tracker.basetracker import BaseTracker
+from lib.test.utils.network_parameters import NetworkParams
 from lib.utils.box_ops import clip_box
 from lib.utils.crop import CropWindow, crop_image, crop_window
 from lib.utils.device import choose_device
@@ -23,8 +27,10 @@ MIN_SIDE = 10  # minimum side of a predicted box, in image pixels
 class NetworkTracker(BaseTracker):
     """Tracks one target at a time with a network; `initialize` starts a new target with the same network."""
 
-    def __init__(self, params, network: nn.Module):
-        """params: from lib.test.parameter; network: has encode_template and track; its weights are loaded here."""
+    params: NetworkParams
+
+    def __init__(self, params: NetworkParams, network: OneStreamNetwork):
+        """params: from lib.test.parameter; network: its weights are loaded here."""
         super().__init__(params)
         self.cfg = params.cfg
         self.device = choose_device(params.get("device"))
@@ -39,7 +45,7 @@ class NetworkTracker(BaseTracker):
         self.normalize = Normalizer(self.cfg.DATA.MEAN, self.cfg.DATA.STD, self.device)
 
     @torch.inference_mode()
-    def initialize(self, image: np.ndarray, info: dict) -> dict:
+    def initialize(self, image: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
         """Start on image (H, W, 3) uint8 RGB. info["init_bbox"]: [x, y, w, h] in image pixels.
 
         Raises TrackingError if the box is not finite, has no area or lies outside the image.
@@ -47,12 +53,12 @@ class NetworkTracker(BaseTracker):
         self.box = check_box(image, info["init_bbox"])
         self.margin = self.least_side()
         window = self.window(self.params.template_factor, self.params.template_size)
-        fraction = torch.from_numpy(window.to_crop(self.box).astype(np.float32)).unsqueeze(0)
+        fraction = torch.from_numpy(window.to_crop(np.array(self.box)).astype(np.float32)).unsqueeze(0)
         self.template = self.encode(self._crop(image, window), fraction.to(self.device))
         return {"target_bbox": self.box}
 
     @torch.inference_mode()
-    def track(self, image: np.ndarray, info: dict | None = None) -> dict:
+    def track(self, image: np.ndarray, info: dict[str, Any] | None = None) -> dict[str, Any]:
         """Locate the target in image (H, W, 3) uint8 RGB. Returns target_bbox [x, y, w, h] in pixels and best_score.
 
         With params.save_all_boxes the result also has all_boxes (N x 4, the same form) and all_scores (N). Raises
@@ -67,8 +73,9 @@ class NetworkTracker(BaseTracker):
         if not np.isfinite(table[best]).all():
             raise TrackingError(f"the network answered NaN or Inf: {table[best].tolist()}")
         chosen = self.choose(found, table[:, 0], best)
-        self.box = [float(value) for value in clip_box(chosen.tolist(), *image.shape[:2], margin=self.margin)]
-        result = {"target_bbox": self.box, "best_score": float(table[best, 0])}
+        height, width = image.shape[:2]
+        self.box = [float(value) for value in clip_box(chosen.tolist(), height, width, margin=self.margin)]
+        result: dict[str, Any] = {"target_bbox": self.box, "best_score": float(table[best, 0])}
         if self.params.save_all_boxes:
             result.update(all_boxes=found.tolist(), all_scores=table[:, 0].tolist())
         return result
@@ -86,13 +93,14 @@ class NetworkTracker(BaseTracker):
         return crop_image(image, window)
 
     @abstractmethod
-    def candidates(self, answer: dict) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Candidates in the network's answer to one image: scores (N,), boxes (N, 4) cxcywh in fractions of the crop,
         and ranking scores (N,), window applied."""
 
     def choose(self, boxes: np.ndarray, _scores: np.ndarray, best: int) -> np.ndarray:
         """Answered box (4,) xywh, from all boxes (N, 4) in image pixels, their scores (N,) and the best index."""
-        return boxes[best]
+        chosen: np.ndarray = boxes[best]
+        return chosen
 
     def _crop(self, image: np.ndarray, window: CropWindow) -> Tensor:
         """Normalised crop (1, 3, S, S) on the device. It is transferred as uint8, a quarter of the bytes of float32."""
@@ -102,7 +110,7 @@ class NetworkTracker(BaseTracker):
         return self.normalize(crop).unsqueeze(0)
 
 
-def check_box(image: np.ndarray, box) -> list[float]:
+def check_box(image: np.ndarray, box: Iterable[float]) -> list[float]:
     """First box as four floats. Raises TrackingError unless it has an area and overlaps the image (H, W, 3)."""
     values = [float(value) for value in box]
     if len(values) != 4 or not np.isfinite(values).all():

@@ -1,16 +1,20 @@
 """Static box tracker: the baseline that keeps the first box."""
 
+from typing import Any
+
+import numpy as np
+
 from lib.test.tracker.basetracker import BaseTracker
 
 
 class StaticTracker(BaseTracker):
     """Answers every frame with the first box."""
 
-    def initialize(self, image, info: dict) -> dict:
+    def initialize(self, image: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
         self.box = [float(value) for value in info["init_bbox"]]
         return {"target_bbox": self.box}
 
-    def track(self, image, info: dict | None = None) -> dict:
+    def track(self, image: np.ndarray, info: dict[str, Any] | None = None) -> dict[str, Any]:
         return {"target_bbox": self.box}
 
 

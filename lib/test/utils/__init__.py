@@ -1,10 +1,12 @@
 """Container for the parameters of a tracker."""
 
+from typing import Any
+
 
 class TrackerParams:
     """Parameters as attributes: cfg, template_factor, template_size, search_factor, search_size, checkpoint, ..."""
 
-    def get(self, name: str, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         """The attribute, or the default if it is not set."""
         return getattr(self, name, default)
 

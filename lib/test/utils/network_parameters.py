@@ -18,6 +18,22 @@ SHIPPED = Path(__file__).resolve().parents[3] / "weights"
 logger = logging.getLogger("sdtrack")
 
 
+class NetworkParams(TrackerParams):
+    """Parameters of a network tracker, which network_parameters fills in."""
+
+    cfg: Config
+    checkpoint: Path
+    weights: WeightsFile
+    template_factor: float  # side of the crop: factor * sqrt(area of the target)
+    template_size: int  # side of the crop in pixels
+    search_factor: float
+    search_size: int
+    save_all_boxes: bool  # whether results hold all candidates of a frame
+    device: str | None
+    backend: str
+    session: str  # version of a session that is recorded with results; not set if there is only one
+
+
 def network_parameters(
     script: str,
     network: str,
@@ -28,7 +44,7 @@ def network_parameters(
     overrides: Iterable[str] = (),
     device: str | None = None,
     backend: str = "auto",
-) -> TrackerParams:
+) -> NetworkParams:
     """Parameters from experiments/<script>/<yaml_name>.yaml. network: class name, the prefix of checkpoint files.
 
     checkpoint: a weights file; None: the checkpoint of TEST.EPOCH below save_dir, else the weights shipped with the
@@ -40,7 +56,7 @@ def network_parameters(
     yaml_cfg = load_config(script, yaml_name, overrides)
     folder = Path(save_dir or env_settings().save_dir) / "checkpoints" / "train" / script / yaml_name
     weights = WeightsFile(checkpoint) if checkpoint else find_weights(folder, yaml_cfg.TEST.EPOCH, network)
-    params = TrackerParams()
+    params = NetworkParams()
     params.cfg = _checkpoint_config(script, weights, yaml_name, yaml_cfg, list(overrides))
     params.template_factor, params.template_size = params.cfg.TEST.TEMPLATE_FACTOR, params.cfg.TEST.TEMPLATE_SIZE
     params.search_factor, params.search_size = params.cfg.TEST.SEARCH_FACTOR, params.cfg.TEST.SEARCH_SIZE
