@@ -8,7 +8,7 @@ import pytest
 from doubles import PROJECT
 
 AVOIDED = {  # what is not written -> what is written instead
-    r"(?<!ground )(?<!ground-)(?<!ground_)\btruths?\b(?!:PATH|:<|:\{| value)": "ground truth",
+    r"(?<!round )(?<!round-)(?<!round_)(?<!")\btruths?\b(?!:PATH|:<|:\{| value)": "ground truth",
     r"\bthings?\b|\bnothing of\b": "object, cut-out, setting ... whatever it is",
     r"\bbox that never moves\b": "static box",
     r"\b(LEAST|MOST)_[A-Z]": "MIN_, MAX_",
@@ -18,7 +18,7 @@ AVOIDED = {  # what is not written -> what is written instead
     r"\b(is|are|was|were) said\b|\bsaid on\b|\bsays so\b|\band says? it\b": "logged, printed, documented",
     r"\bhangs? on\b": "depends on",
     r"\balone\b": "only",
-    r"\bso (many|often|much) (of|that is|a|an|the|times?|frames?|pixels?|crops?|epochs?|pairs?|steps?)\b": "that many, N",
+    r"\bso (many|often|much) (of|that is|a|an|the|times?|frames?|pixels?|crops?|epochs?|pairs?|steps?)\b": "so many",
     r"\bon the way\b": "on the fly, meanwhile",
     r"\bof ours\b|\bnone of ours\b": "of this project",
     r"\bfor want of\b": "without, since ... lacks",
@@ -90,9 +90,10 @@ def documented():
 
 def inherited(node):
     """Whether a method only fills in what its base class documents: its name is a hook of one of these."""
-    hooks = {"forward", "read", "children", "has", "frame", "frame_file", "sequence_name", "read_info", "check", "track",
-             "initialize", "picture_size", "frame_names", "format", "sample", "line", "figures", "close", "init", "update",
-             "refine", "window", "min_side", "cut", "repeated_parts", "part", "linear"}  # fmt: skip
+    hooks = {"forward", "read", "children", "has", "frame", "frame_file", "sequence_name", "read_info", "check",
+             "track", "initialize", "picture_size", "frame_names", "format", "sample", "line", "figures", "close",
+             "init", "update", "refine", "window", "min_side", "cut", "repeated_parts", "part",
+             "linear"}  # fmt: skip
     return isinstance(node, ast.FunctionDef) and node.name in hooks
 
 
