@@ -12,14 +12,13 @@ import torch
 from doubles import sequence
 from matplotlib.figure import Figure
 
-from lib.errors import ResultError, TrackingError
+from lib.errors import ConfigError, ResultError, TrackingError
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import make_tracker
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import score_sequence
 from lib.test.analysis.paper_tables import TITLES, ablation, as_text, benchmarks_of, comparison, figure_1, paper_table
-from lib.test.analysis.plots import export
 from lib.test.analysis.plots.attention import heat, plot_attention
 from lib.test.analysis.plots.curves import plot_curve
 from lib.test.analysis.plots.eao import plot_eao_rank
@@ -31,6 +30,7 @@ from lib.test.analysis.tables import attribute_table
 from lib.test.evaluation.data import Sequence, Video, read_attributes
 from lib.test.evaluation.results import Results, write_result
 from lib.test.vot.eao import read_eao
+from lib.utils import extras
 from lib.vis.attention import record_attention
 
 RADAR = pd.DataFrame(
@@ -186,8 +186,8 @@ def test_tikz_compiles(tmp_path, name):
 
 
 def test_tikz_without_an_exporter_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "get_tikz_code", None)
-    with pytest.raises(ResultError, match="pip install matplot2tikz"):
+    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match="pip install matplot2tikz"):
         save_figure(Figure(), tmp_path / "x", ("tex",))
 
 

@@ -42,6 +42,7 @@ RULES = {
         "lib.test.evaluation.data",
         "lib.test.evaluation.results",
         "lib.utils.annotations",
+        "lib.utils.extras",
         "lib.utils.files",
         "lib.utils.parsing",
     },

@@ -8,7 +8,7 @@ import pytest
 from doubles import PROJECT
 
 AVOIDED = {  # what is not written -> what is written instead
-    r"(?<!round )(?<!round-)(?<!round_)(?<!")\btruths?\b(?!:PATH|:<|:\{| value)": "ground truth",
+    r"(?<!round )(?<!round-)(?<!round_)(?<!\x22)\btruths?\b(?!:PATH|:<|:\{| value)": "ground truth",
     r"\bthings?\b|\bnothing of\b": "object, cut-out, setting ... whatever it is",
     r"\bbox that never moves\b": "static box",
     r"\b(LEAST|MOST)_[A-Z]": "MIN_, MAX_",

@@ -9,16 +9,8 @@ from matplotlib.axis import Tick
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lib.errors import ResultError
+from lib.utils.extras import require
 from lib.utils.files import make_folder, write_atomically
-
-try:
-    from matplot2tikz import get_tikz_code
-except ImportError:
-    try:
-        from tikzplotlib import get_tikz_code  # its predecessor, for old versions of matplotlib
-    except ImportError:
-        get_tikz_code = None
 
 SPECIAL = {letter: f"\\{letter}" for letter in "#$&%_{}"} | {
     "\\": r"\textbackslash{}",
@@ -32,7 +24,8 @@ def save_figure(figure: Figure, stem: Path, formats: Collection[str] = ("png",))
     """Write stem.<format> for each of `formats` (see FIGURE_FORMATS) and return the files.
 
     A .tex file holds a tikzpicture, to be included by a document with \\usepackage{pgfplots}. A $ in a text is printed
-    as it is, not as the start of a formula. Raises ResultError for tex if no exporter is installed.
+    as it is, not as the start of a formula. Raises ConfigError for tex if matplot2tikz is
+    not installed.
     """
     make_folder(stem.parent)
     ticks = {text for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
@@ -49,8 +42,9 @@ def save_figure(figure: Figure, stem: Path, formats: Collection[str] = ("png",))
 
 
 def _tikz(figure: Figure, file: Path) -> str:
-    if get_tikz_code is None:
-        raise ResultError(f"{file}: TikZ needs the package matplot2tikz: pip install matplot2tikz -c constraints.txt")
+    require("report", "matplot2tikz", f"{file}: TikZ")
+    from matplot2tikz import get_tikz_code
+
     equal = all(axes.get_aspect() == 1 for axes in figure.axes)
     with _escaped(figure):
         code = get_tikz_code(
