@@ -28,7 +28,8 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from _gpu_parts import MARK, PARTS
+from _gpu_measure import MARK
+from _gpu_parts import PARTS
 
 LIMITS = {"agreement": 90, "tracking": 150, "training": 180, "boxrpb": 60, "pairs": 60, "commands": 150}  # seconds
 DONE, FAILED = "done", "failed"

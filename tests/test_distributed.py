@@ -119,6 +119,9 @@ if os.environ.get("RANK") == "1" and "train.py" in " ".join(sys.orig_argv):
 def test_sigterm_saves_in_all_processes_and_the_run_goes_on_as_if_nothing_had_happened(tmp_path):
     code, text = finish(start(tmp_path / "whole"))
     assert code == 0, text
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) > 8
+    assert len(set(lines)) == len(lines), "a line was logged by both processes"
     process = start(tmp_path / "parts", inject=SLOW.format(file=str(tmp_path / "there")))
     for _ in range(1200):
         if (tmp_path / "there").exists() or process.poll() is not None:

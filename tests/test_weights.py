@@ -103,3 +103,30 @@ def test_only_checkpoints_of_a_training_are_published(published, tmp_path):
     ):
         answer = publish(*arguments)
         assert (answer.returncode, message in answer.stderr) == (1, True)
+
+
+OPENED = """
+import runpy, sys
+weights, folder = sys.argv[1:]
+opened = []
+def note(event, arguments):
+    if event == "open" and str(arguments[0]) == weights:
+        opened.append(arguments[0])
+sys.addaudithook(note)
+sys.path.insert(0, "tracking")
+sys.argv = ["test.py", "sdtrack", "demo", "--dataset_name", "synthetic", "--sequence", "synthetic-001",
+            "--checkpoint", weights, "--save_dir", folder, "--threads", "0", "--device", "cpu"]
+try:
+    runpy.run_path("tracking/test.py", run_name="__main__")
+finally:
+    print("opened:", len(opened))
+"""
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["checkpoint", "safetensors"])
+def test_a_tracking_process_opens_its_weights_once(published, tmp_path, kind):
+    command = [sys.executable, "-c", OPENED, str(published[kind]), str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert answer.returncode == 0, answer.stderr
+    assert "opened: 1\n" in answer.stdout
+    assert list(tmp_path.glob("**/synthetic-001.txt"))
