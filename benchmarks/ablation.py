@@ -1,9 +1,8 @@
 """Tables III and IV of the paper at a small scale: effect of the paper's parts on a small network trained from scratch.
 
 Every variant is trained with the same data and steps, from three seeds. It is then evaluated on pairs composed of still
-images that are not in the training data and, with --data_dir, on pairs of frames of videos that are not in the training
-data. An interrupted run is resumed, and finished runs are kept. Without --data_dir the images are generated, and videos
-are left out.
+images and, with --data_dir, of frames of videos, none of which are in the training data. An interrupted run is resumed,
+and finished runs are kept. Without --data_dir the images are generated, and videos are left out.
 """
 
 from _common import SMALL_CROPS, interleaved, report, write_images
@@ -32,7 +31,7 @@ from lib.models.losses.box_losses import iou_and_giou
 from lib.models.sdtrack import build_sdtrack
 from lib.test.analysis.plots.scores import plot_scores
 from lib.test.analysis.tables import Table, render
-from lib.test.evaluation.results import claim_folder
+from lib.test.evaluation.origin import claim_folder
 from lib.train.admin.settings import Settings
 from lib.train.builders import TrainingData
 from lib.train.train_script import build_trainer
@@ -40,9 +39,7 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy, box_xywh_to_xyxy
 from lib.utils.files import make_folder, write_atomically
 from lib.utils.local_paths import local_paths
 
-CONFIG = "vitt_scratch"
-BATCH = 32
-FRAMES = 10  # frames per timed call
+CONFIG, BATCH, FRAMES = "vitt_scratch", 32, 10  # FRAMES: per timed call
 VARIANTS = {
     "full": (),
     "independent decoders": ("MODEL.DECODER.COUPLING=independent",),
@@ -50,21 +47,16 @@ VARIANTS = {
     "no BoxRPB": ("MODEL.DECODER.BOX_RPB=false",),
     "no TAL": ("LOSS.TAL.ENABLED=false",),
     **{
-        f"alpha {alpha}, beta {beta}, gamma {gamma}": (
-            f"LOSS.TAL.ALPHA={alpha}",
-            f"LOSS.TAL.BETA={beta}",
-            f"LOSS.TAL.GAMMA={gamma}",
-        )
-        for alpha, beta, gamma in ((0.25, 0.5, 1), (0.25, 0.5, 2), (0.5, 0.75, 2), (0.5, 1, 3))
+        f"alpha {a}, beta {b}, gamma {g}": (f"LOSS.TAL.ALPHA={a}", f"LOSS.TAL.BETA={b}", f"LOSS.TAL.GAMMA={g}")
+        for a, b, g in ((0.25, 0.5, 1), (0.25, 0.5, 2), (0.5, 0.75, 2), (0.5, 1, 3))
     },
 }
 # Config overrides: the training data, and the data of the evaluation, which has other images and videos
 SEEN = (
-    "DATA.STILLS.IMAGES_DIR=[images/imagenet, images/bsds/images/train]",
-    "DATA.STILLS.COCO_SPLITS=[train2017]",
+    "DATA.STILLS.IMAGES_DIR=[images/imagenet,images/bsds/images/train]", "DATA.STILLS.COCO_SPLITS=[train2017]",
     "DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED,GOT10K_train_full,LASOT,SYNTHETIC]",
     "DATA.TRAIN.DATASETS_RATIO=[4,4,2,1,1]",
-)
+)  # fmt: skip
 UNSEEN = ("DATA.STILLS.IMAGES_DIR=[images/bsds/images/test]", "DATA.STILLS.COCO_SPLITS=[val2017]")
 MADE_SEEN, MADE_UNSEEN = (
     (f"DATA.STILLS.IMAGES_DIR=[{folder}]", "DATA.STILLS.COCO_SPLITS=[]") for folder in ("seen", "unseen")

@@ -18,7 +18,8 @@ import numpy as np
 
 from lib.test.analysis.conventions import get_convention
 from lib.test.evaluation.data import FrameFiles, Sequence, Video, read_attributes
-from lib.test.evaluation.results import Results, write_result
+from lib.test.evaluation.named_results import Results
+from lib.test.evaluation.results import write_result
 from lib.vis.report.build import build_report
 
 sys.path.insert(0, str(PROJECT / "tests"))

@@ -27,7 +27,8 @@ from lib.test.analysis.tables import (
     sequence_table,
 )
 from lib.test.evaluation.data import Sequence, Video
-from lib.test.evaluation.results import Results, write_result
+from lib.test.evaluation.named_results import Results
+from lib.test.evaluation.results import write_result
 
 OSTRACK = get_convention("ostrack", "made")
 

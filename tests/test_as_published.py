@@ -16,7 +16,7 @@ from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import score_sequence, summarize
 from lib.test.evaluation.folderdataset import ground_truth_sequences
-from lib.test.evaluation.results import Results
+from lib.test.evaluation.named_results import Results
 from lib.test.tracker.ostrack import hann_window
 from lib.test.vot.multistart import make_run
 from lib.test.vot.regions import Region

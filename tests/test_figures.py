@@ -28,7 +28,8 @@ from lib.test.analysis.plots.queries import plot_queries
 from lib.test.analysis.plots.radar import INNER, plot_radar, radii
 from lib.test.analysis.tables import attribute_table
 from lib.test.evaluation.data import Sequence, Video, read_attributes
-from lib.test.evaluation.results import Results, write_result
+from lib.test.evaluation.named_results import Results
+from lib.test.evaluation.results import write_result
 from lib.test.vot.eao import read_eao
 from lib.utils import extras
 from lib.vis.attention import record_attention

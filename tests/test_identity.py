@@ -18,13 +18,9 @@ from lib.test.evaluation.datasets import (
     dataset_identity,
     get_dataset,
 )
-from lib.test.evaluation.results import (
-    claim_folder,
-    claim_outputs,
-    result_file,
-    tracker_results,
-    write_result,
-)
+from lib.test.evaluation.named_results import tracker_results
+from lib.test.evaluation.origin import claim_folder, claim_outputs
+from lib.test.evaluation.results import result_file, write_result
 from lib.test.evaluation.track_dataset import run_sequences
 from lib.utils.image import write_jpeg
 from lib.utils.local_paths import LocalPaths

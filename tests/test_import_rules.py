@@ -40,6 +40,8 @@ RULES = {
     "lib.test.evaluation.datasets": {"lib.test.evaluation", "lib.test.vot.vot2020dataset", "lib.utils"},
     "lib.test.analysis": {
         "lib.test.evaluation.data",
+        "lib.test.evaluation.named_results",
+        "lib.test.evaluation.origin",
         "lib.test.evaluation.results",
         "lib.utils.annotations",
         "lib.utils.extras",

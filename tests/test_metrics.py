@@ -17,7 +17,7 @@ from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import clip_as_got10k, iou, mean_of_runs, repair, score_sequence, summarize
 from lib.test.evaluation.folderdataset import ground_truth_sequences
-from lib.test.evaluation.results import Results
+from lib.test.evaluation.named_results import Results
 from lib.test.vot.resets import count_failures, failure_table
 
 BOX = st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(0.1, 90), st.floats(0.1, 90))

@@ -18,7 +18,8 @@ from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_trackers
 from lib.test.analysis.metrics import summarize
 from lib.test.evaluation.data import FrameFiles, Sequence, Video
-from lib.test.evaluation.results import Results, write_result
+from lib.test.evaluation.named_results import Results
+from lib.test.evaluation.results import write_result
 from lib.utils.image import read_image, write_jpeg
 from lib.vis.report.build import build_report
 from lib.vis.report.content import packed, tracker_output

@@ -15,15 +15,15 @@ import pytest
 from doubles import PROJECT, DriftingTracker, RolledFrames, sequence
 
 from lib.errors import DataError, ResultError, SDTrackError, TrackingError
+from lib.test.evaluation.named_results import tracker_results
+from lib.test.evaluation.origin import claim_folder
 from lib.test.evaluation.results import (
-    claim_folder,
     find_results,
     read_boxes_of,
     read_result,
     read_scores_of,
     read_times_of,
     result_file,
-    tracker_results,
     write_result,
 )
 from lib.test.evaluation.track_dataset import run_sequences

@@ -21,7 +21,8 @@ from lib.test.analysis.tables import (
     sequence_table,
 )
 from lib.test.evaluation.datasets import NAMES, check_name, dataset_folder, dataset_identity, get_dataset
-from lib.test.evaluation.results import all_results, claim_folder
+from lib.test.evaluation.origin import claim_folder
+from lib.test.evaluation.named_results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 

@@ -36,7 +36,7 @@ def main() -> int:
     reports = []
     for name in names:
         reports.append(check_dataset(name, access, args.sequences))
-        print(as_text(reports[-1]), flush=True)
+        print(described(reports[-1]), flush=True)
     unusable = [report.name for report in reports if not (report.trainable if args.config else report.usable)]
     too_short = [report.name for report in reports if report.usable and not report.trainable]
     if args.config or args.dataset_name:
@@ -47,7 +47,7 @@ def main() -> int:
     return 0
 
 
-def as_text(report: DatasetReport) -> str:
+def described(report: DatasetReport) -> str:
     """Format a report: its state and summary, then up to six more problems, one per line."""
     state = "ok" if report.usable else "MISSING" if report.missing and not report.there else "BROKEN"
     further = [*report.broken[1:5], *[*report.targetless, *report.short][1:3]]

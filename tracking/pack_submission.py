@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib.errors import ResultError
 from lib.test.evaluation.datasets import get_dataset
-from lib.test.evaluation.results import tracker_results
+from lib.test.evaluation.named_results import tracker_results
 from lib.test.evaluation.submission import SUBMISSION_FORMATS, check_submission, submission_format, pack_submission
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths

@@ -18,7 +18,7 @@ from lib.test.analysis.evaluation import common_sequences, score_trackers
 from lib.test.analysis.metrics import summarize
 from lib.test.analysis.paper_tables import BENCHMARKS, FORMATS, SECRET, ablation, as_text, benchmarks_of, comparison
 from lib.test.evaluation.datasets import get_dataset
-from lib.test.evaluation.results import Results
+from lib.test.evaluation.named_results import Results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 

@@ -26,7 +26,7 @@ from lib.test.analysis.plots.export import FIGURE_FORMATS, save_figure
 from lib.test.analysis.plots.radar import plot_radar
 from lib.test.analysis.tables import attribute_table
 from lib.test.evaluation.datasets import dataset_folder, get_dataset
-from lib.test.evaluation.results import all_results
+from lib.test.evaluation.named_results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 

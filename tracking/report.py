@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.evaluation.datasets import NAMES, dataset_folder, get_dataset
-from lib.test.evaluation.results import all_results
+from lib.test.evaluation.named_results import all_results
 from lib.utils.cli import add_path_arguments, run_command
 from lib.utils.local_paths import local_paths
 from lib.vis.report.build import build_report

@@ -14,7 +14,7 @@ from lib.errors import DataError
 from lib.registry import find_part
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, dataset_root, get_dataset
-from lib.test.evaluation.results import claim_folder
+from lib.test.evaluation.origin import claim_folder
 from lib.registry import tracker_with
 from lib.test.evaluation.track_dataset import RunSummary, run_sequences
 from lib.deploy.backends import SAME_BOXES

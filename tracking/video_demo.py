@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from lib.test.evaluation.results import claim_outputs, output_files, result_file, write_result
+from lib.test.evaluation.origin import claim_outputs
+from lib.test.evaluation.results import output_files, result_file, write_result
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.utils.network_parameters import shipped_weights
 from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command, tracker_options

@@ -14,7 +14,7 @@ from lib.test.analysis.plots.export import save_figure
 from lib.test.analysis.plots.queries import plot_queries
 from lib.errors import ConfigError
 from lib.test.evaluation.datasets import NAMES, dataset_folder, dataset_identity, get_dataset
-from lib.test.evaluation.results import claim_folder
+from lib.test.evaluation.origin import claim_folder
 from lib.registry import make_tracker
 from lib.deploy.backends import AUTO
 from lib.utils.cli import add_tracker_arguments, run_command, tracker_options

@@ -24,7 +24,8 @@ from lib.errors import SDTrackError
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import make_tracker
 from lib.synthetic.writer import write_clip
-from lib.test.evaluation.results import claim_folder, read_boxes_of, read_scores_of, read_times_of
+from lib.test.evaluation.origin import claim_folder
+from lib.test.evaluation.results import read_boxes_of, read_scores_of, read_times_of
 from lib.test.evaluation.submission import check_submission
 from lib.test.vot.regions import MASK, RECTANGLE, read_regions
 from lib.test.vot.vot2020dataset import read_vot_ground_truth

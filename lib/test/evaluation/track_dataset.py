@@ -116,7 +116,7 @@ def run_sequences(
     job = Job(make, make_folder(folder), whole_pixels)
     for sequence in todo:  # delete partial results of a failed or interrupted run
         remove_result(folder, sequence.name)
-    with Progress(len(todo)) as progress:
+    with SequenceProgress(len(todo)) as progress:
         outcomes = _in_processes(job, todo, processes, devices, progress) if processes else _here(job, todo, progress)
         for outcome in outcomes:
             if outcome.error is None:
@@ -129,14 +129,14 @@ def run_sequences(
     return summary
 
 
-class Progress:
+class SequenceProgress:
     """Progress bar over sequences that also shows the tracked frames per second."""
 
     def __init__(self, number: int):
         self.bar = tqdm(total=number, unit="sequence", smoothing=0)
         self.frames = 0
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "SequenceProgress":
         return self
 
     def __exit__(self, *_exception) -> None:
@@ -154,7 +154,7 @@ class Progress:
         self.show(self.frames + 1)
 
 
-def _here(job: Job, todo: Collection[Sequence], progress: Progress) -> Iterator[Outcome]:
+def _here(job: Job, todo: Collection[Sequence], progress: SequenceProgress) -> Iterator[Outcome]:
     tracker = job.make(None)
     for sequence in todo:
         progress.bar.set_description(sequence.name)
@@ -162,7 +162,7 @@ def _here(job: Job, todo: Collection[Sequence], progress: Progress) -> Iterator[
 
 
 def _in_processes(
-    job: Job, todo: Collection[Sequence], processes: int, devices: Collection[str], progress: Progress
+    job: Job, todo: Collection[Sequence], processes: int, devices: Collection[str], progress: SequenceProgress
 ) -> Iterator[Outcome]:
     context = multiprocessing.get_context("spawn")
     shared = Shared(context.Value("q", 0), context.Value("i", 0), context.Event())

@@ -7,7 +7,8 @@ import pandas as pd
 
 from lib.errors import DataError, ResultError
 from lib.test.analysis.tables import Table
-from lib.test.evaluation.results import Results, find_results
+from lib.test.evaluation.named_results import Results
+from lib.test.evaluation.results import find_results
 from lib.utils.annotations import parse_numbers, read_text
 
 STARTED, FAILED, SKIPPED = 1, 2, 0  # meaning of a line with a single number

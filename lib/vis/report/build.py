@@ -15,7 +15,7 @@ from lib.test.analysis.conventions import Convention
 from lib.test.analysis.evaluation import LengthRule, ground_truth_of
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import dataset_identity
-from lib.test.evaluation.results import Results
+from lib.test.evaluation.named_results import Results
 from lib.utils.extras import require
 from lib.utils.files import make_folder, write_atomically
 from lib.vis.report.content import ReportScores, TrackerOutput, overview, score_all, sequence_page, tracker_output
