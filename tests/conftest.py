@@ -17,15 +17,21 @@ settings.register_profile("busy machine", deadline=None, derandomize=True)
 settings.load_profile("busy machine")
 
 
-def pytest_addoption(parser):
-    parser.addoption("--run-slow", action="store_true", help="run the tests that take minutes")
+SLOW = {  # files that run commands, several processes or large networks; other slow tests have the marker themselves
+    "test_backends", "test_benchmarks", "test_commands", "test_distributed", "test_experiments", "test_resume",
+    "test_running", "test_vot",
+}  # fmt: skip
 
 
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--run-slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes minutes: --run-slow"))
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+        if item.path.parent.name == "faults":
+            item.add_marker("faults")
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")

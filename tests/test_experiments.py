@@ -57,7 +57,6 @@ def test_a_step_with_one_block_of_the_backbone(config, tmp_path):
     one_step(tmp_path, config, ["MODEL.BACKBONE.DEPTH=1"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("config", EXPERIMENTS)
 def test_a_step_of_the_whole_network(config, tmp_path):
     one_step(tmp_path, config, [])

@@ -147,6 +147,7 @@ def test_a_file_with_foreign_objects_is_converted_and_then_trains(tmp_path, lega
         assert torch.equal(net.backbone.state_dict()[key], value)
 
 
+@pytest.mark.slow
 def test_check_says_whether_weights_fit(tmp_path):
     _, state = timm_state()
     torch.save(state, tmp_path / "vit.pth")

@@ -132,6 +132,7 @@ def test_a_checkpoint_of_another_network_names_the_keys(tiny_checkpoint, tmp_pat
         make_tracker("sdtrack", "demo", checkpoint=tmp_path / "other.pth")
 
 
+@pytest.mark.slow
 def test_opencvs_tracker_follows_what_moves_and_names_those_that_are_there():
     """MIL draws from a generator that nobody can seed: one run ends 5 px (one deviation) beside the target, the mean of
     sixteen is as close as that of a tracker that draws nothing."""

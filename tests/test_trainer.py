@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from doubles import PROJECT, same, tiny_config
+from doubles import same, tiny_config
 from operations import Operations
 
 from lib.config.loader import load_config
@@ -279,13 +279,6 @@ def test_truncated_checkpoints_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(CheckpointError, match=r"ep0001.*(truncated|refused)"):
         read_checkpoint(path)
-
-
-@pytest.mark.slow
-def test_one_fixed_batch_is_learned_by_heart():
-    command = [sys.executable, str(PROJECT / "benchmarks" / "overfit.py"), "--steps", "600"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -123,6 +123,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [0, 1], ids=["checkpoint", "safetensors"])
 def test_a_tracking_process_opens_its_weights_once(published, tmp_path, kind):
     command = [sys.executable, "-c", OPENED, str(published[kind]), str(tmp_path)]
