@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from _common import PROJECT
-from _gpu_measure import SYNTHETIC, say
+from _gpu_measure import SYNTHETIC, print_figure
 
 
 def commands(device: torch.device, quick: bool) -> None:
@@ -22,20 +22,20 @@ def commands(device: torch.device, quick: bool) -> None:
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         one = [*common, "TRAIN.EPOCH=1", "--save_dir", f"{folder}/one"]
-        say("commands.train", succeeded("train.py", "--mode", "multiple", "--nproc_per_node", "1", *one))
+        print_figure("commands.train", succeeded("train.py", "--mode", "multiple", "--nproc_per_node", "1", *one))
         again = [*common, "TRAIN.EPOCH=2", "--save_dir", f"{folder}/one", "--resume", "auto"]
-        say("commands.stop", stopped("train.py", *common, "TRAIN.EPOCH=9", "--save_dir", f"{folder}/stopped"))
-        say("commands.resume", succeeded("train.py", *again))
+        print_figure("commands.stop", stopped("train.py", *common, "TRAIN.EPOCH=9", "--save_dir", f"{folder}/stopped"))
+        print_figure("commands.resume", succeeded("train.py", *again))
         for name in ("a", "b"):
             options = ["TRAIN.EPOCH=1", "--deterministic", "--save_dir", f"{folder}/{name}"]
-            say(f"commands.deterministic_{name}", succeeded("train.py", *common, *options))
+            print_figure(f"commands.deterministic_{name}", succeeded("train.py", *common, *options))
         files = [Path(folder) / name / "checkpoints/train/sdtrack/demo/SDTrack_ep0001.pth.tar" for name in ("a", "b")]
         equal = all(file.is_file() for file in files) and same_weights(*files)
-        say("commands.deterministic_equal", "yes" if equal else "NO")
+        print_figure("commands.deterministic_equal", "yes" if equal else "NO")
         threads = ["--num_gpus", "1", "--threads", "2"] if device.type == "cuda" else ["--threads", "1"]
         tracking_options = ["sdtrack", "vitt_scratch", "--dataset_name", "synthetic", "--save_dir", f"{folder}/one"]
         only = ["--sequence", "synthetic-001"] if quick else []
-        say("commands.test", succeeded("test.py", *tracking_options, *threads, *only))
+        print_figure("commands.test", succeeded("test.py", *tracking_options, *threads, *only))
         if device.type == "cuda":
             huge = [
                 "--config",
@@ -46,7 +46,9 @@ def commands(device: torch.device, quick: bool) -> None:
                 "DATA.TRAIN.SAMPLE_PER_EPOCH=1024",
             ]
             code, text = command("train.py", *huge, "--save_dir", f"{folder}/huge")
-            say("commands.out_of_memory", "ok" if code == 1 and "out of memory on cuda" in text else f"NO ({code})")
+            print_figure(
+                "commands.out_of_memory", "ok" if code == 1 and "out of memory on cuda" in text else f"NO ({code})"
+            )
 
 
 def command(script: str, *arguments: str) -> tuple[int, str]:

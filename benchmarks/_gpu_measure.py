@@ -20,7 +20,7 @@ SYNTHETIC = (
 )  # fmt: skip
 
 
-def say(name: str, value: float | str) -> None:
+def print_figure(name: str, value: float | str) -> None:
     """Print a figure or a note in the form that gpu.py reads."""
     print(MARK + json.dumps({"name": name, "value": value}), flush=True)
 

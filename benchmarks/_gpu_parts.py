@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from _common import write_images
 from _gpu_commands import commands
-from _gpu_measure import medians_ms, say, wait
+from _gpu_measure import medians_ms, print_figure, wait
 from _gpu_training import boxrpb, training
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
@@ -74,14 +74,14 @@ def agreement(device: torch.device, quick: bool) -> None:
             order, other = (x[scores].flatten().float().cpu().argsort() for x in (answer, found))
             for key in (scores, "pred_boxes"):
                 a, b = (x[key].float().cpu().reshape(len(order), -1) for x in (answer, found))
-                say(f"agreement.{name}.{backend}.{key}", float((a[order] - b[other]).abs().max()))
+                print_figure(f"agreement.{name}.{backend}.{key}", float((a[order] - b[other]).abs().max()))
     sequences = synthetic_sequences()[: 1 if quick else 20]
     reference = [tracked(sequence, "cpu", "torch", 5 if quick else 60) for sequence in sequences]
     for backend in backends:
         boxes = [tracked(sequence, device.type, backend, 5 if quick else 60) for sequence in sequences]
         apart = np.array([np.abs(a - b).max() for a, b in zip(reference, boxes)])
-        say(f"agreement.tracks.{backend}.median_px", float(np.median(apart)))
-        say(f"agreement.tracks.{backend}.within_half_a_px", float((apart < 0.5).mean()))
+        print_figure(f"agreement.tracks.{backend}.median_px", float(np.median(apart)))
+        print_figure(f"agreement.tracks.{backend}.within_half_a_px", float((apart < 0.5).mean()))
 
 
 def tracked(sequence, device: str, backend: str, length: int) -> np.ndarray:
@@ -117,7 +117,7 @@ def tracking(device: torch.device, quick: bool) -> None:
         with tf32(fast):
             jobs = {label: find for label, (find, own) in finds.items() if own == fast}
             for label, ms in medians_ms(jobs, 2 if quick else 30, device).items():
-                say(f"tracking.{label}.ms", ms)
+                print_figure(f"tracking.{label}.ms", ms)
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     for backend in ("torch",) if device.type == "cpu" else ("torch", "cuda-graph", "cuda-graph-bf16"):
         tracker = make_tracker("sdtrack", "vitt_scratch", device=device.type, backend=backend)
@@ -127,7 +127,9 @@ def tracking(device: torch.device, quick: bool) -> None:
             tracker.box = list(BOX)
             tracker.track(frame)
 
-        say(f"session_720p.vitt_scratch.{backend}.ms", medians_ms({"": session}, 3 if quick else 100, device)[""])
+        print_figure(
+            f"session_720p.vitt_scratch.{backend}.ms", medians_ms({"": session}, 3 if quick else 100, device)[""]
+        )
 
 
 def rounds_of_kernels(name: str, find: Callable[[], object], device: torch.device) -> None:
@@ -138,9 +140,9 @@ def rounds_of_kernels(name: str, find: Callable[[], object], device: torch.devic
         find()
         wait(device)
     events = [event for event in profiler.events() if device.type == "cpu" or event.device_type.name == "CUDA"]
-    say(f"tracking.{name}.kernels", len(events))
+    print_figure(f"tracking.{name}.kernels", len(events))
     if device.type == "cuda":
-        say(f"tracking.{name}.busy_ms", sum(event.device_time_total for event in events) / 1000)
+        print_figure(f"tracking.{name}.busy_ms", sum(event.device_time_total for event in events) / 1000)
 
 
 def pairs(device: torch.device, quick: bool) -> None:
@@ -165,7 +167,7 @@ def pairs(device: torch.device, quick: bool) -> None:
                         count += prepare(images, device)["search_images"].shape[1]
                     wait(device)
                 kind = "composed" if "," in names else "synthetic"
-                say(f"pairs.{kind}.{workers}_workers.pairs_per_s", count / (time.perf_counter() - started))
+                print_figure(f"pairs.{kind}.{workers}_workers.pairs_per_s", count / (time.perf_counter() - started))
 
 
 PARTS = {

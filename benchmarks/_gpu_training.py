@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from _gpu_measure import medians_ms, say, trainer_of, wait
+from _gpu_measure import medians_ms, print_figure, trainer_of, wait
 from torch.profiler import ProfilerActivity, profile
 
 from lib.deploy.backends import make_find
@@ -28,7 +28,7 @@ def training(device: torch.device, quick: bool) -> None:
         try:
             measure_steps(label, config, device, batch, options, steps=1 if quick else 8, parts=number == 0)
         except TrainingError as error:  # such as out of memory: go on with the other runs
-            say(label, str(error).splitlines()[0])
+            print_figure(label, str(error).splitlines()[0])
 
 
 def measure_steps(
@@ -47,9 +47,9 @@ def measure_steps(
         for _ in range(steps):
             trainer._train_step(batches)
         wait(device)
-        say(f"{label}.pairs_per_s", steps * batch / (time.perf_counter() - started))
+        print_figure(f"{label}.pairs_per_s", steps * batch / (time.perf_counter() - started))
         if device.type == "cuda":
-            say(f"{label}.memory_GiB", torch.cuda.max_memory_allocated(device) / 2**30)
+            print_figure(f"{label}.memory_GiB", torch.cuda.max_memory_allocated(device) / 2**30)
         if parts:
             parts_of_a_step(label, trainer, batches[0], device)
 
@@ -69,7 +69,7 @@ def parts_of_a_step(label: str, trainer, batch: dict, device: torch.device) -> N
 
     jobs = {"forward": forward, "losses": losses, "backward": lambda: found["loss"].backward()}
     for name, ms in medians_ms({**jobs, "optimizer": trainer.optimizer.step}, 3, device).items():
-        say(f"{label}.{name}_ms", ms)
+        print_figure(f"{label}.{name}_ms", ms)
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     with profile(activities=activities) as profiler:
         trainer._train_step([batch])
@@ -78,7 +78,7 @@ def parts_of_a_step(label: str, trainer, batch: dict, device: torch.device) -> N
     spent = {row.key: row.self_device_time_total if device.type == "cuda" else row.self_cpu_time_total for row in rows}
     whole = sum(spent.values())
     for key in sorted(spent, key=spent.get, reverse=True)[:12]:
-        say(f"{label}.share.{key}", spent[key] / whole)
+        print_figure(f"{label}.share.{key}", spent[key] / whole)
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("warn")
         with warnings.catch_warnings(record=True) as caught:
@@ -88,7 +88,7 @@ def parts_of_a_step(label: str, trainer, batch: dict, device: torch.device) -> N
         places = sorted(
             {f"{Path(one.filename).name}:{one.lineno}" for one in caught if "synchroniz" in str(one.message)}
         )
-        say(f"{label}.waits", ", ".join(places) or "none")
+        print_figure(f"{label}.waits", ", ".join(places) or "none")
 
 
 def boxrpb(device: torch.device, quick: bool) -> None:
@@ -101,9 +101,9 @@ def boxrpb(device: torch.device, quick: bool) -> None:
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             ms = medians_ms({"": partial(trainer._train_step, batches)}, 1 if quick else 5, device)[""]
-            say(f"boxrpb.{form}.training.pairs_per_s", 1000 * batch / ms)
+            print_figure(f"boxrpb.{form}.training.pairs_per_s", 1000 * batch / ms)
             if device.type == "cuda":
-                say(f"boxrpb.{form}.training.memory_GiB", torch.cuda.max_memory_allocated(device) / 2**30)
+                print_figure(f"boxrpb.{form}.training.memory_GiB", torch.cuda.max_memory_allocated(device) / 2**30)
             network = trainer.net.eval()
             cfg = trainer.actor.cfg
             sizes = cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE
@@ -113,4 +113,4 @@ def boxrpb(device: torch.device, quick: bool) -> None:
                 find = partial(
                     make_find(backend, network, device, sizes), network.encode_template(template, box), search
                 )
-                say(f"boxrpb.{form}.tracking.ms", medians_ms({"": find}, 2 if quick else 30, device)[""])
+                print_figure(f"boxrpb.{form}.tracking.ms", medians_ms({"": find}, 2 if quick else 30, device)[""])

@@ -45,7 +45,7 @@ def test_all_decoders_give_the_same_picture(name, jpeg):
 @pytest.mark.parametrize("name", ["simplejpeg", "cv2"])
 @pytest.mark.parametrize(("most", "expected"), [(1, 1), (3, 2), (4, 4), (7, 4), (100, 8)])
 def test_a_reduced_picture_has_the_size_that_is_promised(name, most, expected, jpeg):
-    image, reduction = decode_image(jpeg.read_bytes(), "frame", find_decoder(name), most_reduced=most)
+    image, reduction = decode_image(jpeg.read_bytes(), "frame", find_decoder(name), max_reduction=most)
     assert reduction == expected
     assert image.shape == (-(-363 // expected), -(-501 // expected), 3)
 
@@ -53,8 +53,8 @@ def test_a_reduced_picture_has_the_size_that_is_promised(name, most, expected, j
 @pytest.mark.parametrize("most", [1, 2, 8])
 def test_a_buffer_changes_no_picture_and_holds_one_at_a_time(jpeg, most):
     data, buffer = jpeg.read_bytes(), FrameBuffer()
-    own, _ = decode_image(data, "frame", find_decoder(), most_reduced=most)
-    lent, _ = decode_image(data, "frame", find_decoder(), most_reduced=most, buffer=buffer)
+    own, _ = decode_image(data, "frame", find_decoder(), max_reduction=most)
+    lent, _ = decode_image(data, "frame", find_decoder(), max_reduction=most, buffer=buffer)
     np.testing.assert_array_equal(lent, own)
     assert np.shares_memory(lent, buffer.of(0))
     assert len(pickle.dumps(buffer)) < 200
@@ -75,7 +75,7 @@ def crops(file, box, size, decoder="simplejpeg"):
     frame averaged over the cells of the reduced one, and the box in all of them."""
     plan = CropPlan(crop_window(box, 4.0, size), np.array(box, float), gray=False, flip=False, gain=1.0)
     most = max(1, plan.window.side // size)
-    reduced, reduction = decode_image(file.read_bytes(), str(file), find_decoder(decoder), most_reduced=most)
+    reduced, reduction = decode_image(file.read_bytes(), str(file), find_decoder(decoder), max_reduction=most)
     quick, quick_box = make_crop(plan, reduced, reduction)
     frame = read_image(file)
     full, full_box = make_crop(replace(plan, window=plan.window.aligned(reduction)), frame)
@@ -127,7 +127,7 @@ def test_a_picture_whose_rows_are_all_there_is_read_whatever_follows(name, data)
         np.testing.assert_array_equal(decode_image(data + tail, "frame", decoder, fast=False)[0], expected)
     for other in (bare, bare + b"\0" * 5000, bare + b"\0" * 100 + b"\xff\xd9"):
         np.testing.assert_array_equal(decode_image(other, "frame", decoder, fast=False)[0], expected)
-        assert decode_image(other, "frame", decoder, most_reduced=8)[1] in (1, 8)
+        assert decode_image(other, "frame", decoder, max_reduction=8)[1] in (1, 8)
 
 
 @pytest.mark.parametrize("name", USABLE)

@@ -45,7 +45,7 @@ class Numbered(BaseVideoDataset):
         boxes = np.tile([40.0, 40, 20, 20], (len(self.visible), 1))
         return SequenceInfo(boxes, np.ones(len(self.visible), bool), self.visible)
 
-    def frame(self, index, frame, most_reduced=1, buffer=None):
+    def frame(self, index, frame, max_reduction=1, buffer=None):
         return np.full((100, 100, 3), frame, np.uint8), 1
 
     def sequence_name(self, index):

@@ -209,7 +209,7 @@ def ours(workspace, tracker):
 
 
 def test_evaluate_analysis_and_report_end_to_end(tmp_path, tiny_checkpoint):
-    """The toolkit runs a tiny SDTrack with a small AlphaRefine, and a box that never moves and is lost."""
+    """The toolkit runs a tiny SDTrack with a small AlphaRefine, and the static box, which is lost."""
     source, workspace = write_sequences(tmp_path / "source", frames=24), tmp_path / "w"
     torch.manual_seed(0)
     refiner = SEcmnet(18)

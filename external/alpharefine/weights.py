@@ -54,7 +54,7 @@ def load_alpharefine(path: str | Path) -> nn.Module:
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     """Read the weights of a file: key -> tensor, without WRAPPER.
 
-    Raises WeightsError if the file is missing, damaged, not a file of weights, or contains unknown objects.
+    Raises WeightsError if the file is missing, damaged, not a weights file, or contains unknown objects.
     """
     path = Path(path)
     if not path.is_file():
@@ -66,7 +66,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, because it contains more than tensors: {_first_line(error)}") from error
     except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: truncated or not a file of weights ({_first_line(error)})") from error
+        raise WeightsError(f"{path}: truncated or not a weights file ({_first_line(error)})") from error
     state = content.get("net", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a dictionary of tensors, or one with it under 'net'")

@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.utils.files import read_bytes
-from lib.utils.image import FULL_RANGE, Levels, is_image, levels_of, read_image, said_levels
+from lib.utils.image import FULL_RANGE, Levels, is_image, levels_of, log_levels, read_image
 
 logger = logging.getLogger("sdtrack")
 
@@ -48,7 +48,7 @@ class FrameFiles:
 
     @cached_property
     def _levels(self) -> Levels:
-        return said_levels(levels_of(read_bytes(self.paths[0]), str(self.paths[0])), str(self.paths[0]))
+        return log_levels(levels_of(read_bytes(self.paths[0]), str(self.paths[0])), str(self.paths[0]))
 
 
 def image_files(folder: Path) -> list[Path]:

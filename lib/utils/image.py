@@ -43,7 +43,7 @@ def decode_image(
     source: str,
     decoder: JpegDecoder,
     *,
-    most_reduced: int = 1,
+    max_reduction: int = 1,
     fast: bool = True,
     buffer: FrameBuffer | None = None,
     levels: Callable[[], Levels] | None = None,
@@ -51,13 +51,13 @@ def decode_image(
     """Decode the bytes of an image file. Returns the image, (H, W, 3) uint8 RGB, and the reduction used: each of its
     pixels is reduction x reduction pixels of the full image.
 
-    source: file name for errors. most_reduced: largest reduction allowed; only JPEGs are decoded at a reduced size.
+    source: file name for errors. max_reduction: largest reduction allowed; only JPEGs are decoded at a reduced size.
     fast, buffer: as in lib.utils.jpeg. levels: called for a 16-bit image, returns the values that become 0 and 255;
     None: FULL_RANGE. Raises DataError for a broken or truncated image, and for one that check_size refuses.
     """
     check_size(*image_size(data, source), source)
     if data[:2] == JPEG:
-        reduction = decoder.reduction_for(most_reduced)
+        reduction = decoder.reduction_for(max_reduction)
         try:
             return decoder.decode(data, reduction, fast, buffer), reduction
         except TruncatedJpeg as error:
@@ -87,7 +87,7 @@ def find_levels(image: np.ndarray) -> Levels:
     return float(low), float(max(high, low + 1))
 
 
-def said_levels(levels: Levels, source: str) -> Levels:
+def log_levels(levels: Levels, source: str) -> Levels:
     """Log the levels of the sequence that begins with the file `source`, and return them."""
     low, high = levels
     logger.warning(

@@ -18,7 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from lib.errors import DataError
 from lib.utils.files import looks_like
-from lib.utils.image import check_size, find_levels, said_levels, to_8_bits
+from lib.utils.image import check_size, find_levels, log_levels, to_8_bits
 
 logger = logging.getLogger("sdtrack")
 
@@ -111,7 +111,7 @@ class _ToRgb:
         if not deep:
             return pixels
         if self._levels is None:
-            self._levels = said_levels(find_levels(pixels), self._name)
+            self._levels = log_levels(find_levels(pixels), self._name)
         return np.repeat(to_8_bits(pixels, self._levels)[..., None], 3, axis=-1)
 
 

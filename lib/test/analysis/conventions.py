@@ -36,7 +36,7 @@ class Convention:
     pooled: bool = False  # average over the frames of all sequences; else over sequences
     bins: Literal[21, 101] = 21  # overlap thresholds from 0 to 1
     normalized_at: float | None = 0.2  # P_norm: value of its curve there; None: mean of the curve from 0 to 0.5
-    least_size: float = 0.0  # minimum ground truth size that divides a centre error, in pixels
+    min_size: float = 0.0  # minimum ground truth size that divides a centre error, in pixels
     mean_rate: bool = False  # fps: mean of 1 / seconds over frames; else frames / seconds
 
     def for_dataset(self, dataset: str) -> "Convention":
@@ -118,7 +118,7 @@ CONVENTIONS = {
             usable="finite",
             counted="present",
             normalized_at=None,
-            least_size=1.0,
+            min_size=1.0,
         ),
     )
 }

@@ -73,7 +73,7 @@ def score_sequence(
     x, y = px - tx + (pw - tw) / 2, py - ty + (ph - th) / 2
     # zero-size ground truth survives when usable="finite"; inf/NaN fail the thresholds
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = _relative_error(predicted, ground_truth, convention.least_size)
+        relative = _relative_error(predicted, ground_truth, convention.min_size)
     hidden = ~visible if convention.hidden_miss and visible is not None else np.zeros(len(ground_truth), bool)
     absent = {"miss": np.inf, "hit": -1.0}
     at_precision = np.where(hidden, np.inf, absent[convention.absent_precision])

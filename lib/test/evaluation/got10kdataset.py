@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
-from lib.test.evaluation.presence import say_part
+from lib.test.evaluation.presence import log_missing_sequences
 from lib.utils.annotations import read_boxes, read_names, read_numbers
 from lib.utils.frame_files import numbered_files
 
@@ -24,7 +24,7 @@ def got10k_sequences(root: Path, split: str) -> list[Sequence]:
     names = read_names(list_file)
     if not names:
         raise DataError(f"{list_file}: it lists no sequence")
-    say_part(f"got10k_{split}", len(names), OFFICIAL, root)
+    log_missing_sequences(f"got10k_{split}", len(names), OFFICIAL, root)
     return [Sequence(name, f"got10k_{split}", partial(_open, root / split / name, split)) for name in names]
 
 

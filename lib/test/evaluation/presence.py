@@ -23,11 +23,11 @@ def present(
     here = {name: entry for name, entry in listed.items() if (root / folder(entry)).is_dir()}
     if not here:
         raise DataError(f"{root}: none of the {len(listed)} sequences of {dataset} found; expected {layout}")
-    say_part(dataset, len(here), len(listed), root)
+    log_missing_sequences(dataset, len(here), len(listed), root)
     return here
 
 
-def say_part(dataset: str, here: int, official: int, root: Path) -> None:
+def log_missing_sequences(dataset: str, here: int, official: int, root: Path) -> None:
     """Log how many of a benchmark's official sequences exist below root, unless all do."""
     if here < official:
         logger.info("%s: %d of %d sequences found in %s", dataset, here, official, root)

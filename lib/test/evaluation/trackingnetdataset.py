@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video, video_of_files
-from lib.test.evaluation.presence import say_part
+from lib.test.evaluation.presence import log_missing_sequences
 from lib.utils.annotations import read_boxes
 from lib.utils.frame_files import numbered_files
 
@@ -20,7 +20,7 @@ def trackingnet_sequences(root: Path) -> list[Sequence]:
     annotations = sorted((root / "TEST" / "anno").glob("[!.]*.txt"))
     if not annotations:
         raise DataError(f"{root}: no TEST/anno/<video>.txt; unpack TrackingNet's test set there, layout unchanged")
-    say_part("trackingnet", len(annotations), OFFICIAL, root)
+    log_missing_sequences("trackingnet", len(annotations), OFFICIAL, root)
     return [Sequence(path.stem, "trackingnet", partial(_open, path)) for path in annotations]
 
 

@@ -49,7 +49,7 @@ class OSTrackTracker(NetworkTracker):
         plain, (x, y, w, h) = super().window(factor, size), self.box
         return OSTrackWindow(plain.left, plain.top, plain.side, plain.size, (x + w / 2, y + h / 2))
 
-    def least_side(self) -> float:
+    def min_side(self) -> float:
         return MIN_SIDE
 
     def cut(self, image: np.ndarray, window: CropWindow) -> np.ndarray:

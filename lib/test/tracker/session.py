@@ -51,7 +51,7 @@ class NetworkTracker(BaseTracker):
         Raises TrackingError if the box is not finite, has no area or lies outside the image.
         """
         self.box = check_box(image, info["init_bbox"])
-        self.margin = self.least_side()
+        self.margin = self.min_side()
         window = self.window(self.params.template_factor, self.params.template_size)
         fraction = torch.from_numpy(window.to_crop(np.array(self.box)).astype(np.float32)).unsqueeze(0)
         self.template = self.encode(self._crop(image, window), fraction.to(self.device))
@@ -84,7 +84,7 @@ class NetworkTracker(BaseTracker):
         """Crop window around the last box: its side is factor * sqrt(area); size: side of the crop in pixels."""
         return crop_window(self.box, factor, size)
 
-    def least_side(self) -> float:
+    def min_side(self) -> float:
         """Minimum side of predicted boxes in image pixels, for a target that starts with the current box."""
         return min(MIN_SIDE, *self.box[2:])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.errors import DataError
 from lib.test.evaluation.data import Sequence, Video
-from lib.test.evaluation.presence import say_part
+from lib.test.evaluation.presence import log_missing_sequences
 from lib.test.vot.masks import Crop, full_size, parse_region
 from lib.utils.annotations import read_names, read_text
 from lib.utils.frame_files import FrameFiles, numbered_files
@@ -26,7 +26,7 @@ def vot2020_sequences(root: Path) -> list[Sequence]:
     if not list_file.is_file():
         raise DataError(f"{list_file} is missing: VOT2020 belongs in {root} in its official layout")
     names = read_names(list_file)
-    say_part("vot2020", len(names), OFFICIAL, root)
+    log_missing_sequences("vot2020", len(names), OFFICIAL, root)
     return [Sequence(name, "vot2020", partial(_open, root / name)) for name in names]
 
 

@@ -18,7 +18,7 @@ TAPS = 5
 FINISH = 3 + 1 + TAPS + 2 + 1
 COARSE = (2, 3)  # factors of a loss of resolution, like that of a small target that is enlarged
 DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1))  # of a blur, x and y in pixels
-MAX_SOURCE_STEP = 1.2  # the coarsest level with at least this many source pixels per crop pixel is used, or the finest
+MIN_SOURCE_STEP = 1.2  # the coarsest level with at least this many source pixels per crop pixel is used, or the finest
 GRAY = (0.299, 0.587, 0.114)
 CPU_CHUNK = 16  # crops painted at a time on a CPU, so that they stay in its cache
 
@@ -36,7 +36,7 @@ def plan_layers(layers: Sequence[Layer], plan: CropPlan) -> np.ndarray:
     for row, layer in zip(rows, layers):
         matrix = layer.to_source @ to_scene
         step = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))  # source pixels per crop pixel
-        level = int(np.log2(max(step / MAX_SOURCE_STEP, 1)))
+        level = int(np.log2(max(step / MIN_SOURCE_STEP, 1)))
         level = min(level, LEVELS - 1)
         matrix[:2] /= 2**level
         row[:] = layer.kind, layer.index, level, layer.mirrored, *matrix[:2].ravel(), *layer.gains

@@ -65,11 +65,11 @@ class BaseVideoDataset(ABC):
 
     @abstractmethod
     def frame(
-        self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
+        self, index: int, frame: int, max_reduction: int = 1, buffer: FrameBuffer | None = None
     ) -> tuple[np.ndarray, int]:
         """Read a frame of a sequence: (H, W, 3) uint8 RGB, and the factor >= 1 by which its sides are reduced.
 
-        most_reduced: the largest factor allowed; buffer: memory that may hold the frame, which is then valid until the
+        max_reduction: the largest factor allowed; buffer: memory that may hold the frame, which is then valid until the
         buffer's next use. Raises DataError for a frame that is missing or broken.
         """
 
@@ -97,14 +97,14 @@ class StoredDataset(BaseVideoDataset):
         return [name for name in self.storage.children(folder) if is_numbered(name)]
 
     def frame(
-        self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
+        self, index: int, frame: int, max_reduction: int = 1, buffer: FrameBuffer | None = None
     ) -> tuple[np.ndarray, int]:
         file = self.frame_file(index, frame)
         return decode_image(
             self.storage.read(file),
             self.storage.place(file),
             self.decoder,
-            most_reduced=most_reduced,
+            max_reduction=max_reduction,
             buffer=buffer,
             levels=lambda: self._levels_of(index),
         )

@@ -28,7 +28,7 @@ class Synthetic(BaseVideoDataset):
         return SequenceInfo(ground_truth.boxes, valid, valid & (ground_truth.visibility > 0.2))
 
     def frame(
-        self, index: int, frame: int, most_reduced: int = 1, buffer: FrameBuffer | None = None
+        self, index: int, frame: int, max_reduction: int = 1, buffer: FrameBuffer | None = None
     ) -> tuple[np.ndarray, int]:
         return self._scene(index).frame(frame), 1
 

@@ -20,7 +20,7 @@ from lib.vis.report.frames import Size
 from lib.vis.report.moments import Moment, worst_moments
 
 DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}  # matplotlib's line styles -> plotly's names
-NOTHING = 255  # byte of a missing value in a packed curve
+MISSING = 255  # byte of a missing value in a packed curve
 
 
 @dataclass
@@ -202,14 +202,14 @@ def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mappin
 
 
 def packed(values: np.ndarray) -> dict:
-    """Pack a curve (T,) into base64 with one byte per value, linear from `low` to `high`; NaN becomes NOTHING.
+    """Pack a curve (T,) into base64 with one byte per value, linear from `low` to `high`; NaN becomes MISSING.
 
     This keeps pages with thousands of frames and ten trackers small.
     """
     known = np.isfinite(values)
     low, high = (0.0, 1.0) if not known.any() else (min(0.0, values[known].min()), max(1.0, values[known].max()))
-    levels = np.round((np.where(known, values, low) - low) / (high - low) * (NOTHING - 1))
-    data = np.where(known, levels, NOTHING).astype(np.uint8)
+    levels = np.round((np.where(known, values, low) - low) / (high - low) * (MISSING - 1))
+    data = np.where(known, levels, MISSING).astype(np.uint8)
     return {"low": float(low), "high": float(high), "data": base64.b64encode(data.tobytes()).decode("ascii")}
 
 

@@ -57,7 +57,7 @@ def thumbnail(frames: Frames, index: int) -> tuple[np.ndarray, Size]:
         data = read_bytes(path)
         whole = image_size(data, str(path))
         most = max(d for d in REDUCTIONS if d == 1 or max(whole) / d >= SIDE)
-        image, _ = decode_image(data, str(path), find_decoder(), most_reduced=most, levels=frames.levels)
+        image, _ = decode_image(data, str(path), find_decoder(), max_reduction=most, levels=frames.levels)
     else:
         image = frames[index]
         whole = image.shape[1], image.shape[0]
