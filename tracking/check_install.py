@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 
-def check_torch() -> str:
+def _check_torch() -> str:
     import torch
 
     torch.nn.functional.scaled_dot_product_attention(*torch.ones(3, 1, 2, 4, 8))
@@ -21,7 +21,7 @@ def check_torch() -> str:
     return f"devices: cpu ({torch.get_num_threads()} threads){''.join(f', {name}' for name in gpus)}"
 
 
-def check_torchvision() -> str:
+def _check_torchvision() -> str:
     import torch
     import torchvision
 
@@ -29,7 +29,7 @@ def check_torchvision() -> str:
     return "compiled operators work"
 
 
-def check_timm() -> str:
+def _check_timm() -> str:
     import torch
     from timm.models.vision_transformer import Block
 
@@ -37,14 +37,14 @@ def check_timm() -> str:
     return "ViT blocks work"
 
 
-def check_scipy() -> str:
+def _check_scipy() -> str:
     from scipy.optimize import linear_sum_assignment
 
     linear_sum_assignment(np.eye(3))
     return "Hungarian assignment works"
 
 
-def check_simplejpeg() -> str:
+def _check_simplejpeg() -> str:
     import simplejpeg
 
     data = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8))
@@ -52,7 +52,7 @@ def check_simplejpeg() -> str:
     return "decodes JPEG (the default decoder)"
 
 
-def check_jpeg4py() -> str:
+def _check_jpeg4py() -> str:
     import ctypes
 
     import simplejpeg
@@ -68,13 +68,13 @@ def check_jpeg4py() -> str:
     return "decodes JPEG"
 
 
-def check_opencv() -> str:
+def _check_opencv() -> str:
     with tempfile.TemporaryDirectory() as folder:
         _write_video(Path(folder) / "check.mp4")
     return "writes mp4"
 
 
-def check_av() -> str:
+def _check_av() -> str:
     import av
 
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def _write_video(path: Path) -> None:
         raise RuntimeError("cannot write an mp4 file")
 
 
-def check_lmdb() -> str:
+def _check_lmdb() -> str:
     import lmdb
 
     with tempfile.TemporaryDirectory() as folder, lmdb.open(folder) as env, env.begin(write=True) as transaction:
@@ -102,7 +102,7 @@ def check_lmdb() -> str:
     return "packs data sets"
 
 
-def check_matplotlib() -> str:
+def _check_matplotlib() -> str:
     from matplotlib.figure import Figure
 
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ def check_matplotlib() -> str:
     return "draws without a display"
 
 
-def check_matplot2tikz() -> str:
+def _check_matplot2tikz() -> str:
     from matplot2tikz import get_tikz_code
     from matplotlib.figure import Figure
 
@@ -120,20 +120,20 @@ def check_matplot2tikz() -> str:
     return "writes figures as TikZ"
 
 
-def check_plotly() -> str:
+def _check_plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return f"provides {len(get_plotlyjs()) / 1e6:.1f} MB of JavaScript for the report"
 
 
-def check_pandas() -> str:
+def _check_pandas() -> str:
     import pandas
 
     pandas.DataFrame({"a": [1.0]}).to_string()
     return "prints tables"
 
 
-def check_tensorboard() -> str:
+def _check_tensorboard() -> str:
     from torch.utils.tensorboard import SummaryWriter
 
     with tempfile.TemporaryDirectory() as folder:
@@ -141,21 +141,21 @@ def check_tensorboard() -> str:
     return "writes logs"
 
 
-def check_yaml() -> str:
+def _check_yaml() -> str:
     import yaml
 
     yaml.safe_load("a: 1")
     return "reads configs"
 
 
-def check_tqdm() -> str:
+def _check_tqdm() -> str:
     from tqdm import tqdm
 
     list(tqdm([1], disable=True))
     return "shows progress"
 
 
-def check_onnx() -> str:
+def _check_onnx() -> str:
     import onnx
     import onnxscript  # noqa: F401
 
@@ -163,19 +163,19 @@ def check_onnx() -> str:
     return "builds graphs"
 
 
-def check_onnxruntime() -> str:
+def _check_onnxruntime() -> str:
     import onnxruntime
 
     return f"runs graphs with {', '.join(onnxruntime.get_available_providers())}"
 
 
-def check_openvino() -> str:
+def _check_openvino() -> str:
     import openvino
 
     return f"runs graphs on {', '.join(openvino.Core().available_devices)}"
 
 
-def check_vot() -> str:
+def _check_vot() -> str:
     import trax
     from vot.region.io import create_mask_from_string
 
@@ -184,14 +184,14 @@ def check_vot() -> str:
     return "reads regions, creates trax messages"
 
 
-def check_got10k() -> str:
+def _check_got10k() -> str:
     from got10k.utils.metrics import rect_iou
 
     rect_iou(np.ones((1, 4)), np.ones((1, 4)))
     return "scores boxes"
 
 
-def check_tools() -> str:
+def _check_tools() -> str:
     others = ("hypothesis", "mypy", "ruff", "selenium", "xdist")
     missing = [name for name in others if find_spec(name) is None]
     if missing:
@@ -201,23 +201,23 @@ def check_tools() -> str:
 
 CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ -> package -> its check
     "base": {
-        "torch": check_torch,
-        "torchvision": check_torchvision,
-        "timm": check_timm,
-        "simplejpeg": check_simplejpeg,
-        "lmdb": check_lmdb,
-        "opencv-python": check_opencv,
-        "av": check_av,
-        "matplotlib": check_matplotlib,
-        "pandas": check_pandas,
-        "tensorboard": check_tensorboard,
-        "PyYAML": check_yaml,
-        "tqdm": check_tqdm,
+        "torch": _check_torch,
+        "torchvision": _check_torchvision,
+        "timm": _check_timm,
+        "simplejpeg": _check_simplejpeg,
+        "lmdb": _check_lmdb,
+        "opencv-python": _check_opencv,
+        "av": _check_av,
+        "matplotlib": _check_matplotlib,
+        "pandas": _check_pandas,
+        "tensorboard": _check_tensorboard,
+        "PyYAML": _check_yaml,
+        "tqdm": _check_tqdm,
     },
-    "vot": {"vot-toolkit": check_vot, "got10k": check_got10k},
-    "export": {"onnx": check_onnx, "onnxruntime": check_onnxruntime, "openvino": check_openvino},
-    "report": {"plotly": check_plotly, "matplot2tikz": check_matplot2tikz},
-    "dev": {"pytest": check_tools, "scipy": check_scipy, "jpeg4py": check_jpeg4py},
+    "vot": {"vot-toolkit": _check_vot, "got10k": _check_got10k},
+    "export": {"onnx": _check_onnx, "onnxruntime": _check_onnxruntime, "openvino": _check_openvino},
+    "report": {"plotly": _check_plotly, "matplot2tikz": _check_matplot2tikz},
+    "dev": {"pytest": _check_tools, "scipy": _check_scipy, "jpeg4py": _check_jpeg4py},
 }
 
 

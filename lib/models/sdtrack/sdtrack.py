@@ -85,6 +85,7 @@ class SDTrack(OneStreamNetwork):
         )
 
     def repeated_parts(self) -> list[nn.Module]:
+        """Blocks of the backbone, layers of neck encoder and decoder."""
         return [*super().repeated_parts(), *self.neck.layers, *self.decoder.layers]
 
     def stack(self) -> NetworkWeights:

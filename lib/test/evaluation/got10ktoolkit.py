@@ -20,8 +20,10 @@ class ToolkitTracker(Tracker):
         self.tracker = tracker
 
     def init(self, image: Image.Image, box: np.ndarray) -> None:
+        """Start on the first frame, a PIL image in RGB; box (4,): x, y, w, h in pixels."""
         self.tracker.initialize(np.array(image), {"init_bbox": box.tolist()})
 
     def update(self, image: Image.Image) -> np.ndarray:
+        """Track the next frame, a PIL image in RGB. Returns the box (4,): x, y, w, h in pixels, two decimals."""
         box = self.tracker.track(np.array(image))["target_bbox"]
         return np.array([float(f"{value:.2f}") for value in box])

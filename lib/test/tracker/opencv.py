@@ -16,12 +16,14 @@ class OpenCVTracker(BaseTracker):
     """
 
     def initialize(self, image: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
+        """Make a new OpenCV tracker for info["init_bbox"] [x, y, w, h]; image (H, W, 3) uint8 RGB."""
         self.box = [float(value) for value in info["init_bbox"]]
         self.tracker = self.params.create()
         self.tracker.init(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [max(round(value), 0) for value in self.box])
         return {"target_bbox": self.box}
 
     def track(self, image: np.ndarray, info: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Locate the target in image (H, W, 3) uint8 RGB. Returns target_bbox: [x, y, w, h], or the last one."""
         found, box = self.tracker.update(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if found:
             self.box = [float(value) for value in box]

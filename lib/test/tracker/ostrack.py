@@ -46,13 +46,16 @@ class OSTrackTracker(NetworkTracker):
         self.rank = 1 - weight + weight * hann_window(self.network.backbone.search_grid[0], self.device)
 
     def window(self, factor: float, size: int) -> OSTrackWindow:
+        """Window whose crop is centred on whole pixels, with the exact centre of the box."""
         plain, (x, y, w, h) = super().window(factor, size), self.box
         return OSTrackWindow(plain.left, plain.top, plain.side, plain.size, (x + w / 2, y + h / 2))
 
     def min_side(self) -> float:
+        """MIN_SIDE for every target, also for smaller ones."""
         return MIN_SIDE
 
     def cut(self, image: np.ndarray, window: CropWindow) -> np.ndarray:
+        """Crop (S, S, 3) uint8 RGB without the last column and row of the image."""
         height, width = (max(side - 1, 1) for side in image.shape[:2])
         return crop_image(image[:height, :width], window)
 

@@ -193,15 +193,18 @@ class ListedFrames(StoredDataset):
         return len(self.sequences)
 
     def sequence_name(self, index: int) -> str:
+        """Folder of a sequence, for errors."""
         return self.storage.place(self.sequences[index])
 
     def frame_file(self, index: int, frame: int) -> str:
+        """Name of the file at position `frame`, from 0. Raises DataError if there are fewer files."""
         folder, files = f"{self.sequences[index]}/{self.images}", self.frame_names(index)
         if frame >= len(files):
             raise DataError(f"{self.storage.place(folder)}: {len(files)} frames, but frame {frame + 1} has a box")
         return f"{folder}/{files[frame]}"
 
     def frame_names(self, index: int) -> list[str]:
+        """Names of the image files of a sequence, in the order of the frames."""
         if self._files[0] != index:
             folder = f"{self.sequences[index]}/{self.images}"
             self._files = index, in_frame_order(self.storage.children(folder), self.storage.place(folder))

@@ -40,21 +40,26 @@ class CocoSeq(StoredDataset):
         return len(self.image)
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Box (1, 4) xywh in pixels of one instance; visible if it has an area."""
         box = self.boxes[index : index + 1]
         valid = has_area(box)
         return SequenceInfo(box, valid, valid)
 
     def frame_file(self, index: int, frame: int) -> str:
+        """Image of an instance; frame is always 0."""
         return f"{IMAGES}/{self.files[self.image[index]]}"
 
     def picture_size(self, index: int) -> tuple[int, int]:
+        """Width and height in pixels from the annotation, or from the image if the annotation has none."""
         width, height = self.sizes[self.image[index]].tolist()
         return (width, height) if width and height else super().picture_size(index)
 
     def check(self, index: int) -> int:
+        """Check that the image exists; returns 1, its number of frames. Raises DataError if it is missing."""
         if not self.storage.has(self.frame_file(index, 0)):
             raise DataError(f"{self.storage.place(self.frame_file(index, 0))}: the image is missing")
         return 1
 
     def sequence_name(self, index: int) -> str:
+        """Image file and number of the instance, for errors."""
         return f"{self.storage.place(self.frame_file(index, 0))}, instance {index}"

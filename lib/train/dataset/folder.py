@@ -23,6 +23,10 @@ class Folder(ListedFrames):
             )
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh of the ground truth file; frames with NaN or without an area have no target.
+
+        Raises DataError if the file is missing or broken.
+        """
         folder = self.sequences[index]
         there = [file for file in GROUND_TRUTH_FILES if self.storage.has(f"{folder}/{file}")]
         if not there:

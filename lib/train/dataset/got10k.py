@@ -43,12 +43,15 @@ class Got10k(StoredDataset):
         return len(self.sequences)
 
     def frame_file(self, index: int, frame: int) -> str:
+        """%08d.jpg, counted from 1."""
         return f"{self._folder(index)}/{frame + 1:08d}.jpg"
 
     def sequence_name(self, index: int) -> str:
+        """Folder of a sequence, for errors."""
         return self.storage.place(self._folder(index))
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh; a frame counts as visible if it is not labelled as absent and its cover is above 0."""
         boxes = self.read_boxes(f"{self._folder(index)}/groundtruth.txt")
         valid = has_area(boxes)
         absence, cover = (self.label(index, name, len(boxes)) for name in ("absence", "cover"))
@@ -67,6 +70,7 @@ class Got10k(StoredDataset):
         return values
 
     def check(self, index: int) -> int:
+        """Check frames, boxes and all label files; returns the number of frames. Raises DataError."""
         frames = super().check(index)
         self.label(index, "cut", frames)
         return frames

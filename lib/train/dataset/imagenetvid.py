@@ -46,18 +46,22 @@ class ImagenetVid(StoredDataset):
         return len(self.snippet)
 
     def frame_file(self, index: int, frame: int) -> str:
+        """%06d.JPEG, counted from the first frame of the track."""
         return f"{FRAMES}/{self.snippets[self.snippet[index]]}/{self.first[index] + frame:06d}.JPEG"
 
     def sequence_name(self, index: int) -> str:
+        """Snippet and number of the track, for errors."""
         return f"{self.storage.place(ANNOTATIONS)}/{self.snippets[self.snippet[index]]}, track {index}"
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh of a track; a frame counts as visible if the index does not mark it as occluded."""
         part = slice(self.start[index], self.start[index + 1])
         boxes = self.boxes[part].astype(float)
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid & self.seen[part])
 
     def check(self, index: int) -> int:
+        """Check that all frames of a track exist; returns their number. Raises DataError if one is missing."""
         length = int(self.start[index + 1] - self.start[index])
         there = set(self.frame_names(index))
         for frame in range(length):

@@ -37,12 +37,18 @@ class Lasot(StoredDataset):
         return len(self.sequences)
 
     def frame_file(self, index: int, frame: int) -> str:
+        """img/%08d.jpg, counted from 1."""
         return f"{self._folder(index)}/img/{frame + 1:08d}.jpg"
 
     def sequence_name(self, index: int) -> str:
+        """Folder of a sequence, for errors."""
         return self.storage.place(self._folder(index))
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh; a frame counts as visible if it is neither fully occluded nor out of view.
+
+        Raises DataError if one of the three files is missing, broken or of another length.
+        """
         folder = self._folder(index)
         boxes = self.read_boxes(f"{folder}/groundtruth.txt")
         valid = has_area(boxes)

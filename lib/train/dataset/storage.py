@@ -56,6 +56,7 @@ class FileStorage(Storage):
             raise DataError(f"{self.place(name)}: cannot be read ({error.strerror})") from error
 
     def children(self, folder: str = "") -> list[str]:
+        """Sorted names in a folder without hidden ones; none if it does not exist. Raises DataError if unreadable."""
         try:
             return sorted(entry.name for entry in os.scandir(self.root / folder) if not entry.name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
@@ -64,6 +65,7 @@ class FileStorage(Storage):
             raise DataError(f"{self.place(folder)}: cannot be read ({error.strerror})") from error
 
     def has(self, name: str) -> bool:
+        """Whether a file or a folder of this name exists."""
         return (self.root / name).exists()
 
 
@@ -86,6 +88,7 @@ class LmdbStorage(Storage):
         return value
 
     def children(self, folder: str = "") -> list[str]:
+        """Sorted names in a folder without hidden ones; none if it does not exist."""
         prefix = f"{folder}/".encode() if folder else b""
         names = []
         with _environment(str(self.root)).begin() as transaction, transaction.cursor() as cursor:
@@ -98,6 +101,7 @@ class LmdbStorage(Storage):
         return sorted({name for name in names if not name.startswith(".")})
 
     def has(self, name: str) -> bool:
+        """Whether a file or a folder of this name exists."""
         return self._get(name.encode()) is not None or super().has(name)
 
     def _get(self, key: bytes) -> bytes | None:

@@ -23,6 +23,7 @@ class Synthetic(BaseVideoDataset):
         return self.number
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh; a frame counts as visible if more than a fifth of the target is."""
         ground_truth = self._scene(index).annotation
         valid = ~ground_truth.absent
         return SequenceInfo(ground_truth.boxes, valid, valid & (ground_truth.visibility > 0.2))
@@ -30,9 +31,11 @@ class Synthetic(BaseVideoDataset):
     def frame(
         self, index: int, frame: int, max_reduction: int = 1, buffer: FrameBuffer | None = None
     ) -> tuple[np.ndarray, int]:
+        """Rendered frame (H, W, 3) uint8 RGB, in full size."""
         return self._scene(index).frame(frame), 1
 
     def sequence_name(self, index: int) -> str:
+        """Data set and seed of a sequence, for errors."""
         return f"{self.name}, seed {self.first_seed + index}"
 
     def _scene(self, index: int) -> SyntheticSequence:

@@ -23,6 +23,7 @@ class Tnl2k(ListedFrames):
             raise DataError(f"{storage.place('')}: no {subset}*/<sequence> there")
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh; a frame counts as visible if its box has an area."""
         boxes = self.read_boxes(f"{self.sequences[index]}/groundtruth.txt")
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)

@@ -32,13 +32,16 @@ class TrackingNet(StoredDataset):
         return len(self.videos)
 
     def frame_file(self, index: int, frame: int) -> str:
+        """%d.jpg, counted from 0."""
         number, video = self.videos[index]
         return f"TRAIN_{number}/frames/{video}/{frame}.jpg"
 
     def sequence_name(self, index: int) -> str:
+        """Annotation file of a video, for errors."""
         return self.storage.place(self._annotation(index))
 
     def read_info(self, index: int) -> SequenceInfo:
+        """Boxes (T, 4) xywh; a frame counts as visible if its box has an area."""
         boxes = self.read_boxes(self._annotation(index))
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid)
