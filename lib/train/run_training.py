@@ -1,6 +1,7 @@
 """Starts a training run in this process: the only one, or one of several that torchrun has started."""
 
 import os
+import warnings
 
 import cv2
 import torch
@@ -37,6 +38,8 @@ def run_training(
     paths = local_paths(data_dir, save_dir)
     chosen = training_device(device)
     processes = join_processes(cfg.TRAIN.TIMEOUT_S, chosen)
+    if not processes.is_first:
+        warnings.simplefilter("ignore")  # rank 0 shows the warnings of PyTorch, which are the same on all ranks
     wandb = {"project": script, "name": config_name, "config": cfg.to_dict()} if use_wandb else None
     settings = Settings(script, config_name, paths.save_dir, chosen, processes.local_rank, wandb)
     torch.backends.cudnn.benchmark = not deterministic
