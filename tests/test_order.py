@@ -1,4 +1,4 @@
-"""Order in the code: one name for each class and public function, and files that can be read at once."""
+"""Order in the code: one name for each class and public function, and files and functions of readable length."""
 
 import ast
 from collections import defaultdict
@@ -7,7 +7,7 @@ from doubles import PROJECT
 
 # Entry points that lib.registry looks up in each tracker's modules, and the usual names in a command's file
 SHARED_NAMES = {"parameters", "get_tracker_class", "build_actor", "check", "main", "arguments"}
-MAX_LINES = 300
+MAX_LINES, MAX_FUNCTION = 300, 55
 
 
 def sources(*folders):
@@ -35,3 +35,13 @@ def test_files_are_short():
     lengths = {name: len(source.splitlines()) for name, source in sources("lib", "external", "tracking", "benchmarks")}
     assert len(lengths) > 150
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_functions_are_short():
+    long = [
+        f"{name}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for name, source in sources("lib", "external", "tracking")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAX_FUNCTION
+    ]
+    assert not long, "\n".join(long)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from lib.config.loader import load_config
-from lib.deploy.profile import peak_memory, profile_network, time_calls, time_parts
+from lib.deploy.profile import PartCost, peak_memory, profile_network, time_calls, time_parts
 from lib.registry import DEFAULT_SCRIPT, find_part
 from lib.deploy.backends import make_find
 from lib.utils.cli import add_backend_argument, add_override_argument, run_command
@@ -73,6 +73,21 @@ def main() -> None:
             times[f"frame, {args.backend}"] = time_calls(lambda: find(tokens, image), args.rounds, device)
             if args.backend == "torch":
                 memory["frame"] = peak_memory(lambda: find(tokens, image), device)
+    figures |= print_times(parts, times)
+    for name, value in memory.items():
+        print(f"memory of {name}: {value / 1e6:.1f} MB")
+        figures[f"{name}.bytes"] = value
+    if args.json:
+        text = json.dumps(figures, indent=2) + "\n"
+        write_atomically(args.json, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def print_times(parts: list[PartCost], times: dict[str, np.ndarray]) -> dict[str, float]:
+    """Print a table with the costs and the times of the parts. times: name -> seconds (rounds,).
+
+    Returns the percentiles in milliseconds by name.
+    """
+    figures: dict[str, float] = {}
     print(f"{'part':<26}{'parameters (M)':>16}{'GMACs':>10}" + "".join(f"{f'p{p} ms':>10}" for p in PERCENTILES))
     counted = {part.name: part for part in parts}
     for name, seconds in times.items():
@@ -80,12 +95,7 @@ def main() -> None:
         counts = f"{part.parameters / 1e6:>16.2f}{part.macs / 1e9:>10.2f}" if part else " " * 26
         print(f"{name:<26}{counts}" + "".join(f"{value:>10.2f}" for value in milliseconds))
         figures |= {f"{name}.p{p}_ms": value for p, value in zip(PERCENTILES, milliseconds.tolist())}
-    for name, value in memory.items():
-        print(f"memory of {name}: {value / 1e6:.1f} MB")
-        figures[f"{name}.bytes"] = value
-    if args.json:
-        text = json.dumps(figures, indent=2) + "\n"
-        write_atomically(args.json, lambda file: file.write_text(text, encoding="utf-8"))
+    return figures
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -44,11 +44,7 @@ def build_report(
     report of another data set, or if the ground truth of a sequence is not public.
     """
     mark, identity = folder / MARK, dataset_identity(dataset)
-    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
-        raise ResultError(f"{folder} is not empty and not a report; choose another folder with --out")
-    other = mark.read_text(encoding="utf-8") if mark.is_file() else ""
-    if other not in ("", identity):
-        raise ResultError(f"{folder} is a report of {other}, not of {identity}; remove it, or choose another --out")
+    _check_folder(folder, identity)
     for sequence in sequences:
         with suppress(DataError):  # broken ground truth is listed per sequence; secret ground truth raises ResultError
             ground_truth_of(sequence)
@@ -81,6 +77,15 @@ def build_report(
     script = plotly_script()
     write_atomically(folder / "plotly.min.js", lambda path: path.write_text(script, encoding="utf-8"))
     return folder / "index.html", scored
+
+
+def _check_folder(folder: Path, identity: str) -> None:
+    mark = folder / MARK
+    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
+        raise ResultError(f"{folder} is not empty and not a report; choose another folder with --out")
+    other = mark.read_text(encoding="utf-8") if mark.is_file() else ""
+    if other not in ("", identity):
+        raise ResultError(f"{folder} is a report of {other}, not of {identity}; remove it, or choose another --out")
 
 
 def _sequence(
