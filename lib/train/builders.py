@@ -27,7 +27,7 @@ MIN_MUON_SIDE = 16  # Muon optimizes only matrices with at least this many rows 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The data sets of a config. Files are opened only when they are needed; still images are read at most once."""
+    """The data sets of a config. `check` and `loaders` open the files; still images are read at most once."""
 
     cfg: Config
     access: DataAccess
