@@ -5,13 +5,20 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+SIX = {"string_classes": "(str, bytes)", "int_classes": "int"}  # names of torch._six and their values
 MODERNISED = (  # (pattern of an outdated line, modern equivalent); the last one only completes the others
-    (r"^from torch\._six import string_classes, *int_classes", "string_classes, int_classes = (str, bytes), int"),
-    (r"^(\s*)from torch\._six import string_classes", r"\1string_classes = (str, bytes)"),
-    (r"^(\s*)from torch\._six import int_classes", r"\1int_classes = int"),
+    (
+        rf"^([ \t]*)from torch\._six import ((?:{'|'.join(SIX)})(?:, *(?:{'|'.join(SIX)}))*)(?=\s*$)",
+        lambda m: _assigned(*m.groups()),
+    ),
     (r"\bcollections\.(Mapping|Sequence)\b", r"collections.abc.\1"),
+    (
+        r"^([ \t]*)from collections import ((?:Mapping|Sequence)(?:, *(?:Mapping|Sequence))*)(?=\s*$)",
+        r"\1from collections.abc import \2",
+    ),
     (r"^import collections$", "import collections.abc"),
 )
+NAMED_ONLY = r"\btorch\._six\b"  # further outdated lines, which are not changed
 
 
 def outdated_lines(host: Path) -> list[str]:
@@ -20,7 +27,7 @@ def outdated_lines(host: Path) -> list[str]:
         f"{path}:{number}: {line.strip()}"
         for path, text in _sources(host)
         for number, line in enumerate(text.splitlines(), start=1)
-        if any(re.search(old, line) for old, _ in MODERNISED[:-1])
+        if any(re.search(old, line) for old in (*(old for old, _ in MODERNISED[:-1]), NAMED_ONLY))
     ]
 
 
@@ -34,6 +41,11 @@ def modernised(host: Path) -> dict[PurePosixPath, tuple[str, str]]:
                 new = re.sub(old, now, new, flags=re.MULTILINE)
             changes[path] = text, new
     return changes
+
+
+def _assigned(indent: str, names: str) -> str:
+    """The line that assigns the values of SIX to names that are separated by commas."""
+    return f"{indent}{names} = {', '.join(SIX[name.strip()] for name in names.split(','))}"
 
 
 def as_diff(changes: Mapping[PurePosixPath, tuple[str, str]]) -> str:

@@ -177,3 +177,17 @@ def test_a_window_is_aligned_by_at_most_half_a_pixel_of_the_reduced_image():
         moved = [aligned.left - window.left, aligned.top - window.top, aligned.side - window.side]
         assert max(map(abs, moved)) <= reduction / 2
         assert aligned.left % reduction == aligned.top % reduction == aligned.side % reduction == 0
+
+
+@pytest.mark.parametrize("name", USABLE)
+@pytest.mark.parametrize("data", variants())
+def test_half_a_picture_before_another_one_is_refused(name, data):
+    other = variants()[0]
+    thumbnail = b"\xff\xd8\xff\xe1\x00\x0a" + other[:4] + other[-4:] + data[2:]  # a segment that looks like a JPEG
+    for first in (data, thumbnail):
+        with pytest.raises(DataError, match="frame: a truncated JPEG"):
+            decode_image(first[: len(first) // 2] + other, "frame", find_decoder(name))
+        whole, _ = decode_image(first, "frame", find_decoder(name), fast=False)
+        without_end = first.removesuffix(b"\xff\xd9")
+        read, _ = decode_image(without_end + other, "frame", find_decoder(name), fast=False)
+        np.testing.assert_array_equal(read, whole)

@@ -195,7 +195,8 @@ def test_nothing_is_overwritten(host, name):
 OUTDATED = """import collections
 from torch._six import string_classes
 if True:
-    from torch._six import int_classes
+    from torch._six import int_classes, string_classes
+    from collections import Sequence, Mapping
 print(collections.Mapping, collections.Sequence, collections.OrderedDict, string_classes, int_classes)
 """
 
@@ -205,10 +206,11 @@ def test_lines_of_an_old_host_are_named_changed_and_changed_back(host):
     loader.write_text(OUTDATED)
     before = snapshot(host)
     lines = outdated_lines(host)
-    assert [line.partition(": ")[0] for line in lines] == [f"lib/train/data/loader.py:{n}" for n in (2, 4, 5)]
+    assert [line.partition(": ")[0] for line in lines] == [f"lib/train/data/loader.py:{n}" for n in (2, 4, 5, 6)]
     diff = as_diff(modernised(host))
-    assert diff.count("\n-") == diff.count("\n+") - 1 == 4
-    assert "-    from torch._six import int_classes\n" in diff and "+    int_classes = int\n" in diff
+    assert diff.count("\n-") == diff.count("\n+") - 1 == 5
+    assert "+    int_classes, string_classes = int, (str, bytes)\n" in diff
+    assert "+    from collections.abc import Sequence, Mapping\n" in diff
     export_plugin(host)
     assert loader.read_text() == OUTDATED, "unless it is asked for"
     remove_plugin(host)

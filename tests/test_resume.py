@@ -92,7 +92,7 @@ def wait_for(file, process):
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_signal_in_the_middle_of_an_epoch_saves_and_ends_with_its_code(tmp_path, whole, number):
     process = start(tmp_path, slow_from_step=19)
     wait_for(tmp_path / "there", process)

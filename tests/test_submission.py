@@ -60,6 +60,18 @@ def test_got10k_gets_boxes_and_times_in_folders(tmp_path, small):
     check_submission(tmp_path / "out.zip", "got10k_test", small)
 
 
+def test_two_results_with_one_zip_name_do_not_replace_each_other(tmp_path, small):
+    target = tmp_path / "out.zip"
+    for _ in range(2):
+        pack_submission(results(tmp_path / "r", small), "got10k_test", small, target, False, overwrite=False)
+    before = target.read_bytes()
+    with pytest.raises(ResultError, match=r"out\.zip: exists, and was not packed from .*other; use --overwrite"):
+        pack_submission(results(tmp_path / "other", small), "got10k_test", small, target, False, overwrite=False)
+    assert target.read_bytes() == before
+    pack_submission(tmp_path / "other", "got10k_test", small, target, False)
+    check_submission(target, "got10k_test", small)
+
+
 def test_trackingnet_gets_boxes_alone(tmp_path, small):
     pack_submission(results(tmp_path / "r", small), "trackingnet", small, tmp_path / "out.zip", False)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:

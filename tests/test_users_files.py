@@ -86,6 +86,21 @@ def test_a_gap_in_ones_own_frames_is_said_where_the_others_follow_each_other(tmp
     assert not messages()
 
 
+def test_what_lies_beside_ones_own_frames_is_left_out_and_said(tmp_path, messages):
+    folder = frames(tmp_path / "s" / "img", (1, 2, 3, 4))
+    frames(folder, (2,), "{:08d} (1).jpg")
+    frames(folder, (1,), "thumb.jpg")
+    expected = [f"0000000{number}.jpg" for number in (1, 2, 3, 4)]
+    assert [path.name for path in image_files(folder)] == expected
+    assert "2 images are not numbered like the others and are left out, such as 00000002 (1).jpg" in messages()
+    (tmp_path / "s" / "groundtruth.txt").write_text("\n".join([BOX] * 4))
+    assert Folder(FileStorage(tmp_path)).frame_names(0) == expected
+    assert len(image_files(frames(tmp_path / "named", (1, 2, 3), "part {} of 3.jpg"))) == 3
+    for name in ("apple.jpg", "pear.jpg", "plum.jpg"):
+        frames(tmp_path / "words", (1,), name)
+    assert len(image_files(tmp_path / "words")) == 3
+
+
 def test_two_images_of_one_frame_are_refused_everywhere(tmp_path):
     folder = frames(tmp_path / "s" / "img", range(25))
     frames(folder, (3,), "{:08d}.png")

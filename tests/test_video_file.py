@@ -145,6 +145,20 @@ def test_a_piece_that_cannot_be_decoded_is_told_at_the_end(tmp_path):
     assert "1 packets could not be decoded" in error and "29 frames could be read" in error
 
 
+def test_frames_that_the_decoder_drops_without_an_error_are_missed(tmp_path):
+    data = bytearray(
+        encode(tmp_path / "a.mp4", "libx265", MOVING * 2, **{"x265-params": "log-level=none"}).read_bytes()
+    )
+    random = np.random.default_rng(1)
+    for _ in range(40):
+        place = int(random.integers(int(0.3 * len(data)), int(0.7 * len(data))))
+        data[place] ^= int(random.integers(1, 256))
+    (tmp_path / "bad.mp4").write_bytes(data)
+    frames, error = read(tmp_path / "bad.mp4")
+    assert 20 < len(frames) < 60, "the damage has to cost frames"
+    assert error and error.endswith(f"{len(frames)} frames could be read")
+
+
 def test_a_hole_in_a_video_of_even_rate_is_said(tmp_path, messages):
     times = [*range(20), *range(40, 50)]
     encode(tmp_path / "hole.mkv", "libx264", MOVING, times=times)

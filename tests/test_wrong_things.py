@@ -1,11 +1,14 @@
 """What is something else than it is taken for: the error says what it is, and names the way out."""
 
+import subprocess
+import sys
+
 import av
 import cv2
 import numpy as np
 import pytest
 import torch
-from doubles import REAL_DATA, needs_real_data, tiny_config
+from doubles import PROJECT, REAL_DATA, needs_real_data, tiny_config
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
 
@@ -36,9 +39,15 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "match"), [(PAGE, "it is a web page, .*browser"), (POINTER, "it is a Git LFS pointer.*git lfs pull")]
+    ("content", "match"),
+    [
+        (PAGE, "it is a web page, .*browser"),
+        (POINTER, "it is a Git LFS pointer.*git lfs pull"),
+        (b'{"message": "Not Found"}\n', r"it is a text .*message.*the download failed"),
+        (b"Error 404\n", r"it is a text \(Error .*the download failed"),
+    ],
 )
-def test_a_page_or_a_pointer_in_the_place_of_a_file(tmp_path, content, match):
+def test_a_page_a_pointer_or_a_text_in_the_place_of_a_file(tmp_path, content, match):
     for name in ("w.pth.tar", "w.safetensors", "w.jpg", "w.mp4", "w.json"):
         (tmp_path / name).write_bytes(content)
     for name in ("w.pth.tar", "w.safetensors"):
@@ -49,8 +58,9 @@ def test_a_page_or_a_pointer_in_the_place_of_a_file(tmp_path, content, match):
         read_image(tmp_path / "w.jpg")
     with pytest.raises(DataError, match=match):
         VideoFile(str(tmp_path / "w.mp4"))
-    with pytest.raises(ValueError, match=match):
-        parse_json((tmp_path / "w.json").read_bytes())
+    if content in (PAGE, POINTER):
+        with pytest.raises(ValueError, match=match):
+            parse_json((tmp_path / "w.json").read_bytes())
     settings = VotSettings("static", "box", "", "log", mask="alpha_refine", alpha_refine=str(tmp_path / "w.pth.tar"))
     with pytest.raises(TrackingError, match=match):
         make_session(settings)
@@ -67,6 +77,16 @@ def test_wrappers_before_every_key_are_taken_off_and_said(wrapper, messages):
     state["other"] = torch.zeros(1)
     with pytest.raises(CheckpointError, match="do not fit this network"):
         load_network(network, state, "theirs.pth")
+
+
+def test_a_home_folder_of_nobody_is_one_error(tmp_path):
+    for name in ("tracking/test.py static box --dataset_name folder:~nobody-x", "tracking/check_data.py --dataset_name "
+                 "folder:~nobody-x", "tracking/analysis_results.py --trackers a=~nobody-x --dataset_name synthetic",
+                 "tracking/check_data.py --dataset_name got10k_val --data_dir ~nobody-x"):  # fmt: skip
+        command = [sys.executable, *name.split(), "--save_dir", str(tmp_path)]
+        answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert answer.returncode == 1 and "Traceback" not in answer.stderr
+        assert "~nobody-x: there is no home folder of this name" in answer.stderr
 
 
 def test_names_under_datasets_that_no_data_set_has_are_said(tmp_path, messages):

@@ -8,7 +8,6 @@ run under Python 3.9 and PyTorch 1.13, which the original OSTrack needs, and und
 import _init_paths  # noqa: F401
 
 import argparse
-from pathlib import Path
 
 from lib.modernise import as_diff, modernised, outdated_lines
 from lib.plugin import (
@@ -21,6 +20,7 @@ from lib.plugin import (
     requirements,
 )
 from lib.utils.cli import run_command
+from lib.utils.files import expanded
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     )
     parser.add_argument("--remove", action="store_true", help="remove the exported files again")
     args = parser.parse_args()
-    host = Path(args.to).expanduser().absolute()
+    host = expanded(args.to).absolute()
     if args.remove:
         print(f"{host}: {remove_plugin(host)} files removed; remove the lines added to {TRAIN_SCRIPT} yourself")
         return

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from lib.errors import DataError
 from lib.train.dataset.storage import lmdb_path, pack_lmdb
 from lib.utils.cli import add_path_arguments, run_command
+from lib.utils.files import expanded
 from lib.utils.local_paths import local_paths
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".txt", ".label", ".ini", ".json", ".xml"}
@@ -30,11 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     name = args.dataset_name
     paths = local_paths(args.data_dir, args.save_dir)
-    root = (
-        Path(name.removeprefix("folder:")).expanduser().absolute()
-        if name.startswith("folder:")
-        else paths.dataset(name)
-    )
+    root = expanded(name.removeprefix("folder:")).absolute() if name.startswith("folder:") else paths.dataset(name)
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder")
     to = Path(args.to) if args.to else lmdb_path(root)

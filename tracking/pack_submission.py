@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument(
         "--allow_missing", action="store_true", help="pack incomplete results, which the server will reject"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file with the results of another folder")
     add_path_arguments(parser)
     args = parser.parse_args()
     if (args.tracker is None) == (args.check is None):
@@ -38,7 +39,8 @@ def main() -> None:
         raise ResultError(f"{args.tracker}: a submission has the results of one run; name one folder")
     name = f"{args.dataset_name}_{results.label.replace('/', '_')}.zip"
     target = Path(args.to) if args.to else paths.save_dir / "submissions" / name
-    number = pack_submission(results.folders[0], args.dataset_name, sequences, target, args.allow_missing)
+    overwrite = args.overwrite or args.to is not None
+    number = pack_submission(results.folders[0], args.dataset_name, sequences, target, args.allow_missing, overwrite)
     print(f"{target}: {number} sequences")
 
 

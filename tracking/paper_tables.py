@@ -20,6 +20,7 @@ from lib.test.analysis.paper_tables import BENCHMARKS, FORMATS, SECRET, ablation
 from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.named_results import Results
 from lib.utils.cli import add_path_arguments, run_command
+from lib.utils.files import expanded
 from lib.utils.local_paths import local_paths
 
 
@@ -82,7 +83,7 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict[str, float]], list
 def results_of(text: str, results: Path, dataset: str) -> Results | None:
     """Results of "script/config", or of "LABEL=ROOT" with one folder per data set in ROOT; None if there are none."""
     label, equals, root = text.partition("=")
-    folder = (Path(root).expanduser() if equals else results / text) / dataset
+    folder = (expanded(root) if equals else results / text) / dataset
     return Results(label, (folder,)) if folder.is_dir() else None
 
 

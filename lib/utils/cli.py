@@ -12,6 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lib.errors import SDTrackError
 from lib.utils.logs import LOGGER, set_up_logging
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)  # signals that end a command as Ctrl-C does
 STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
@@ -19,11 +20,12 @@ def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's main function and exit with its exit code.
 
     The project's errors, and OSErrors of storage that is full, read-only or broken, are logged without a traceback; the
-    exit code is then 1. Any other exception is a defect and keeps its traceback. SIGTERM ends a command as Ctrl-C does,
-    with exit code 143 instead of 130.
+    exit code is then 1. Any other exception is a defect and keeps its traceback. SIGTERM, and SIGHUP of a terminal that
+    is closed, end a command as Ctrl-C does, with exit code 143 or 129 instead of 130.
     """
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if stream.errors == "strict":  # characters that a terminal cannot show must not end a run
             stream.reconfigure(errors="replace")
@@ -39,24 +41,29 @@ def run_command(main: Callable[[], int | None]) -> None:
             raise
         LOGGER.error("%s: %s", error.filename or "the output", error.strerror)
         code = 1
-    except Terminated:
-        LOGGER.warning("interrupted by SIGTERM")
-        code = 128 + signal.SIGTERM
+    except Terminated as error:
+        LOGGER.warning("interrupted by %s", error.number.name)
+        code = 128 + error.number
     except KeyboardInterrupt:
         LOGGER.warning("interrupted")
         code = 128 + signal.SIGINT
     finally:
-        if signal.getsignal(signal.SIGTERM) is _terminate:  # a second SIGTERM may cut the clean-up short
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ENDING:
+            if signal.getsignal(number) is _terminate:  # a second signal may cut the clean-up short
+                signal.signal(number, signal.SIG_DFL)
     sys.exit(code or 0)
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised when the process receives SIGTERM."""
+    """Raised when the process receives one of ENDING, which is its `number`."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = signal.Signals(number)
 
 
-def _terminate(_number, _frame) -> None:
-    raise Terminated
+def _terminate(number, _frame) -> None:
+    raise Terminated(number)
 
 
 def add_path_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,14 @@ def hold_folder(folder: str | Path, remedy: str = "", wait: bool = False) -> Ite
         yield
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with ~ and ~user replaced by the home folder. Raises DataError if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path}: there is no home folder of this name; a folder named ~ is written ./~") from error
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Read a file. Raises DataError that names the file if it cannot be read."""
     try:
@@ -76,10 +85,11 @@ def read_bytes(path: str | Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def looks_like(content: bytes | Path) -> str:
-    """Recognise a Git LFS pointer or a web page that was stored in place of a file.
+def looks_like(content: bytes | Path, is_text: bool = False) -> str:
+    """Recognise a Git LFS pointer, a web page or a text that was stored in place of a file.
 
-    content: a file, or its bytes. Returns a description with a remedy for an error message, or "".
+    content: a file, or its bytes; is_text: whether the file should be a text. Returns a description with a remedy for
+    an error message, or "".
     """
     if isinstance(content, Path):
         try:
@@ -92,6 +102,8 @@ def looks_like(content: bytes | Path) -> str:
         return "it is a Git LFS pointer, not the file itself: run git lfs pull"
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml")):
         return "it is a web page, not the file itself: the download failed; open its link in a browser"
+    if not is_text and start and not re.search(rb"[^\t\n\r -~]", content[:512]):
+        return f"it is a text ({content[:40].decode().split()[0]} ...), not the file itself: the download failed"
     return ""
 
 

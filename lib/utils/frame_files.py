@@ -54,13 +54,38 @@ class FrameFiles:
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder, sorted by name with numbers compared by value; empty if there are no images.
 
-    If the images are numbered in steps of one except for a few gaps, the gaps are logged as a warning. Raises DataError
-    if the folder cannot be read, or if two images differ only in their suffix.
+    If most images differ only in a number, the others, such as copies and previews, are left out. This, and gaps in
+    otherwise consecutive numbers, are logged as a warning. Raises DataError if the folder cannot be read, or if two
+    images differ only in their suffix.
     """
-    names = in_frame_order(names_in(folder), str(folder))
-    if str(folder) not in _CHECKED:
-        _log_gaps(str(folder), names)
-    return [folder / name for name in names]
+    return [folder / name for name in frames_among(names_in(folder), str(folder))]
+
+
+def frames_among(names: Iterable[str], folder: str) -> list[str]:
+    """The frames among the file names of a folder: image_files for a folder that is already listed."""
+    ordered = in_frame_order(names, folder)
+    forms = [_form(name) for name in ordered]
+    usual, count = Counter(forms).most_common(1)[0] if forms else (None, 0)
+    alike = 2 * count > len(ordered) and count > 1
+    frames = [name for name, form in zip(ordered, forms) if form == usual] if alike else ordered
+    if folder not in _CHECKED:
+        _CHECKED.add(folder)
+        if beside := [name for name in ordered if name not in set(frames)]:
+            logger.warning(
+                "%s: %d images are not numbered like the others and are left out, such as %s",
+                folder,
+                len(beside),
+                beside[0],
+            )
+        if alike:
+            _log_gaps(folder, frames)
+    return frames
+
+
+def _form(name: str) -> tuple[str, str]:
+    """What is before and after the last number of a file name without its suffix; a name without a number itself."""
+    before, _, after = re.fullmatch(r"(.*?)([0-9]*)([^0-9]*)", name.rpartition(".")[0]).groups()
+    return before, after
 
 
 def numbered_files(folder: Path, first: int) -> list[Path]:
@@ -126,16 +151,14 @@ def names_in(folder: Path) -> list[str]:
         raise DataError(f"{folder}: cannot be read as a folder of frames ({reason})") from error
 
 
-_CHECKED: set[str] = set()  # folders that were already checked for gaps
+_CHECKED: set[str] = set()  # folders whose file names were already checked
 
 
 def _log_gaps(folder: str, names: list[str]) -> None:
-    """Log missing numbers if the names are otherwise numbered in steps of one; mark the folder as checked."""
-    _CHECKED.add(folder)
-    parts = [re.split(r"([0-9]+)(?=[^0-9]*$)", name) for name in names]
-    if len(names) < 3 or len({(part[0], part[-1]) for part in parts}) > 1 or len(parts[0]) < 3:
+    """Log missing numbers if the names, which differ only in their last number, are otherwise consecutive."""
+    if len(names) < 3:
         return
-    numbers = np.array([int(part[1]) for part in parts])
+    numbers = np.array([int(re.findall(r"[0-9]+", name.rpartition(".")[0])[-1]) for name in names])
     gaps = np.flatnonzero(np.diff(numbers) != 1)
     if 0 < len(gaps) < len(numbers) / 4:
         missing = int(np.diff(numbers)[gaps].sum()) - len(gaps)

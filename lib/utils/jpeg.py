@@ -16,7 +16,7 @@ import simplejpeg
 from lib.errors import ConfigError
 
 REDUCTIONS = (1, 2, 4, 8)
-END = b"\xff\xd9"  # end marker of a JPEG
+START, END, SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA  # markers of a JPEG; SCAN: the second byte of a scan's marker
 
 
 class FrameBuffer:
@@ -109,9 +109,12 @@ def _whole(data: bytes) -> bytes:
 def _trimmed(data: bytes, warning: str) -> bytes:
     """The image with an end marker and without trailing bytes. warning: the message of libjpeg about data.
 
-    Raises TruncatedJpeg if the data ends before the last row; other warnings do not mean that rows are missing.
+    Raises TruncatedJpeg if the data, or its part before a second image, ends before the last row; other warnings do not
+    mean that rows are missing.
     """
-    if "remature end" not in warning and not warning.endswith("extraneous bytes before marker 0xd9"):
+    if "two SOI markers" in warning:
+        data = data[: data.index(START, _end_of_header(data))]
+    elif "remature end" not in warning and not warning.endswith("extraneous bytes before marker 0xd9"):
         return data
     trimmed = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
     try:
@@ -123,6 +126,14 @@ def _trimmed(data: bytes, warning: str) -> bytes:
             extent = f"{missing} of its {len(picture)} rows are" if missing else "the end of its data is"
             raise TruncatedJpeg(f"a truncated JPEG ({extent} missing)") from error
     return trimmed
+
+
+def _end_of_header(data: bytes) -> int:
+    """Position of the first scan: behind the segments of the header, which may hold a thumbnail with markers."""
+    position = len(START)
+    while data[position + 1] != SCAN:
+        position += 1 if data[position + 1] == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return position
 
 
 def _flat_rows(picture: np.ndarray) -> int:

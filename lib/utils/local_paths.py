@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.errors import ConfigError
+from lib.utils.files import expanded
 from lib.utils.parsing import parse_yaml
 
 logger = logging.getLogger("sdtrack")
@@ -58,7 +59,7 @@ def local_paths(data_dir: str | None = None, save_dir: str | None = None) -> Loc
             values.pop("datasets", None)
     for key in ("data_dir", "save_dir", "pretrained_dir"):
         if key in values:
-            values[key] = Path(values[key]).expanduser().absolute()
+            values[key] = expanded(values[key]).absolute()
     return LocalPaths(**values)
 
 

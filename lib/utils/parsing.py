@@ -17,7 +17,7 @@ def parse_json(data: bytes | str) -> Any:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except ValueError as error:
-        other = looks_like(data if isinstance(data, bytes) else data.encode())
+        other = looks_like(data if isinstance(data, bytes) else data.encode(), is_text=True)
         raise ValueError(other or str(error)) from error
 
 

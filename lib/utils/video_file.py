@@ -78,7 +78,7 @@ class VideoFile:
             raise DataError(f"{self.name}: no frame could be read ({decoding.reason}); {self._remedy()}")
         if decoding.damaged:
             logger.warning("%s: %d of %d frames came from damaged data", self.name, decoding.damaged, count)
-        if holes := decoding.holes():
+        if not decoding.problem and (holes := decoding.holes()):
             logger.warning("%s: %s", self.name, holes)
         if decoding.problem:
             raise DataError(f"{self.name}: {decoding.problem}; {count} frames could be read")
@@ -144,6 +144,8 @@ class _Decoding:
             )
         elif early := self._early():
             self.problem = f"it ended early: {early}"
+        elif self._dropped():
+            self.problem = f"{self._frames} of {self._packets} frames could be decoded; {self.holes()}"
 
     def _decoded(self, packet: av.Packet) -> Iterator[av.VideoFrame]:
         is_data = packet.pts is not None or packet.dts is not None or packet.size > 0
@@ -170,14 +172,25 @@ class _Decoding:
         These are time steps of at least HOLE times the usual one, in a video whose steps are otherwise equal. They
         cannot be detected if the frame rate varies.
         """
-        steps = np.diff(self._times) if len(self._times) == self._frames > 2 else np.zeros(1)
-        usual = float(np.median(steps))
-        if usual <= 0 or (np.abs(steps - usual) < 0.2 * usual).mean() < EVEN_SHARE:
-            return ""
-        at = np.flatnonzero(steps >= HOLE * usual)
+        steps, usual = self._steps()
+        at = np.flatnonzero(steps >= HOLE * usual) if usual else []
         if not len(at):
             return ""
         return f"{len(at)} gaps in time, the first of {steps[at[0]]:.2f} seconds after frame {at[0] + 1}"
+
+    def _steps(self) -> tuple[np.ndarray, float]:
+        """The times between frames in seconds, and the usual one of them; 0 if they vary or are unknown."""
+        steps = np.diff(self._times) if len(self._times) == self._frames > 2 else np.zeros(1)
+        usual = float(np.median(steps))
+        even = usual > 0 and (np.abs(steps - usual) < 0.2 * usual).mean() >= EVEN_SHARE
+        return steps, usual if even else 0.0
+
+    def _dropped(self) -> bool:
+        """Whether the decoder left out frames without an error: there are fewer frames than packets, and about as many
+        frames are missing in the gaps. (Interlaced video may have two packets per frame, but no such gaps.)"""
+        steps, usual = self._steps()
+        missing = float((steps[steps >= HOLE * usual] / usual - 1).sum()) if usual else 0.0
+        return 0 < self._packets - self._frames <= 2 * missing
 
     def _early(self) -> str:
         """Description of how much less was read than the file announces, or "".

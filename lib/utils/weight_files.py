@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lib.errors import CheckpointError
 from lib.utils.device import TORCH
-from lib.utils.files import looks_like, write_atomically
+from lib.utils.files import expanded, looks_like, write_atomically
 from lib.utils.parsing import parse_json
 
 BROKEN = (  # exceptions that PyTorch's reader raises on corrupt files
@@ -245,4 +245,4 @@ def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None
 
 def pretrained_file(file: str, pretrained_dir: Path) -> Path:
     """Path of MODEL.PRETRAIN_FILE, which is absolute or relative to pretrained_dir."""
-    return Path(pretrained_dir) / Path(file).expanduser()
+    return Path(pretrained_dir) / expanded(file)

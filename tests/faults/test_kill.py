@@ -41,7 +41,7 @@ def test_what_a_killed_evaluation_left_half_written_is_removed_by_the_next(tmp_p
     assert not list(tmp_path.rglob("*.tmp")) and len(list(folder.glob("synthetic-*.txt"))) > 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_video_that_is_told_to_stop_keeps_its_boxes(tmp_path, tiny_checkpoint, number):
     write_clip(tmp_path / "clip.mp4", length=1500, size=(120, 160))
     process = start(

@@ -15,6 +15,7 @@ from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.test.evaluation.tnl2kdataset import tnl2k_sequences
 from lib.test.evaluation.trackingnetdataset import trackingnet_sequences
 from lib.test.vot.vot2020dataset import vot2020_sequences
+from lib.utils.files import expanded
 from lib.utils.local_paths import LocalPaths
 
 DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder below data_dir, function that opens it
@@ -86,10 +87,10 @@ def dataset_folder(name: str) -> str:
 def dataset_root(name: str, paths: LocalPaths) -> Path:
     """The folder that contains a data set; data_dir for a data set without files."""
     kind, _, path = name.partition(":")
-    return Path(path).expanduser() if kind in FOLDERS else paths.dataset(DATASETS[name][0])
+    return expanded(path) if kind in FOLDERS else paths.dataset(DATASETS[name][0])
 
 
 def dataset_identity(name: str) -> str:
     """Identifier of a data set that does not depend on the working directory: its name, or folder:<absolute path>."""
     kind, colon, path = name.partition(":")
-    return f"{kind}:{Path(path).expanduser().resolve()}" if colon else name
+    return f"{kind}:{expanded(path).resolve()}" if colon else name

@@ -8,6 +8,7 @@ from lib.errors import ResultError
 from lib.test.evaluation.datasets import dataset_folder, dataset_identity
 from lib.test.evaluation.origin import ORIGIN, may_be_of, read_origin
 from lib.test.evaluation.results import find_results
+from lib.utils.files import expanded
 
 COLUMN_NAMES = {  # column names of the tables, not allowed as tracker labels
     "tracker", "sequence", "sequences", "attribute", "meaning", "figure", "difference", "from", "to", "wins", "ties",
@@ -48,7 +49,7 @@ def tracker_results(text: str, results: Path, dataset: str) -> Results:
     """
     label, equals, folders = text.partition("=")
     if equals and label and folders:
-        paths = tuple(Path(folder).expanduser() for folder in folders.split(","))
+        paths = tuple(expanded(folder) for folder in folders.split(","))
     elif not equals and text.count("/") == 1:
         paths = (results / text / dataset_folder(dataset),)
     else:

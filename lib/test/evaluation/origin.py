@@ -7,7 +7,7 @@ from pathlib import Path
 from lib.errors import ResultError
 from lib.test.evaluation.datasets import dataset_identity
 from lib.test.evaluation.results import remove_result
-from lib.utils.files import hold_folder, write_atomically
+from lib.utils.files import expanded, hold_folder, write_atomically
 from lib.utils.parsing import parse_json
 
 ORIGIN = "origin.json"  # file beside results of this project that records how they were made
@@ -66,7 +66,7 @@ def may_be_of(origin: dict, dataset: str) -> bool:
     there = str(origin.get("dataset", ""))
     if "sequences" in origin or not there.startswith("folder:"):
         return there == dataset
-    path = Path(there.partition(":")[2]).expanduser()
+    path = expanded(there.partition(":")[2])
     return dataset_identity(there) == dataset if path.is_absolute() else path.name in ("", Path(dataset).name)
 
 

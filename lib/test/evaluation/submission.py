@@ -1,6 +1,7 @@
 """Packs and checks submissions to the evaluation servers of GOT-10k and TrackingNet."""
 
 import codecs
+import hashlib
 import io
 import re
 import zipfile
@@ -49,14 +50,22 @@ def submission_format(dataset: str) -> SubmissionFormat:
 
 
 def pack_submission(
-    folder: Path, dataset: str, sequences: Collection[Sequence], target: Path, allow_missing: bool
+    folder: Path,
+    dataset: str,
+    sequences: Collection[Sequence],
+    target: Path,
+    allow_missing: bool,
+    overwrite: bool = True,
 ) -> int:
     """Write the results in folder as a zip file for the server. Returns the number of packed sequences.
 
     Everything is checked before the file is written. allow_missing: pack only the available results, for a trial.
-    Raises ResultError that lists all problems.
+    overwrite: False keeps an existing file unless it was packed from the same folder. Raises ResultError that lists all
+    problems.
     """
-    form = submission_format(dataset)
+    form, source = submission_format(dataset), hashlib.sha256(str(folder.resolve()).encode()).hexdigest().encode()
+    if not overwrite and target.is_file() and _comment(target) != source:
+        raise ResultError(f"{target}: exists, and was not packed from {folder}; use --overwrite or another --to")
     here = [item for item in sequences if find_results(folder, item.name)]
     members: dict[str, bytes] = {}
     for sequence in here:
@@ -68,7 +77,7 @@ def pack_submission(
     problems = find_problems(members, dataset, here if allow_missing else sequences, allow_missing)
     if problems or not here:
         raise ResultError(_listed(f"{folder}: not fit for the server of {dataset}", problems or ["it has no results"]))
-    write_atomically(target, lambda path: _write_zip(path, members))
+    write_atomically(target, lambda path: _write_zip(path, members, source))
     return len(here)
 
 
@@ -158,8 +167,18 @@ def _text(rows: np.ndarray, form: str) -> bytes:
     return text.getvalue().encode()
 
 
-def _write_zip(path: Path, members: Mapping[str, bytes]) -> None:
+def _comment(file: Path) -> bytes:
+    """The comment of a zip file, which identifies the folder that it was packed from; b"" if it is no zip file."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.comment
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return b""
+
+
+def _write_zip(path: Path, members: Mapping[str, bytes], comment: bytes) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = comment
         for name, data in members.items():
             archive.writestr(name, data)
 

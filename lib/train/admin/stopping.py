@@ -4,18 +4,19 @@ import signal
 
 
 class StopSignals:
-    """Context manager that records SIGTERM and the first Ctrl-C in `received` instead of ending the process.
+    """Context manager that records SIGTERM, SIGHUP and the first Ctrl-C in `received` instead of ending the process.
 
-    A Ctrl-C after one of them raises KeyboardInterrupt.
+    A Ctrl-C after one of them raises KeyboardInterrupt. An ignored SIGHUP stays ignored, so that nohup works.
     """
 
-    HANDLED = (signal.SIGTERM, signal.SIGINT)
+    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def __init__(self):
         self.received: int | None = None
 
     def __enter__(self) -> "StopSignals":
-        self._before = {number: signal.signal(number, self._note) for number in self.HANDLED}
+        without = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+        self._before = {number: signal.signal(number, self._note) for number in self.HANDLED if number not in without}
         return self
 
     def __exit__(self, *_exception) -> None:

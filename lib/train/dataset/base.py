@@ -9,7 +9,7 @@ import numpy as np
 from lib.errors import DataError
 from lib.train.dataset.storage import Storage
 from lib.utils.annotations import parse_boxes
-from lib.utils.frame_files import in_frame_order, is_numbered
+from lib.utils.frame_files import frames_among, is_numbered
 from lib.utils.image import Levels, decode_image, image_size, levels_of
 from lib.utils.jpeg import FrameBuffer, JpegDecoder, find_decoder
 
@@ -179,7 +179,7 @@ def meets_picture(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class ListedFrames(StoredDataset):
-    """A data set whose frames may have any names; lib.utils.frame_files.in_frame_order defines their order."""
+    """A data set whose frames may have any names; lib.utils.frame_files.frames_among defines which they are."""
 
     images: str  # name of the folder of frames inside that of a sequence
 
@@ -207,5 +207,5 @@ class ListedFrames(StoredDataset):
         """Names of the image files of a sequence, in the order of the frames."""
         if self._files[0] != index:
             folder = f"{self.sequences[index]}/{self.images}"
-            self._files = index, in_frame_order(self.storage.children(folder), self.storage.place(folder))
+            self._files = index, frames_among(self.storage.children(folder), self.storage.place(folder))
         return self._files[1]

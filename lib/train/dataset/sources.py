@@ -18,6 +18,7 @@ from lib.train.dataset.storage import Storage, lmdb_path, open_storage
 from lib.train.dataset.synthetic import Synthetic
 from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
+from lib.utils.files import expanded
 from lib.utils.jpeg import JpegDecoder, find_decoder
 from lib.utils.local_paths import LocalPaths
 
@@ -99,7 +100,7 @@ class DataAccess:
     def root(self, name: str) -> Path | None:
         """The root folder of a data set, or None if it has no files. Raises DataError for an unknown name."""
         if name.startswith(FOLDER_PREFIX):
-            return Path(name.removeprefix(FOLDER_PREFIX)).expanduser().absolute()
+            return expanded(name.removeprefix(FOLDER_PREFIX)).absolute()
         folder = "" if name in self.further else self.source(name).folder
         return self.paths.dataset(folder) if folder else None
 
