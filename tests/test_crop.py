@@ -40,15 +40,46 @@ def test_a_box_returns_from_the_crop_where_it_was(x, y, w, h, size, factor):
 
 @given(x=st.floats(-30, 230), y=st.floats(-30, 170), w=st.floats(2, 90), h=st.floats(2, 90))
 def test_the_window_is_ostracks(x, y, w, h):
-    window = crop_window([x, y, w, h], 4.0, 128)
+    window = crop_window([x, y, w, h], 4.0, 128, averaging=False)
+    assert window.cell == 1
     assert window.side == int(np.ceil(np.sqrt(w * h) * 4.0))
     assert abs(window.left + window.side / 2 - (x + w / 2)) <= 0.5 + 1e-9
     assert abs(window.top + window.side / 2 - (y + h / 2)) <= 0.5 + 1e-9
 
 
+@given(x=st.floats(-30, 230), y=st.floats(-30, 170), side=st.floats(2, 2000), size=st.sampled_from([64, 128, 256]))
+def test_a_window_of_cells_is_ostracks_to_half_a_cell_and_does_not_enlarge(x, y, side, size):
+    exact = crop_window([x, y, side, side], 4.0, size, averaging=False)
+    window = crop_window([x, y, side, side], 4.0, size)
+    assert window.cell in (1, 2, 4, 8)
+    assert all(value % window.cell == 0 for value in (window.left, window.top, window.side))
+    assert window.cell == 1 or window.side // window.cell >= size
+    assert window.cell == 8 or exact.side // size < 2 * window.cell
+    assert abs(window.side - exact.side) <= window.cell / 2
+    for corner in ("left", "top"):
+        assert abs(getattr(window, corner) - getattr(exact, corner)) <= window.cell / 2 + 0.5
+
+
+@pytest.mark.parametrize("cell", [2, 4, 8])
+@pytest.mark.parametrize("place", [(0, 0), (-90, -40), (100, 60)])
+def test_a_shrunk_window_shows_the_means_of_its_cells(cell, place):
+    """Compared with a plain loop, at the rims of an image whose sides are no multiples of the cell;
+    each halving rounds."""
+    image = IMAGE[:177, :235]
+    size, (left, top) = 192 // cell, (value // cell * cell for value in place)
+    crop = crop_image(image, CropWindow(left, top, 192, size, cell))
+    for row in range(size):
+        for column in range(size):
+            y, x = top + cell * row, left + cell * column
+            inside = 0 <= y < 177 and 0 <= x < 235
+            rows, columns = (np.minimum(np.arange(at, at + cell), end) for at, end in ((y, 176), (x, 234)))
+            mean = image[np.ix_(rows, columns)].mean((0, 1)) if inside else np.zeros(3)
+            assert np.abs(crop[row, column] - mean).max() <= 0.5 * np.log2(cell) + 1e-9
+
+
 @pytest.mark.parametrize("box", [(100, 80, 30, 20), (-10, -5, 40, 40), (220, 160, 60, 50), (0, 0, 240, 180)])
 def test_crop_equals_padding_cutting_and_resizing(box):
-    window = crop_window(box, 4.0, 96)
+    window = crop_window(box, 4.0, 96, averaging=False)
     pad = window.side
     padded = cv2.copyMakeBorder(IMAGE, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
     plain = padded[window.top + pad :, window.left + pad :][: window.side, : window.side]
@@ -80,17 +111,21 @@ class Recorder:
         return {"pred_logits": torch.zeros(1, 1), "pred_boxes": torch.tensor([[[0.5, 0.5, 0.25, 0.25]]])}
 
 
-def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(tiny_checkpoint):
+@pytest.mark.parametrize("times", [1, 1.5, 3, 6])
+@pytest.mark.parametrize("averaging", [True, False])
+def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(tiny_checkpoint, times, averaging):
     cfg = tiny_config()
-    box = np.array([90.3, 55.8, 37.1, 22.6])
-    specs = [CropSpec(part.SIZE, part.FACTOR) for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)]
+    box = np.array([90.3, 55.8, 37.1, 22.6]) * (1, 1, times, times)
+    specs = [CropSpec(part.SIZE, part.FACTOR, averaging=averaging) for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)]
     processing = PairProcessing(*specs)
     plans = processing.plan(np.random.default_rng(0), box, box)
     batch = collate([assemble(*(make_crop(plan, IMAGE) for plan in plans))])
     prepare = BatchPreparation(Normalizer(cfg.DATA.MEAN, cfg.DATA.STD, CPU))
     sample = {key: value[0] for key, value in prepare(batch, CPU).items()}
 
-    tracker, seen = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu"), Recorder()
+    overrides = [f"DATA.CROP_AVERAGING={str(averaging).lower()}"]
+    tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu", overrides=overrides)
+    seen = Recorder()
     tracker.encode, tracker.find = seen.encode_template, seen.track
     tracker.initialize(IMAGE, {"init_bbox": box.tolist()})
     answer = tracker.track(IMAGE)
@@ -99,9 +134,12 @@ def test_a_training_crop_without_jitter_is_the_trackers_crop_bit_for_bit(tiny_ch
     assert torch.equal(sample["template_anno"], seen.template_box)
     assert torch.equal(sample["search_images"], seen.search)
     # the middle of the search crop, a quarter of it wide: the square of the target's area, where the target was
-    x, y, w, h = answer["target_bbox"]
-    assert [x + w / 2, y + h / 2] == pytest.approx(box[:2] + box[2:] / 2, abs=0.5)
-    assert w == h == pytest.approx(np.sqrt(37.1 * 22.6), abs=0.5)
+    if times == 1:
+        x, y, w, h = answer["target_bbox"]
+        assert [x + w / 2, y + h / 2] == pytest.approx(box[:2] + box[2:] / 2, abs=0.5)
+        assert w == h == pytest.approx(np.sqrt(37.1 * 22.6), abs=0.5)
+    else:
+        assert plans[1].window.cell == (1 if not averaging else {1.5: 2, 3: 4, 6: 8}[times])
 
 
 def test_jitter_follows_ostracks_law():

@@ -223,6 +223,32 @@ def test_optimizer_groups_and_rates():
     assert groups[0]["params"][0] is net["backbone"].weight
 
 
+@pytest.mark.parametrize("optimizer", ["ADAMW", "MUON"])
+def test_norms_biases_and_embeddings_decay_unless_the_config_exempts_them(optimizer):
+    net = build_sdtrack(tiny_config())
+    decayed = {}
+    for every in (True, False):
+        cfg = tiny_config(f"TRAIN.DECAY_ALL={str(every).lower()}", f"TRAIN.OPTIMIZER={optimizer}", "TRAIN.LR=1")
+        groups = build_optimizer(net, cfg).param_groups
+        assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
+        decayed[every] = {p for group in groups if group["weight_decay"] for p in group["params"]}
+        rates = {
+            name: group["lr"] for group in groups for name, p in net.named_parameters() if p in set(group["params"])
+        }
+        assert rates["backbone.norm.weight"] == cfg.TRAIN.BACKBONE_MULTIPLIER and rates["neck.norm.bias"] == 1
+    names = dict(net.named_parameters())
+    assert decayed[True] == set(names.values())
+    for name in ("backbone.blocks.0.norm1.weight", "neck.project.bias", "backbone.pos_embed_x",
+                 "backbone.template_embed", "query_selection.position.1", "query_selection.content.0"):  # fmt: skip
+        assert names[name] not in decayed[False], name
+    for name in (
+        "backbone.blocks.0.attn.qkv.weight",
+        "neck.project.weight",
+        "query_selection.detector.box_head.weight",
+    ):
+        assert names[name] in decayed[False], name
+
+
 def test_muon_takes_the_matrices_of_linear_layers():
     cfg = tiny_config("TRAIN.OPTIMIZER=MUON", "TRAIN.LR=4e-4", "TRAIN.BACKBONE_MULTIPLIER=0.5", "TRAIN.WEIGHT_DECAY=0")
     net = build_sdtrack(cfg)

@@ -12,6 +12,7 @@ BACKBONE = {  # lib.models.vit
     "NUM_HEADS": 12,
     "MLP_RATIO": 4.0,
     "DROP_PATH": 0.1,
+    "LAYER_SCALE": 0.0,  # initial value of the blocks' layer scale; 0: none. CAE's files have one (0.1)
     # Options for training from scratch, off in the paper's configs (docs/CONFIG.md)
     "STEM": "patch",  # patch: one linear projection | conv: a small convolutional stem
     "TEMPLATE_EMBED": 0.0,  # init std of the target embedding, added to template tokens inside the box; 0: no embedding
@@ -25,6 +26,10 @@ DATA = {
     "SAMPLER_MODE": "causal",  # causal: search frame after template frame | trident: both anywhere in the sequence
     "STORAGE": "auto",  # files | lmdb (tracking/make_lmdb.py) | auto: the LMDB if it exists
     "DECODER": "auto",  # JPEG decoder: simplejpeg | jpeg4py | cv2 | auto: simplejpeg
+    # Crops of windows of at least twice their side are averages over cells of 2, 4 or 8 pixels, in training and
+    # tracking; false: bilinear, which skips pixels, as in OSTrack
+    "CROP_AVERAGING": True,
+    "REDUCED_DECODING": True,  # with CROP_AVERAGING, let the JPEG decoder average: the same crops, faster
     "GRAYSCALE": 0.05,  # probability
     "FLIP": 0.5,  # probability
     "BRIGHTNESS": 0.2,  # half-width of the range of the brightness factor around 1
@@ -45,6 +50,7 @@ TRAIN = {
     "LR": 4e-4,
     "BACKBONE_MULTIPLIER": 0.1,
     "WEIGHT_DECAY": 4e-4,
+    "DECAY_ALL": True,  # false: no decay of norms, biases and embeddings
     "EPOCH": 300,
     "LR_DROP_EPOCH": 40,  # for SCHEDULER.TYPE step
     "SCHEDULER": {"TYPE": "Mstep", "MILESTONES": [40], "GAMMA": 0.1},  # Mstep | step | cosine; OSTrack: [240]
@@ -86,7 +92,7 @@ TEST = {
 HOST_KEYS = {"MODEL.BACKBONE.TYPE": "vit", "DATA.TEMPLATE.NUMBER": 1, "DATA.SEARCH.NUMBER": 1}
 
 # Keys that choose between implementations of the same computation: weights and boxes do not depend on them
-SAME_RESULT_KEYS = ("TRAIN.COMPILE",)
+SAME_RESULT_KEYS = ("DATA.REDUCED_DECODING", "TRAIN.COMPILE")
 
 ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted spelling -> key
 
@@ -105,6 +111,7 @@ CHOICES = {
 MINIMUM = {  # smallest allowed values
     "MODEL.BACKBONE.PATCH_SIZE": 1,
     "MODEL.BACKBONE.DEPTH": 1,
+    "MODEL.BACKBONE.LAYER_SCALE": 0,
     "DATA.MAX_SAMPLE_INTERVAL": 1,
     "TRAIN.LR_DROP_EPOCH": 1,
     "TRAIN.EPOCH": 1,

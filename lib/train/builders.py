@@ -67,7 +67,7 @@ class TrainingData:
         if a data set is missing or its files are not laid out as expected.
         """
         data, train = self.cfg.DATA, self.cfg.TRAIN
-        crops = {"template": _crop_spec(data.TEMPLATE), "search": _crop_spec(data.SEARCH)}
+        crops = {"template": _crop_spec(data, data.TEMPLATE), "search": _crop_spec(data, data.SEARCH)}
         augmented = PairProcessing(**crops, grayscale=data.GRAYSCALE, flip=data.FLIP, brightness=data.BRIGHTNESS)
         if not data.TRAIN.DATASETS_NAME:
             raise ConfigError("DATA.TRAIN.DATASETS_NAME is empty: name at least one data set to train on")
@@ -94,6 +94,7 @@ class TrainingData:
             processing=processing,
             seed=seed,
             extend=self.composer.extend if self.is_composed(names) else None,
+            reduced_decoding=data.REDUCED_DECODING,
         )
         return make_loader(
             source, EpochSampler(samples, step_size, rank, world_size), train.BATCH_SIZE, train.NUM_WORKER
@@ -118,20 +119,29 @@ def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimiz
         layers = (module for module in net.modules() if isinstance(module, nn.Linear))
         matrices = {layer.weight for layer in layers if min(layer.weight.shape) >= MIN_MUON_SIDE}
 
-    def groups(chosen: Callable[[nn.Parameter], bool], multiplier: float = 1.0) -> list[dict]:
+    def groups(chosen: Callable[[nn.Parameter], bool], multiplier: float = 1.0, **options) -> list[dict]:
         backbone, rest = [], []
         for name, parameter in net.named_parameters():
             if parameter.requires_grad and chosen(parameter):
                 (backbone if "backbone" in name else rest).append(parameter)
         rate = train.LR * multiplier
-        return [{"params": backbone, "lr": rate * train.BACKBONE_MULTIPLIER}, {"params": rest, "lr": rate}]
+        rates = {"lr": rate * train.BACKBONE_MULTIPLIER}, {"lr": rate}
+        return [{"params": each, **lr, **options} for each, lr in zip((backbone, rest), rates) if each or not options]
 
     common = {"lr": train.LR, "weight_decay": train.WEIGHT_DECAY}
-    adamw = torch.optim.AdamW(groups(lambda parameter: parameter not in matrices), fused=True, **common)
+    exempt = set() if train.DECAY_ALL else _norms_biases_and_embeddings(net)
+    adamw_groups = groups(lambda parameter: parameter not in matrices | exempt)
+    adamw_groups += groups(lambda parameter: parameter in exempt, weight_decay=0.0) if exempt else []
+    adamw = torch.optim.AdamW(adamw_groups, fused=True, **common)
     if not matrices:
         return adamw
     muon_groups = groups(lambda parameter: parameter in matrices, train.MUON_MULTIPLIER)
     return JointOptimizer(torch.optim.Muon(muon_groups, adjust_lr_fn="match_rms_adamw", **common), adamw)
+
+
+def _norms_biases_and_embeddings(net: nn.Module) -> set[nn.Parameter]:
+    """All parameters but the weights of linear layers and convolutions."""
+    return {p for name, p in net.named_parameters() if p.ndim < 2 or not name.endswith("weight")}
 
 
 def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
@@ -156,5 +166,5 @@ def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
     return factor
 
 
-def _crop_spec(spec) -> CropSpec:
-    return CropSpec(spec.SIZE, spec.FACTOR, spec.CENTER_JITTER, spec.SCALE_JITTER)
+def _crop_spec(data, part) -> CropSpec:
+    return CropSpec(part.SIZE, part.FACTOR, part.CENTER_JITTER, part.SCALE_JITTER, data.CROP_AVERAGING)

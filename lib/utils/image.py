@@ -35,7 +35,7 @@ def read_image(path: str | Path, levels: Callable[[], Levels] | None = None) -> 
 
     Raises DataError that names the file if it is missing or broken.
     """
-    return decode_image(read_bytes(path), str(path), find_decoder(), fast=False, levels=levels)[0]
+    return decode_image(read_bytes(path), str(path), find_decoder(), levels=levels)[0]
 
 
 def decode_image(
@@ -44,7 +44,6 @@ def decode_image(
     decoder: JpegDecoder,
     *,
     max_reduction: int = 1,
-    fast: bool = True,
     buffer: FrameBuffer | None = None,
     levels: Callable[[], Levels] | None = None,
 ) -> tuple[np.ndarray, int]:
@@ -52,14 +51,14 @@ def decode_image(
     pixels is reduction x reduction pixels of the full image.
 
     source: file name for errors. max_reduction: largest reduction allowed; only JPEGs are decoded at a reduced size.
-    fast, buffer: as in lib.utils.jpeg. levels: called for a 16-bit image, returns the values that become 0 and 255;
+    buffer: as in lib.utils.jpeg. levels: called for a 16-bit image, returns the values that become 0 and 255;
     None: FULL_RANGE. Raises DataError for a broken or truncated image, and for one that check_size refuses.
     """
     check_size(*image_size(data, source), source)
     if data[:2] == JPEG:
         reduction = decoder.reduction_for(max_reduction)
         try:
-            return decoder.decode(data, reduction, fast, buffer), reduction
+            return decoder.decode(data, reduction, buffer), reduction
         except TruncatedJpeg as error:
             raise DataError(f"{source}: {error}") from error
         except ValueError as error:

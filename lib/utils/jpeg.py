@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,18 +38,15 @@ class FrameBuffer:
 
 @dataclass(frozen=True)
 class JpegDecoder:
-    """decode(data, reduction, fast, buffer) -> (H, W, 3) uint8 RGB.
+    """decode(data, reduction, buffer) -> (H, W, 3) uint8 RGB.
 
-    Raises ValueError if data is not a JPEG, TruncatedJpeg if rows are missing.
-
-    fast: use a cheaper inverse DCT and colour upsampling, for training; otherwise the decoding is exact.
-    buffer: memory that the image may be stored in; it is then valid until the next use of the buffer. None: the image
-    gets its own memory.
+    Raises ValueError if data is not a JPEG, TruncatedJpeg if rows are missing. buffer: memory that the image may be
+    stored in; it is then valid until the next use of the buffer. None: the image gets its own memory.
     """
 
     name: str
     reductions: tuple[int, ...]
-    decode: Callable[[bytes, int, bool, FrameBuffer | None], np.ndarray]
+    decode: Callable[[bytes, int, FrameBuffer | None], np.ndarray]
 
     def reduction_for(self, most: int) -> int:
         """The largest reduction that this decoder supports and that is at most `most`."""
@@ -76,7 +74,7 @@ def _unusable(name: str) -> str:
     if find_spec(name) is None:
         return f"the package {name} is not installed"
     try:
-        DECODERS[name].decode(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), 1, False, None)
+        DECODERS[name].decode(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), 1, None)
     except OSError as error:  # jpeg4py loads the system's libturbojpeg at its first use
         return str(error)
     return ""
@@ -86,21 +84,21 @@ class TruncatedJpeg(ValueError):
     """A JPEG whose last rows are missing."""
 
 
-def _simplejpeg(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None) -> np.ndarray:
+def _simplejpeg(data: bytes, reduction: int, buffer: FrameBuffer | None) -> np.ndarray:
     """Decode strictly; after any warning of libjpeg, check whether rows are missing, and decode tolerantly.
 
     A missing end marker, or bytes behind the image, do not affect its rows. Raises TruncatedJpeg.
     """
     try:
-        return _turbo(data, reduction, fast, buffer, strict=True)
+        return _turbo(data, reduction, buffer, strict=True)
     except ValueError as error:
-        return _turbo(_trimmed(data, str(error)), reduction, fast, buffer, strict=False)
+        return _turbo(_trimmed(data, str(error)), reduction, buffer, strict=False)
 
 
 def _whole(data: bytes) -> bytes:
     """Checked and trimmed data for decoders other than simplejpeg. Raises TruncatedJpeg."""
     try:
-        _turbo(data, 8, True, None, strict=True)
+        _turbo(data, 8, None, strict=True)
     except ValueError as error:
         return _trimmed(data, str(error))
     return data
@@ -118,10 +116,10 @@ def _trimmed(data: bytes, warning: str) -> bytes:
         return data
     trimmed = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
     try:
-        _turbo(trimmed, 8, True, None, strict=True)
+        _turbo(trimmed, 8, None, strict=True)
     except ValueError as error:
         if "remature end" in str(error):
-            picture = _turbo(trimmed, 1, False, None, strict=False)
+            picture = _turbo(trimmed, 1, None, strict=False)
             missing = _flat_rows(picture)
             extent = f"{missing} of its {len(picture)} rows are" if missing else "the end of its data is"
             raise TruncatedJpeg(f"a truncated JPEG ({extent} missing)") from error
@@ -142,8 +140,8 @@ def _flat_rows(picture: np.ndarray) -> int:
     return int(plain[::-1].argmin()) if not plain.all() else len(picture)
 
 
-def _turbo(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None, *, strict: bool) -> np.ndarray:
-    options = {"fastdct": fast, "fastupsample": fast, "strict": strict}
+def _turbo(data: bytes, reduction: int, buffer: FrameBuffer | None, *, strict: bool) -> np.ndarray:
+    options: dict[str, Any] = {"strict": strict}
     if reduction > 1 or buffer is not None:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         height, width = -(-height // reduction), -(-width // reduction)
@@ -154,7 +152,7 @@ def _turbo(data: bytes, reduction: int, fast: bool, buffer: FrameBuffer | None, 
     return simplejpeg.decode_jpeg(data, "RGB", **options)
 
 
-def _jpeg4py(data: bytes, _reduction: int, _fast: bool, _buffer: FrameBuffer | None) -> np.ndarray:
+def _jpeg4py(data: bytes, _reduction: int, _buffer: FrameBuffer | None) -> np.ndarray:
     import jpeg4py
 
     try:
@@ -163,7 +161,7 @@ def _jpeg4py(data: bytes, _reduction: int, _fast: bool, _buffer: FrameBuffer | N
         raise ValueError(str(error)) from error
 
 
-def _cv2(data: bytes, reduction: int, _fast: bool, _buffer: FrameBuffer | None) -> np.ndarray:
+def _cv2(data: bytes, reduction: int, _buffer: FrameBuffer | None) -> np.ndarray:
     flags = {
         1: cv2.IMREAD_COLOR,
         2: cv2.IMREAD_REDUCED_COLOR_2,

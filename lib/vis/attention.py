@@ -10,7 +10,6 @@ from torch import nn
 
 from lib.errors import TrackingError
 from lib.test.evaluation.data import Sequence
-from lib.utils.crop import crop_image, crop_window
 
 BRANCHES = ("classification", "localization")  # streams of a decoder layer, in this order
 
@@ -58,14 +57,14 @@ def record_attention(
     for index in range(1, frame):
         tracker.track(frames[index])
         progress()
-    window = crop_window(tracker.box, tracker.params.search_factor, tracker.params.search_size)
+    window = tracker.window(tracker.params.search_factor, tracker.params.search_size)
     with ExitStack() as stack:
         stack.enter_context(_catching(looked_at, "layer", caught))
         stack.enter_context(_catching(tracker.network.query_selection, "selected", caught))
         stack.enter_context(_catching(decoder, "answers", caught))
         tracker.track(frames[frame])
     progress()
-    return _as_record(crop_image(frames[frame], window), names, looked_at, caught)
+    return _as_record(tracker.cut(frames[frame], window), names, looked_at, caught)
 
 
 def _catching(module: nn.Module, name: str, caught: dict):

@@ -25,10 +25,16 @@ TRAIN = {
 }
 TEST = {**defaults.TEST, "HANN_WEIGHT": 1.0}  # the window covers the cells of the score map
 
-DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": defaults.DATA, "TRAIN": TRAIN, "TEST": TEST}
+DATA = {**defaults.DATA, "CROP_AVERAGING": False}
+
+DEFAULTS = {"MODEL": MODEL, "LOSS": LOSS, "DATA": DATA, "TRAIN": TRAIN, "TEST": TEST}
 SAME_RESULT_KEYS = defaults.SAME_RESULT_KEYS
 ALIASES = defaults.ALIASES
-CHOICES = {**defaults.CHOICES, "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack")}
+CHOICES = {
+    **defaults.CHOICES,
+    "DATA.CROP_AVERAGING": (False,),  # the session crops as the public tracker does
+    "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack"),
+}
 
 
 def check(cfg: Any) -> None:

@@ -168,7 +168,7 @@ def _text(rows: np.ndarray, form: str) -> bytes:
 
 
 def _comment(file: Path) -> bytes:
-    """The comment of a zip file, which identifies the folder that it was packed from; b"" if it is no zip file."""
+    """The comment of a zip file, which identifies the folder that it was packed from; b"" if there is none."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.comment

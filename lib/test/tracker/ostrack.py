@@ -21,7 +21,7 @@ from lib.utils.crop import CropWindow, crop_image
 class OSTrackWindow(CropWindow):
     """Crop window as in the public tracker. centre: exact x, y of the box's centre in image pixels, not rounded."""
 
-    centre: tuple[float, float]
+    centre: tuple[float, float] = (0.0, 0.0)
 
     def to_crop(self, boxes: np.ndarray) -> np.ndarray:
         """Map boxes (..., 4) from xywh in image pixels to xywh in fractions of the crop; centre at (size - 1) / 2."""
@@ -48,7 +48,7 @@ class OSTrackTracker(NetworkTracker):
     def window(self, factor: float, size: int) -> OSTrackWindow:
         """Window whose crop is centred on whole pixels, with the exact centre of the box."""
         plain, (x, y, w, h) = super().window(factor, size), self.box
-        return OSTrackWindow(plain.left, plain.top, plain.side, plain.size, (x + w / 2, y + h / 2))
+        return OSTrackWindow(plain.left, plain.top, plain.side, plain.size, centre=(x + w / 2, y + h / 2))
 
     def min_side(self) -> float:
         """MIN_SIDE for every target, also for smaller ones."""

@@ -82,7 +82,7 @@ class NetworkTracker(BaseTracker):
 
     def window(self, factor: float, size: int) -> CropWindow:
         """Crop window around the last box: its side is factor * sqrt(area); size: side of the crop in pixels."""
-        return crop_window(self.box, factor, size)
+        return crop_window(self.box, factor, size, self.cfg.DATA.CROP_AVERAGING)
 
     def min_side(self) -> float:
         """Minimum side of predicted boxes in image pixels, for a target that starts with the current box."""

@@ -1,6 +1,6 @@
 """Makes the crops of a training sample from frames and boxes, with OSTrack's jitter and colour augmentation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,13 +16,14 @@ class CropSpec:
     """Crop parameters of the template or the search region; without jitter the tracker's crop.
 
     size: pixels per side; factor: side of the window over the square root of the box's area; center_jitter,
-    scale_jitter: as in crop_around.
+    scale_jitter: as in crop_around; averaging: as in lib.utils.crop.crop_window.
     """
 
     size: int
     factor: float
     center_jitter: float = 0.0
     scale_jitter: float = 0.0
+    averaging: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,6 @@ class CropPlan:
     gray: bool
     flip: bool
     gain: float  # brightness factor
-
-    def max_reduction(self) -> int:
-        """The largest factor (>= 1) by which the sides of the frame may be reduced without upsampling the crop."""
-        return max(1, self.window.side // self.window.size)
 
     def box_in_crop(self) -> np.ndarray:
         """The target's box (4,) xywh in fractions of the crop, after the flip."""
@@ -92,10 +89,9 @@ def assemble(template: tuple[np.ndarray, np.ndarray], search: tuple[np.ndarray, 
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Cut out a planned crop (S, S, 3) uint8, and return it with the target's box (4,) xywh in fractions of the crop.
 
-    image: the frame (H, W, 3) uint8 RGB, its sides reduced by the factor `reduction` from the frame that the plan
-    refers to. Raises DataError if the target or the window lies outside the frame.
+    image: the frame (H, W, 3) uint8 RGB, its sides reduced by the factor `reduction`, a divisor of the window's cell,
+    from the frame that the plan refers to. Raises DataError if the target or the window lies outside the frame.
     """
-    plan = replace(plan, window=plan.window.aligned(reduction))
     window = plan.window
     height, width = (side * reduction for side in image.shape[:2])
     outside = window.left >= width or window.top >= height or not meets_picture(plan.box, width, height)
@@ -125,6 +121,6 @@ def crop_around(rng: np.random.Generator, spec: CropSpec, box: np.ndarray) -> Cr
         centre = box[:2] + box[2:] / 2 + reach * (rng.random(2) - 0.5)
         box = np.concatenate([centre - size / 2, size])
     try:
-        return crop_window(box, spec.factor, spec.size)
+        return crop_window(box, spec.factor, spec.size, spec.averaging)
     except TrackingError as error:
         raise DataError(str(error)) from error

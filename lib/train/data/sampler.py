@@ -52,15 +52,18 @@ class TrackingSampler(Dataset):
         processing: PairProcessing,
         seed: int,
         extend: Extend | None = None,
+        reduced_decoding: bool = True,
     ):
         """ratios: relative frequency of each data set, of any sum. extend: adds tensors to a sample that was made from
-        frames; called with the random generator, the sample and the plans of its template and search crop."""
+        frames; called with the random generator, the sample and the plans of its template and search crop.
+        reduced_decoding: decode JPEGs at the size that the crops need: faster, and the same crops but for rounding."""
         self.datasets = list(datasets)
         self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
         self.spec = spec
         self.processing = processing
         self.seed = seed
         self.extend = extend
+        self.reduced_decoding = reduced_decoding
         self._buffer = FrameBuffer()
 
     def __getitem__(self, index: int) -> Sample | DataError:
@@ -102,7 +105,7 @@ class TrackingSampler(Dataset):
             reason = info.too_few() if dataset.is_video else f"no target: its box is {info.boxes[0].tolist()}"
             raise DataError(f"{dataset.sequence_name(sequence)}: {reason}")
         plans = self.processing.plan(rng, *(info.boxes[frame] for frame in frames))
-        reductions = [plan.max_reduction() for plan in plans]
+        reductions = [plan.window.cell if self.reduced_decoding else 1 for plan in plans]
         if frames[0] == frames[1]:
             reductions = [min(reductions)] * 2
         crops, shown, picture = [], None, None
