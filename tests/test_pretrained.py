@@ -51,24 +51,68 @@ def test_timm_weights_land_unchanged(tmp_path, messages):
     torch.testing.assert_close(net.backbone.pos_embed_z, resample_position(state["pos_embed"], (2, 2)))
 
 
-def test_cae_weights_compute_the_same_with_layer_scale_folded(tmp_path):
+def cae_file(path):
+    """A file as CAE writes it, and a plain ViT with the same weights and without the layer scale, which is returned
+    as well: {"gamma_1": [one tensor per block], "gamma_2": ...}."""
     vit, state = timm_state()
-    gammas = {f"blocks.{i}.gamma_{k}": torch.rand(32) for i in range(2) for k in (1, 2)}
-    cae = {f"encoder.{key}": value for key, value in {**state, **gammas}.items() if not key.startswith("head")}
+    gammas = {f"gamma_{k}": [torch.rand(32) for _ in range(2)] for k in (1, 2)}
+    cae = {key: value for key, value in state.items() if not key.startswith("head")}
     for i in range(2):
-        q, _, v = cae.pop(f"encoder.blocks.{i}.attn.qkv.bias").normal_().chunk(3)
-        cae[f"encoder.blocks.{i}.attn.q_bias"], cae[f"encoder.blocks.{i}.attn.v_bias"] = q, v
+        q, _, v = cae.pop(f"blocks.{i}.attn.qkv.bias").normal_().chunk(3)
+        cae[f"blocks.{i}.attn.q_bias"], cae[f"blocks.{i}.attn.v_bias"] = q, v
         vit.blocks[i].attn.qkv.bias.data = torch.cat([q, torch.zeros(32), v])
-    cae["pretext_neck.mask"] = torch.zeros(3)
-    torch.save({"model": cae}, tmp_path / "cae.pth")
-    net = network()
+        cae |= {f"blocks.{i}.{name}": values[i] for name, values in gammas.items()}
+    others = {"pretext_neck.mask": torch.zeros(3)}
+    torch.save({"model": {**{f"encoder.{key}": value for key, value in cae.items()}, **others}}, path)
+    return vit, gammas, cae
+
+
+def test_cae_weights_keep_their_layer_scale_and_every_value(tmp_path):
+    vit, gammas, cae = cae_file(tmp_path / "cae.pth")
+    net = network("MODEL.BACKBONE.LAYER_SCALE=0.1")
     load_pretrained(net, "cae.pth", "cae", tmp_path)
+    loaded = net.backbone.state_dict()
+    renamed = {key.replace("gamma_1", "ls1.gamma").replace("gamma_2", "ls2.gamma"): value for key, value in cae.items()}
+    assert sum("gamma" in key for key in renamed) == 4
+    for key, value in renamed.items():
+        if not key.endswith(("_bias", "pos_embed", "cls_token")):
+            torch.testing.assert_close(loaded[key], value, rtol=0, atol=0)
     x = torch.randn(1, 5, 32)
+    ours = theirs = x
+    for i, block in enumerate(vit.blocks):
+        h = theirs + gammas["gamma_1"][i] * block.attn(block.norm1(theirs))
+        theirs = h + gammas["gamma_2"][i] * block.mlp(block.norm2(h))
+        ours = net.backbone.blocks[i](ours)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    own = dict(net.backbone.blocks.named_parameters())
+    for name, parameter in vit.blocks.named_parameters():
+        torch.testing.assert_close(own[name].grad, parameter.grad, rtol=1e-5, atol=1e-6)
+    assert all(own[f"{i}.ls{k}.gamma"].grad.abs().sum() > 0 for i in range(2) for k in (1, 2))
+
+
+def test_a_layer_scale_without_a_place_and_a_place_without_one_are_named(tmp_path):
+    cae_file(tmp_path / "cae.pth")
+    with pytest.raises(CheckpointError, match=r"cae\.pth: the file has a layer scale.*LAYER_SCALE=0\.1, or fold it"):
+        load_pretrained(network(), "cae.pth", "cae", tmp_path)
+    torch.save(timm_state()[1], tmp_path / "vit.pth")
+    with pytest.raises(CheckpointError, match=r"vit\.pth: the file has no layer scale.*LAYER_SCALE=0"):
+        load_pretrained(network("MODEL.BACKBONE.LAYER_SCALE=0.1"), "vit.pth", "timm", tmp_path)
+
+
+def test_a_folded_layer_scale_computes_the_same(tmp_path):
+    cae_file(tmp_path / "cae.pth")
+    answer = convert(tmp_path / "cae.pth", "--kind", "cae", "--fold", "--to", tmp_path / "folded.pth")
+    assert answer.returncode == 0, answer.stderr
+    assert "layer scale folded; use the weights with MODEL.BACKBONE.LAYER_SCALE=0" in answer.stdout
+    scaled, folded = network("MODEL.BACKBONE.LAYER_SCALE=0.1"), network()
+    load_pretrained(scaled, "cae.pth", "cae", tmp_path)
+    load_pretrained(folded, "folded.pth", "ostrack", tmp_path)
+    x = torch.randn(2, 5, 32)
     with torch.no_grad():
-        for i, block in enumerate(vit.blocks):
-            h = x + gammas[f"blocks.{i}.gamma_1"] * block.attn(block.norm1(x))
-            expected = h + gammas[f"blocks.{i}.gamma_2"] * block.mlp(block.norm2(h))
-            torch.testing.assert_close(net.backbone.blocks[i](x), expected)
+        outputs = (torch.nn.Sequential(*net.backbone.blocks)(x) for net in (scaled, folded))
+        torch.testing.assert_close(*outputs, rtol=1e-6, atol=1e-6)
 
 
 def test_what_does_not_fit_is_named(tmp_path):
@@ -90,18 +134,20 @@ def test_position_embeddings_keep_their_values_on_their_own_grid():
 
 
 @pytest.mark.parametrize(
-    ("file", "kind", "part"),
+    ("file", "kind", "part", "layer_scale"),
     [
-        ("cae_vitb_state_dict.json", "cae", "pretrain_checkpoint"),
-        ("mae_vitb_state_dict.json", "mae", "state_dict"),
-        ("ostrack_state_dict.json", "ostrack", "state_dict"),
+        ("cae_vitb_state_dict.json", "cae", "pretrain_checkpoint", 0.1),
+        ("mae_vitb_state_dict.json", "mae", "state_dict", 0),
+        ("ostrack_state_dict.json", "ostrack", "state_dict", 0),
     ],
 )
-def test_public_key_lists_fill_the_vit_b_backbone(file, kind, part):
+def test_public_key_lists_fill_the_vit_b_backbone(file, kind, part, layer_scale):
     entries = json.loads((REFERENCE / file).read_text())[part]
     state = {key: torch.zeros(shape) for key, shape, _dtype in entries}
     with torch.device("meta"):
-        backbone = build_sdtrack(load_config("sdtrack", "vitb_300"), training=False).backbone
+        backbone = build_sdtrack(
+            load_config("sdtrack", "vitb_300", [f"MODEL.BACKBONE.LAYER_SCALE={layer_scale}"]), training=False
+        ).backbone
     converted = convert_backbone(state, kind, backbone)
     own = backbone.state_dict()
     assert set(converted) == set(own)

@@ -1,10 +1,11 @@
 """Check and convert pretrained weights: python tracking/convert_checkpoint.py FILE --config vitb_300 [--kind mae]
-[--to OUT]
+[--to OUT] [--fold]
 
 Opens a file of pretrained weights (of CAE, MAE, timm, OSTrack or this project) without running code from it, converts
 the keys, and compares them strictly with the network of the config; the exit code is 1 if they do not fit. --to writes
-the converted backbone as a file of tensors only, for training with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack. With --kind
-whole it writes all weights of the network, for tracking:
+the converted backbone as a file of tensors only, for training with MODEL.BACKBONE.PRETRAIN_TYPE=ostrack. --fold
+multiplies a layer scale (CAE's files have one) into the projections, for a network without it: with equal outputs, but
+other training. With --kind whole it writes all weights of the network, for tracking:
 
 python tracking/convert_checkpoint.py OSTrack_ep0300.pth.tar --script ostrack --config vitb_256_mae_ce_32x4_ep300 \\
     --kind whole --to clean.pth.tar
@@ -20,7 +21,7 @@ from shlex import quote
 import torch
 
 from lib.config.loader import load_config
-from lib.models.vit.pretrained import KEY_FORMATS, fit_backbone, load_network, network_state
+from lib.models.vit.pretrained import KEY_FORMATS, fit_backbone, fold_layer_scale, load_network, network_state
 from lib.registry import DEFAULT_SCRIPT, find_part
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.weight_files import read_foreign_checkpoint
@@ -38,12 +39,14 @@ def main() -> None:
         "--kind", choices=[*KEY_FORMATS, WHOLE], help="key format of the file; default: PRETRAIN_TYPE of the config"
     )
     parser.add_argument("--check", action="store_true", help="only compare, write nothing (same as without --to)")
+    parser.add_argument("--fold", action="store_true", help="fold the layer scale into the projections")
     parser.add_argument("--to", help="file for the converted weights")
     add_override_argument(parser)
     args = parser.parse_args()
     if args.check and args.to:
         parser.error("--check and --to exclude each other: give only one of them")
-    cfg = load_config(args.script, args.config, args.overrides)
+    scaled = ["MODEL.BACKBONE.LAYER_SCALE=0.1"] if args.fold else []
+    cfg = load_config(args.script, args.config, [*args.overrides, *scaled])
     kind = args.kind or cfg.MODEL.BACKBONE.PRETRAIN_TYPE
     content, left_out = read_foreign_checkpoint(args.file)
     if left_out:
@@ -65,6 +68,9 @@ def main() -> None:
             f"{args.file}: {len(state)} tensors, read as {kind}; {len(fitting)} of {len(fitting) + new} weights of the "
             f"backbone of {args.config}, not in the file: {new}"
         )
+    if args.fold:
+        converted = fold_layer_scale(converted)
+        print(f"{args.file}: layer scale folded; use the weights with MODEL.BACKBONE.LAYER_SCALE=0")
     if args.to:
         to = Path(args.to).absolute()
         save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})

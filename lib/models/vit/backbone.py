@@ -70,9 +70,11 @@ def box_coverage(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
 class VisionTransformer(nn.Module):
     """ViT blocks (timm) on [template; search] tokens, with one learned position embedding for each, no class token.
 
-    template_size, search_size: crop sides in pixels. template_embed: init std of the embedding that marks the target's
-    template tokens, 0 for none. qk_init: scale of start_with_equal_query_and_key, 0 for off. recompute: use activation
-    checkpointing. State-dict keys as in timm and OSTrack: patch_embed.proj, blocks.N.*, norm, pos_embed_z, pos_embed_x.
+    template_size, search_size: crop sides in pixels. layer_scale: initial value of two learned factors per channel and
+    block, ls1 and ls2, for the outputs of attention and MLP; 0 for none. template_embed: init std of the embedding that
+    marks the target's template tokens, 0 for none. qk_init: scale of start_with_equal_query_and_key, 0 for off.
+    recompute: use activation checkpointing. State-dict keys as in timm and OSTrack: patch_embed.proj, blocks.N.*, norm,
+    pos_embed_z, pos_embed_x.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class VisionTransformer(nn.Module):
         num_heads: int = 12,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
+        layer_scale: float = 0.0,
         stem: str = "patch",
         template_embed: float = 0.0,
         qk_init: float = 0.0,
@@ -106,6 +109,7 @@ class VisionTransformer(nn.Module):
                 num_heads,
                 mlp_ratio=mlp_ratio,
                 qkv_bias=True,
+                init_values=layer_scale or None,
                 drop_path=drop_path * index / max(depth - 1, 1),
                 norm_layer=partial(nn.LayerNorm, eps=1e-6),
             )
@@ -167,6 +171,7 @@ def backbone_options(cfg: Any) -> dict[str, Any]:
         "num_heads": trunk.NUM_HEADS,
         "mlp_ratio": trunk.MLP_RATIO,
         "drop_path": trunk.DROP_PATH,
+        "layer_scale": trunk.LAYER_SCALE,
         "stem": trunk.STEM,
         "template_embed": trunk.TEMPLATE_EMBED,
         "qk_init": trunk.QK_INIT,

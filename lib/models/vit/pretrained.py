@@ -18,6 +18,7 @@ from lib.utils.weight_files import pretrained_file, read_checkpoint
 
 WRAPPERS = ("module.", "_orig_mod.")  # key prefixes that DataParallel and torch.compile add
 OPTIONAL_KEYS = ("template_embed", "cls_token", "pos_embed")  # backbone keys that a file of pretrained weights may lack
+LAYER_SCALE = {".ls1.gamma": ".attn.proj", ".ls2.gamma": ".mlp.fc2"}  # key suffix -> the layer whose output it scales
 LEFT_OUT = ("cls_token", "head.", "fc_norm.", "mask_token", "decoder_", "dist_token")  # key prefixes that are not used
 
 logger = logging.getLogger("sdtrack")
@@ -142,6 +143,7 @@ def fit_backbone(state: dict[str, Tensor], kind: str, backbone: VisionTransforme
     named in errors. Raises CheckpointError, which names the keys and shapes that do not fit.
     """
     converted, own = convert_backbone(unwrapped(state, source), kind, backbone), backbone.state_dict()
+    _check_layer_scale(converted, own, source)
     wrong = [key for key in converted if key in own and own[key].shape != converted[key].shape]
     if wrong:
         raise CheckpointError(
@@ -163,9 +165,10 @@ def convert_backbone(state: dict[str, Tensor], kind: str, backbone: VisionTransf
     """Convert the state dict of another ViT implementation to the keys of lib.models.vit.backbone.
 
     kind: a key of KEY_FORMATS. The prefix of the format is removed ("encoder." for CAE). CAE's q_bias and v_bias become
-    qkv.bias with a zero key bias, and its layer scale is multiplied into the projections. The position embedding
-    (1, 1 + n*n, C) is resampled to both grids without its class token (bicubic, as in OSTrack). Class tokens,
-    classifier heads, mask tokens, decoders and blocks beyond the backbone's depth are left out.
+    qkv.bias with a zero key bias, and its layer scale gamma_1, gamma_2 becomes ls1.gamma, ls2.gamma. The position
+    embedding (1, 1 + n*n, C) is resampled to both grids without its class token (bicubic, as in OSTrack). All other
+    values stay as they are. Class tokens, classifier heads, mask tokens, decoders and blocks beyond the backbone's
+    depth are left out.
     """
     form = key_format(kind)
     if form.strict_prefix or any(key.startswith(form.prefix) for key in state):
@@ -173,28 +176,53 @@ def convert_backbone(state: dict[str, Tensor], kind: str, backbone: VisionTransf
     converted: dict[str, Tensor] = {}
     depth = len(backbone.blocks)
     for key, value in state.items():
-        if key.startswith(LEFT_OUT):
+        if key.startswith(LEFT_OUT) or key.endswith(".v_bias"):
             continue
         if key.startswith("blocks.") and _block_number(key) >= depth:
-            continue
-        if key.endswith((".q_bias", ".v_bias", ".gamma_1", ".gamma_2")):
             continue
         if key == "pos_embed":
             if form.one_position_table:
                 converted["pos_embed_z"] = resample_position(value, backbone.template_grid)
                 converted["pos_embed_x"] = resample_position(value, backbone.search_grid)
-            continue
-        converted[key] = value
-    for key in [key for key in state if key.endswith(".q_bias") and _block_number(key) < depth]:
-        stem = key.removesuffix("q_bias")
-        v_bias = state[f"{stem}v_bias"]
-        converted[f"{stem}qkv.bias"] = torch.cat([state[key], torch.zeros_like(v_bias), v_bias])
-    for gamma, projection in ((".gamma_1", ".attn.proj"), (".gamma_2", ".mlp.fc2")):
-        for key in [key for key in state if key.endswith(gamma) and _block_number(key) < depth]:
-            name = key.removesuffix(gamma) + projection
-            converted[f"{name}.weight"] = state[f"{name}.weight"] * state[key][:, None]
-            converted[f"{name}.bias"] = state[f"{name}.bias"] * state[key]
+        elif key.endswith(".q_bias"):
+            stem = key.removesuffix("q_bias")
+            v_bias = state[f"{stem}v_bias"]
+            converted[f"{stem}qkv.bias"] = torch.cat([value, torch.zeros_like(v_bias), v_bias])
+        else:
+            converted[key.replace(".gamma_1", ".ls1.gamma").replace(".gamma_2", ".ls2.gamma")] = value
     return converted
+
+
+def fold_layer_scale(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Multiply the layer scale of each block into the projection before it, and remove it; the outputs stay equal.
+
+    state: keys as in lib.models.vit.backbone, with any prefix -> tensors of any shape. It is for export: in training,
+    AdamW's steps have an absolute size, which the scale of the weights would change.
+    """
+    folded = {key: value for key, value in state.items() if not key.endswith(tuple(LAYER_SCALE))}
+    for suffix, projection in LAYER_SCALE.items():
+        for key in (key for key in state if key.endswith(suffix)):
+            name = key.removesuffix(suffix) + projection
+            folded[f"{name}.weight"] = state[f"{name}.weight"] * state[key][:, None]
+            folded[f"{name}.bias"] = state[f"{name}.bias"] * state[key]
+    return folded
+
+
+def has_layer_scale(state: dict[str, Tensor]) -> bool:
+    """Whether a state dict, key -> tensor of any shape, holds a layer scale."""
+    return any(key.endswith(tuple(LAYER_SCALE)) for key in state)
+
+
+def _check_layer_scale(converted: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:
+    if has_layer_scale(converted) and not has_layer_scale(own):
+        raise CheckpointError(
+            f"{source}: the file has a layer scale, the network none: set MODEL.BACKBONE.LAYER_SCALE=0.1, or fold it "
+            "into the projections with tracking/convert_checkpoint.py --fold"
+        )
+    if has_layer_scale(own) and not has_layer_scale(converted):
+        raise CheckpointError(
+            f"{source}: the file has no layer scale, the network has one: set MODEL.BACKBONE.LAYER_SCALE=0"
+        )
 
 
 def resample_position(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
