@@ -45,11 +45,20 @@ def medians_ms(jobs: dict[str, Callable[[], object]], rounds: int, device: torch
     return {name: 1000 * statistics.median(values) for name, values in times.items()}
 
 
-def trainer_of(folder: Path, config: str, device: torch.device, batch: int, overrides: list[str]):
-    """Build a trainer. Returns it and a list with one batch in memory, to be used for all steps."""
-    more = [f"TRAIN.BATCH_SIZE={batch}", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batch}", *overrides]
+def trainer_of(
+    folder: Path,
+    config: str,
+    device: torch.device,
+    batch: int,
+    overrides: list[str],
+    batches: int = 1,
+    tf32: bool = True,
+):
+    """Build a trainer. Returns it and a list of batches in memory, to be used for all steps. tf32: on a GPU, compute
+    float32 matrix products in TF32."""
+    more = [f"TRAIN.BATCH_SIZE={batch}", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batch * batches}", *overrides]
     cfg = load_config("sdtrack", config, [*SYNTHETIC, *more])
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
     trainer = build_trainer(Settings("sdtrack", config, folder, device), cfg, LocalPaths(save_dir=folder))
-    return trainer, [next(iter(trainer.train_loader))]
+    return trainer, list(trainer.train_loader)

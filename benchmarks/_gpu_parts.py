@@ -16,7 +16,7 @@ import torch
 from _common import write_images
 from _gpu_commands import commands
 from _gpu_measure import medians_ms, print_figure, wait
-from _gpu_training import boxrpb, training
+from _gpu_training import boxrpb, curves, training
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -171,8 +171,8 @@ def pairs(device: torch.device, quick: bool) -> None:
 
 
 PARTS = {
-    "agreement": agreement, "tracking": tracking, "training": training, "boxrpb": boxrpb, "pairs": pairs,
-    "commands": commands,
+    "agreement": agreement, "tracking": tracking, "training": training, "boxrpb": boxrpb, "curves": curves,
+    "pairs": pairs, "commands": commands,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The training parts of gpu.py: pairs per second, memory, parts of a step, and the forms of BoxRPB."""
+"""The training parts of gpu.py: pairs per second, memory, parts of a step, forms of BoxRPB, and loss curves."""
 
 import gc
 import tempfile
@@ -89,6 +89,34 @@ def parts_of_a_step(label: str, trainer, batch: dict, device: torch.device) -> N
             {f"{Path(one.filename).name}:{one.lineno}" for one in caught if "synchroniz" in str(one.message)}
         )
         print_figure(f"{label}.waits", ", ".join(places) or "none")
+
+
+CURVES = {  # name -> config overrides, TF32; all start from the same random numbers and see the same batches
+    "float32": (["TRAIN.AMP=false"], False),
+    "tf32": (["TRAIN.AMP=false"], True),
+    "amp": (["TRAIN.AMP=true"], True),
+    "amp_layer_scale": (["TRAIN.AMP=true", "MODEL.BACKBONE.LAYER_SCALE=0.1"], True),
+}
+
+
+def curves(device: torch.device, quick: bool) -> None:
+    """Loss in the first steps of a training: what TF32, mixed precision and layer scale change.
+
+    The loss is averaged over windows of steps. "apart" is the mean distance of the windows from those of float32,
+    relative to the loss.
+    """
+    config, steps, window, batch = ("demo", 6, 2, 2) if quick else ("vits_300", 300, 50, 8)
+    exact = None
+    for name, (options, precise) in CURVES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            torch.manual_seed(0)
+            trainer, batches = trainer_of(Path(folder), config, device, batch, options, batches=8, tf32=precise)
+            losses = [trainer._train_step([batches[step % 8]])[0][0]["Loss/total"] for step in range(steps)]
+            means = torch.stack([torch.as_tensor(loss) for loss in losses]).float().view(-1, window).mean(dim=1).cpu()
+        for number, mean in enumerate(means.tolist(), start=1):
+            print_figure(f"curves.{name}.step_{number * window}.loss", mean)
+        exact = means if exact is None else exact
+        print_figure(f"curves.{name}.apart", ((means - exact).abs() / exact).mean().item())
 
 
 def boxrpb(device: torch.device, quick: bool) -> None:

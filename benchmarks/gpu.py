@@ -1,9 +1,9 @@
 """Benchmark of SDTrack on a GPU: python benchmarks/gpu.py --minutes 9 --out DIR
 
 The parts run in the order of their importance, each in its own process with its own time limit: agreement with the CPU,
-tracking, training, the forms of BoxRPB, composed pairs and loader workers, whole commands. Figures are written to
-DIR/gpu.json, DIR/gpu.md and DIR/gpu.log as soon as they are measured. If a part fails or exceeds its limit, this is
-noted, and the next part starts.
+tracking, training, the forms of BoxRPB, loss curves by precision, composed pairs and loader workers, whole commands.
+Figures are written to DIR/gpu.json, DIR/gpu.md and DIR/gpu.log as soon as they are measured. If a part fails or exceeds
+its limit, this is noted, and the next part starts.
 
 --only PART ... runs only these parts; --resume skips the parts that are complete in DIR/gpu.json; --device cpu --quick
 runs every part at a small scale, only to check that it runs. Besides PyTorch, torchvision and timm the benchmark needs
@@ -31,7 +31,15 @@ import torch
 from _gpu_measure import MARK
 from _gpu_parts import PARTS
 
-LIMITS = {"agreement": 90, "tracking": 150, "training": 180, "boxrpb": 60, "pairs": 60, "commands": 150}  # seconds
+LIMITS = {
+    "agreement": 90,
+    "tracking": 150,
+    "training": 180,
+    "boxrpb": 60,
+    "curves": 90,
+    "pairs": 60,
+    "commands": 150,
+}  # seconds
 DONE, FAILED = "done", "failed"
 
 

@@ -39,6 +39,28 @@ def test_loss_is_eq_10_by_hand():
     torch.testing.assert_close(loss, torch.stack([positive, negative]))
 
 
+def test_positives_without_their_factor_are_align_detrs_by_hand():
+    logits, goal = torch.tensor([0.3, -1.2]), torch.tensor([0.7, 0.9])
+    s = logits.sigmoid()
+    positive = -(goal[0] * s[0].log() + (1 - goal[0]) * (1 - s[0]).log())
+    loss = task_alignment_loss(logits, goal, torch.tensor([True, False]), modulate_positives=False)
+    torch.testing.assert_close(loss, torch.stack([positive, s[1] ** 2 * -(1 - s[1]).log()]))
+
+
+@pytest.mark.parametrize(("score", "expected"), [(0.9, 2 * (0.9**0.25 * 0.5**0.75)), (0.001, 1.0)])
+def test_the_normalizer_of_tood_is_the_sum_of_the_positives_targets(score, expected):
+    """At least 1; every positive has an IoU of one half here."""
+    logits = torch.logit(torch.tensor([[score, score, 0.5, 0.5]]))
+    boxes = torch.tensor([[[0.5, 0.5, 0.2, 0.1], [0.5, 0.5, 0.2, 0.1], [0.1, 0.1, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1]]])
+    target = torch.tensor([[0.5, 0.5, 0.2, 0.2]])
+    by_target, matched = SetCriterion(matcher=HungarianMatcher(cls=0))(logits, boxes, target)
+    by_alignment, _ = SetCriterion(matcher=HungarianMatcher(cls=0), normalizer="alignment")(logits, boxes, target)
+    assert matched.tolist() == [[True, True, False, False]]
+    assert (by_target["cls"] / by_alignment["cls"]).item() == pytest.approx(expected, rel=1e-5)
+    for name in ("l1", "giou"):
+        assert by_target[name] == by_alignment[name]
+
+
 @pytest.mark.parametrize(("alpha", "beta", "gamma", "power"), TABLE_IV)
 @pytest.mark.parametrize("u", [0.3, 0.6, 0.9])
 def test_descent_ends_where_the_score_is_the_stated_power_of_the_iou(alpha, beta, gamma, power, u):

@@ -9,8 +9,12 @@ from doubles import tiny_config
 
 from lib.config.loader import load_config
 from lib.deploy.profile import peak_memory, time_parts
+from lib.errors import ConfigError
+from lib.models.layers.position import SinePosition, cell_centres
 from lib.models.sdtrack import build_sdtrack
+from lib.models.sdtrack.neck import NeckEncoder
 from lib.models.vit.backbone import VisionTransformer, box_coverage
+from lib.train.actors.sdtrack import build_criterion
 
 
 def tensors(batch=2):
@@ -31,9 +35,11 @@ def network():
     ("config", "number", "digest"), [("vitb_300", 686, "e4380a865fe2f834"), ("demo", 245, "5a03ebbb184492e7")]
 )
 def test_parameters_have_the_names_shapes_and_order_of_running_trainings(config, number, digest):
-    """Optimizer states and averages of checkpoints refer to them by number. The digests are those of commit 5316916."""
+    """Optimizer states and averages of checkpoints refer to them by number. The digests are those of commit 5316916,
+    whose networks had no layer scale."""
     with torch.device("meta"):
-        network = build_sdtrack(load_config("sdtrack", config), training=False)
+        cfg = load_config("sdtrack", config, ["MODEL.BACKBONE.LAYER_SCALE=0"])
+        network = build_sdtrack(cfg, training=False)
     lines = [f"{name} {tuple(value.shape)}" for name, value in network.named_parameters()]
     assert len(lines) == number
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith(digest)
@@ -126,3 +132,48 @@ def test_parts_are_timed_and_the_peak_of_memory_is_found():
         return b + 1
 
     assert abs(peak_memory(three_at_once, torch.device("cpu")) - 12e6) < 1e4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prior", [0.01, 0.2])
+def test_all_scores_start_near_the_prior(prior):
+    network = build_sdtrack(tiny_config(f"MODEL.PRIOR={prior}"), training=False).eval()
+    answer = network(*tensors())
+    for output in (answer, *answer["aux_outputs"], answer["proposals"]):
+        scores = output["pred_logits"].sigmoid()
+        assert scores.mean().item() == pytest.approx(prior, rel=0.5)
+
+
+def test_a_prior_that_is_no_score_is_refused():
+    with pytest.raises(ConfigError, match=r"MODEL\.PRIOR: 1\.0 does not lie between 0 and 1"):
+        tiny_config("MODEL.PRIOR=1.0")
+
+
+def test_keys_of_the_loss_reach_the_criterion():
+    criterion = build_criterion(tiny_config("LOSS.TAL.MODULATE_POSITIVES=false", "LOSS.TAL.NORMALIZER=alignment"))
+    assert (criterion.modulate_positives, criterion.normalizer) == (False, "alignment")
+
+
+@torch.no_grad()
+def test_positions_are_added_to_queries_and_keys_of_the_necks_layers():
+    """Without them, the neck treats its tokens as a set; with them, it does not."""
+    options = {"in_dim": 32, "dim": 32, "layers": 2, "num_heads": 2, "ffn_dim": 32, "dropout": 0.0}
+    torch.manual_seed(0)
+    plain = NeckEncoder(**options).eval()
+    placed = NeckEncoder(**options, grids=((2, 2), (4, 4))).eval()
+    placed.load_state_dict(plain.state_dict())
+    tokens, order = torch.randn(1, 20, 32), torch.cat([torch.randperm(4), torch.arange(4, 20)])
+    torch.testing.assert_close(plain(tokens[:, order], (4, 4)), plain(tokens, (4, 4)))
+    assert (placed(tokens[:, order], (4, 4)) - placed(tokens, (4, 4))).abs().max() > 1e-4
+    layer, x = placed.layers[0], placed.project(tokens)
+    attention, value = layer.self_attention.attention, layer.self_attention.norm(x)
+    place = torch.cat([SinePosition(32)(cell_centres(grid)) for grid in ((2, 2), (4, 4))])
+    expected = layer.ffn(x + attention(value + place, value + place, value))
+    torch.testing.assert_close(layer(x, placed.code), expected)
+
+
+def test_the_necks_positions_are_a_key():
+    networks = [build_sdtrack(tiny_config("MODEL.ENCODER.LAYERS=1", f"MODEL.ENCODER.POSITIONS={value}"), training=False)
+                for value in ("false", "true")]  # fmt: skip
+    assert networks[0].neck.code is None and networks[1].neck.code.shape == (1, 4 + 16, 32)
+    assert networks[0].state_dict().keys() == networks[1].state_dict().keys()

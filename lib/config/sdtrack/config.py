@@ -10,8 +10,14 @@ MODEL = {
     "PRETRAIN_FILE": "cae_vitb.pth",  # in pretrained_models/, or an absolute path; "none": from scratch
     "HIDDEN_DIM": 256,  # d, the width of all parts after the backbone
     "NUM_HEADS": 8,
+    "PRIOR": 0.01,  # score of every query and anchor before training
     "BACKBONE": defaults.BACKBONE,
-    "ENCODER": {"LAYERS": 6, "FFN_DIM": 1024, "DROPOUT": 0.1},
+    "ENCODER": {
+        "LAYERS": 6,
+        "FFN_DIM": 1024,
+        "DROPOUT": 0.1,
+        "POSITIONS": False,  # add sine position codes to queries and keys of every layer, as in DETR
+    },
     "QUERY": {
         "NUM": 300,
         "ANCHORS_PER_CELL": 2,
@@ -35,7 +41,14 @@ MODEL = {
 LOSS = {
     "POSITIVES": 2,  # how often the target is repeated in the matching
     "BOX_TOPK": 10,  # the box loss covers this many highest-scored queries besides the matched ones
-    "TAL": {"ENABLED": True, "ALPHA": 0.25, "BETA": 0.75, "GAMMA": 2.0},  # Eq. 9-10; off: plain focal loss
+    "TAL": {
+        "ENABLED": True,  # the task-alignment loss, Eq. 9-10; off: plain focal loss
+        "ALPHA": 0.25,
+        "BETA": 0.75,
+        "GAMMA": 2.0,
+        "MODULATE_POSITIVES": True,  # positives have the factor |t - s|^gamma as printed; Align-DETR drops it
+        "NORMALIZER": "targets",  # the loss is divided by: targets, their number | alignment, the sum of t, as in TOOD
+    },
     "COST": {"CLS": 2.0, "L1": 5.0, "GIOU": 2.0},
     # The weights of the box losses have OSTrack's names: TRAIN.L1_WEIGHT and TRAIN.GIOU_WEIGHT
     "WEIGHT": {"CLS": 2.0, "PROPOSALS": 1.0},
@@ -57,6 +70,7 @@ ALIASES = defaults.ALIASES
 
 CHOICES = {
     **defaults.CHOICES,
+    "LOSS.TAL.NORMALIZER": ("targets", "alignment"),
     "MODEL.DECODER.COUPLING": ("decoupled", "independent", "shared"),
     "MODEL.DECODER.BOX_RPB_FORM": ("auto", "mask", "onehot"),
 }
@@ -94,6 +108,8 @@ def check(cfg: Any) -> None:
         )
     if cfg.LOSS.POSITIVES > model.QUERY.NUM:
         raise ConfigError(f"LOSS.POSITIVES: {cfg.LOSS.POSITIVES} is more than MODEL.QUERY.NUM ({model.QUERY.NUM})")
+    if not 0 < model.PRIOR < 1:
+        raise ConfigError(f"MODEL.PRIOR: {model.PRIOR} does not lie between 0 and 1, both excluded")
     for key, share in (("TEST.VOTING", cfg.TEST.VOTING), ("TEST.SIZE_UPDATE", cfg.TEST.SIZE_UPDATE)):
         if not 0 <= share <= 1:
             raise ConfigError(f"{key}: {share} does not lie between 0 and 1")

@@ -12,9 +12,11 @@ class SetCriterion(nn.Module):
     """Losses of a set of queries; each image has exactly one target.
 
     align: use the task-alignment loss (Eq. 9-10), otherwise plain focal loss. alpha, beta, gamma: its exponents.
-    box_topk: number of highest-scored queries whose boxes are supervised besides the matched ones. The classification
-    loss is summed over the queries and divided by the number of targets. The box losses are means over the supervised
-    queries of each image.
+    modulate_positives: as in task_alignment_loss. box_topk: number of highest-scored queries whose boxes are supervised
+    besides the matched ones. The classification loss is summed over the queries and divided by the normalizer:
+    "targets" is the number of targets; "alignment" is the sum of the alignment targets t of the positives in the batch,
+    at least 1, as in TOOD (each process divides by its own sum). Focal loss is always divided by the number of targets.
+    The box losses are means over the supervised queries of each image.
     """
 
     def __init__(
@@ -26,6 +28,8 @@ class SetCriterion(nn.Module):
         alpha: float = 0.25,
         beta: float = 0.75,
         gamma: float = 2.0,
+        modulate_positives: bool = True,
+        normalizer: str = "targets",
     ):
         super().__init__()
         self.matcher = matcher
@@ -34,6 +38,8 @@ class SetCriterion(nn.Module):
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
+        self.modulate_positives = modulate_positives
+        self.normalizer = normalizer
 
     def forward(self, logits: Tensor, boxes: Tensor, targets: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """logits (B, N); boxes (B, N, 4) and targets (B, 4), cxcywh in fractions of the crop.
@@ -46,10 +52,9 @@ class SetCriterion(nn.Module):
 
     def classification(self, logits: Tensor, boxes: Tensor, targets: Tensor, matched: Tensor) -> Tensor:
         """Classification loss, a scalar. Arguments as forward's; matched: boolean (B, N), the positive queries."""
-        if self.align:
-            iou, _ = iou_and_giou(box_cxcywh_to_xyxy(boxes.detach()), box_cxcywh_to_xyxy(targets).unsqueeze(1))
-            goal = alignment_target(logits, iou, self.alpha, self.beta)
-            loss = task_alignment_loss(logits, goal, matched, self.gamma)
-        else:
-            loss = focal_loss(logits, matched)
-        return loss.sum() / len(targets)
+        if not self.align:
+            return focal_loss(logits, matched).sum() / len(targets)
+        iou, _ = iou_and_giou(box_cxcywh_to_xyxy(boxes.detach()), box_cxcywh_to_xyxy(targets).unsqueeze(1))
+        goal = alignment_target(logits, iou, self.alpha, self.beta)
+        loss = task_alignment_loss(logits, goal, matched, self.gamma, self.modulate_positives).sum()
+        return loss / ((goal * matched).sum().clamp(min=1) if self.normalizer == "alignment" else len(targets))

@@ -23,16 +23,20 @@ def alignment_target(logits: Tensor, iou: Tensor, alpha: float = 0.25, beta: flo
     return (alpha * F.logsigmoid(logits)).exp() * iou**beta
 
 
-def task_alignment_loss(logits: Tensor, targets: Tensor, positive: Tensor, gamma: float = 2.0) -> Tensor:
+def task_alignment_loss(
+    logits: Tensor, targets: Tensor, positive: Tensor, gamma: float = 2.0, modulate_positives: bool = True
+) -> Tensor:
     """Task-alignment loss of each query (Eq. 10): |t - s|^gamma BCE(s, t) for positives, else s^gamma BCE(s, 0).
 
-    logits (...), with s = sigmoid(logits); targets t (...) in [0, 1]; positive: boolean (...). Returns the losses (...)
-    elementwise; the caller sums and normalises them.
+    logits (...), with s = sigmoid(logits); targets t (...) in [0, 1]; positive: boolean (...). modulate_positives:
+    False drops the factor |t - s|^gamma, as Align-DETR does. Returns the losses (...) elementwise; the caller sums and
+    normalises them.
     """
     logits = at_least_float32(logits)
     targets = torch.where(positive, targets.to(logits.dtype), torch.zeros_like(logits))
     cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return (targets - logits.sigmoid()).abs() ** gamma * cross_entropy
+    factor = (targets - logits.sigmoid()).abs() ** gamma
+    return cross_entropy * (factor if modulate_positives else factor.masked_fill(positive, 1.0))
 
 
 def focal_loss(logits: Tensor, positive: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

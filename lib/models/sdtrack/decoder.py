@@ -29,7 +29,7 @@ from lib.models.layers.position import SinePosition, cell_centres
 from lib.models.layers.precision import at_least_float32
 from lib.models.layers.stacked import Stacked
 from lib.models.sdtrack.box_rpb import BiasWeights, BoxRPB, BoxRPBCrossAttention, dense_bias
-from lib.models.sdtrack.heads import BoxHead, ClassHead
+from lib.models.sdtrack.heads import PRIOR, BoxHead, ClassHead
 from lib.models.sdtrack.query_selection import SelectedQueries
 
 
@@ -203,7 +203,8 @@ class Decoder(nn.Module):
     make_layer: builds one of the `layers` layers. The class head reads the first stream, the box head the last.
     crop_size: of the search crop in pixels. rpb_form: form of the bias, "mask", "onehot" or "auto" (DecoderLayer).
     "auto" is "onehot" on a GPU with gradients enabled, because fused kernels accept no mask that needs a gradient, and
-    "mask" otherwise. recompute: use activation checkpointing. Raises ValueError for an unknown rpb_form.
+    "mask" otherwise. recompute: use activation checkpointing. prior: score of all queries before training. Raises
+    ValueError for an unknown rpb_form.
     """
 
     code: Tensor  # (H*W, dim) position codes of the cells
@@ -219,6 +220,7 @@ class Decoder(nn.Module):
         crop_size: int,
         rpb_form: str = "auto",
         recompute: bool = False,
+        prior: float = PRIOR,
     ):
         super().__init__()
         if rpb_form not in RPB_FORMS:
@@ -230,7 +232,7 @@ class Decoder(nn.Module):
         self.rpb_form = rpb_form if first.has_rpb else "none"
         self.recompute = recompute
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(self.num_streams))
-        self.class_heads = nn.ModuleList(ClassHead(dim=dim) for _ in range(layers))
+        self.class_heads = nn.ModuleList(ClassHead(dim=dim, prior=prior) for _ in range(layers))
         self.box_heads = nn.ModuleList(BoxHead(dim=dim) for _ in range(layers))
         height, width = grid
         cells = torch.arange(max(grid), dtype=torch.float32) + 0.5

@@ -8,22 +8,22 @@ from torch import Tensor, nn
 from lib.models.layers.mlp import MLP
 from lib.models.layers.precision import at_least_float32
 
-PRIOR = 0.01  # score of every query before training (RetinaNet, for the focal loss)
+PRIOR = 0.01  # default score of every query before training (RetinaNet, for the focal loss)
 EPS = 1e-5  # box coordinates are clamped to [EPS, 1 - EPS] before the logit is taken
 
 
-def prior_bias() -> float:
-    """Return the logit of PRIOR."""
-    return -math.log((1 - PRIOR) / PRIOR)
+def prior_bias(prior: float) -> float:
+    """Return the logit of an initial score in (0, 1)."""
+    return -math.log((1 - prior) / prior)
 
 
 class ClassHead(nn.Linear):
-    """Predicts one logit per query: (B, N, dim) -> (B, N, 1). Initialised to scores of about PRIOR."""
+    """Predicts one logit per query: (B, N, dim) -> (B, N, 1). Initialised to scores of about `prior`."""
 
-    def __init__(self, *, dim: int):
+    def __init__(self, *, dim: int, prior: float = PRIOR):
         super().__init__(dim, 1)
         nn.init.trunc_normal_(self.weight, std=0.02)
-        nn.init.constant_(self.bias, prior_bias())
+        nn.init.constant_(self.bias, prior_bias(prior))
 
 
 class BoxHead(MLP):

@@ -13,7 +13,7 @@ from lib.models.layers.position import SinePosition, cell_centres
 from lib.models.layers.precision import at_least_float32
 from lib.models.layers.sampling import roi_align, sample_points
 from lib.models.layers.stacked import Stacked
-from lib.models.sdtrack.heads import EPS, prior_bias
+from lib.models.sdtrack.heads import EPS, PRIOR, prior_bias
 
 
 @dataclass
@@ -38,9 +38,16 @@ class MiniDetector(nn.Module):
     anchor_logits: Tensor  # (H*W*A, 4) logits of the anchors, cxcywh, fractions of the crop
 
     def __init__(
-        self, *, dim: int, grid: tuple[int, int], tower_layers: int, anchors_per_cell: int, anchor_size: float
+        self,
+        *,
+        dim: int,
+        grid: tuple[int, int],
+        tower_layers: int,
+        anchors_per_cell: int,
+        anchor_size: float,
+        prior: float = PRIOR,
     ):
-        """grid (H, W): cells of the features."""
+        """grid (H, W): cells of the features; prior: score of all anchors before training."""
         super().__init__()
         self.class_tower = _tower(dim, tower_layers)
         self.box_tower = _tower(dim, tower_layers)
@@ -49,7 +56,7 @@ class MiniDetector(nn.Module):
         nn.init.normal_(self.class_head.weight, std=0.01)
         nn.init.zeros_(self.box_head.weight)
         if self.class_head.bias is not None and self.box_head.bias is not None:
-            nn.init.constant_(self.class_head.bias, prior_bias())
+            nn.init.constant_(self.class_head.bias, prior_bias(prior))
             nn.init.zeros_(self.box_head.bias)
         anchors = _anchors(grid, anchors_per_cell, anchor_size)
         self.register_buffer("anchor_logits", torch.logit(anchors, EPS), persistent=False)
@@ -117,7 +124,7 @@ class QuerySelection(nn.Module):
     """Selects anchor boxes and generates content and position queries for each branch.
 
     num_branches: 2, or 1 for one query set that both tasks share. grid (H, W): cells of the features. anchors_per_cell,
-    anchor_size, tower_layers: of MiniDetector. roi_size: bins per side of RoIAlign. points: M.
+    anchor_size, tower_layers, prior: of MiniDetector. roi_size: bins per side of RoIAlign. points: M.
     """
 
     def __init__(
@@ -132,12 +139,18 @@ class QuerySelection(nn.Module):
         tower_layers: int = 4,
         roi_size: int = 7,
         points: int = 8,
+        prior: float = PRIOR,
     ):
         super().__init__()
         self.num_queries = num_queries
         self.roi_size = roi_size
         self.detector = MiniDetector(
-            dim=dim, grid=grid, tower_layers=tower_layers, anchors_per_cell=anchors_per_cell, anchor_size=anchor_size
+            dim=dim,
+            grid=grid,
+            tower_layers=tower_layers,
+            anchors_per_cell=anchors_per_cell,
+            anchor_size=anchor_size,
+            prior=prior,
         )
         self.branches = nn.ModuleList(
             SalientPoints(dim=dim, roi_size=roi_size, points=points) for _ in range(num_branches)

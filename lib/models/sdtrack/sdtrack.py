@@ -61,6 +61,7 @@ class SDTrack(OneStreamNetwork):
                 num_heads=model.NUM_HEADS,
                 ffn_dim=encoder.FFN_DIM,
                 dropout=encoder.DROPOUT,
+                grids=(backbone.template_grid, backbone.search_grid) if encoder.POSITIONS else None,
                 recompute=recompute,
             ),
             query_selection=QuerySelection(
@@ -73,12 +74,14 @@ class SDTrack(OneStreamNetwork):
                 tower_layers=query.TOWER_LAYERS,
                 roi_size=query.ROI_SIZE,
                 points=query.POINTS,
+                prior=model.PRIOR,
             ),
             decoder=Decoder(
                 make_layer,
                 dim=dim,
                 layers=decoder.LAYERS,
                 crop_size=cfg.DATA.SEARCH.SIZE,
+                prior=model.PRIOR,
                 rpb_form=decoder.BOX_RPB_FORM,
                 recompute=recompute,
             ),

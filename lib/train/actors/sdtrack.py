@@ -84,6 +84,8 @@ def build_criterion(cfg) -> SetCriterion:
         alpha=tal.ALPHA,
         beta=tal.BETA,
         gamma=tal.GAMMA,
+        modulate_positives=tal.MODULATE_POSITIVES,
+        normalizer=tal.NORMALIZER,
     )
 
 
