@@ -90,4 +90,9 @@ def report(figures: dict[str, float], file: str | None) -> None:
     for name, value in figures.items():
         print(f"{name:<28}{value:>12.4g}")
     if file:
-        Path(file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_figures(figures, file)
+
+
+def write_figures(figures: dict[str, float], file: str) -> None:
+    """Write the figures to a JSON file."""
+    Path(file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ random weights at a constant learning rate; --set DATA.TRAIN.DATASETS_NAME=[SYNT
 needs no files.
 """
 
-from _common import report
+from _common import report, write_figures
 
 import argparse
 from collections.abc import Iterator
@@ -32,6 +32,7 @@ from lib.utils.local_paths import local_paths
 
 WATCHED = 4  # batches
 PARTS = {"trunk": "backbone.", "neck": "neck.", "queries": "query_selection.", "decoder": "decoder."}
+FIXED = "MODEL.PRETRAIN_FILE=none", "TRAIN.NUM_WORKER=0", "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]"
 QUICK = ("DATA.TRAIN.DATASETS_NAME=[SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[1]", "TRAIN.BATCH_SIZE=2")
 
 
@@ -115,15 +116,18 @@ def main() -> None:
     add_override_argument(parser)
     args = parser.parse_args()
     at = [0, 1] if args.quick else args.at
-    fixed = ["MODEL.PRETRAIN_FILE=none", "TRAIN.NUM_WORKER=0", *(QUICK if args.quick else ())]
+    fixed = [*FIXED, *(QUICK if args.quick else ())]
     cfg = load_config("sdtrack", args.config, [*fixed, *args.overrides])
     table = train_and_measure(cfg, args.data_dir, choose_device(args.device), at)
     title = f"gradients of {args.config}: value of each term, and norm of its gradient at each part"
-    print(render(Table("gradients", title, table.reset_index(level=1)), "table"))
+    text = table.map(lambda value: "" if pd.isna(value) else f"{value:.3g}")
+    print(render(Table("gradients", title, text.reset_index(level=1)), "table"))
     figures = {f"step{step}.{term}.{c}": x for (step, term), row in table.iterrows() for c, x in row.dropna().items()}
     ratios = {f"step{step}.cls_over_box.trunk": table.loc[(step, "cls"), "trunk"] / box for step in at
               if (box := table.loc[(step, "box"), "trunk"])}  # fmt: skip
-    report({**figures, **ratios}, args.json)
+    report(ratios, None)
+    if args.json:
+        write_figures({**figures, **ratios}, args.json)
 
 
 if __name__ == "__main__":

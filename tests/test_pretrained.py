@@ -94,7 +94,7 @@ def test_cae_weights_keep_their_layer_scale_and_every_value(tmp_path):
 
 def test_a_layer_scale_without_a_place_and_a_place_without_one_are_named(tmp_path):
     cae_file(tmp_path / "cae.pth")
-    with pytest.raises(CheckpointError, match=r"cae\.pth: the file has a layer scale.*LAYER_SCALE=0\.1, or fold it"):
+    with pytest.raises(CheckpointError, match=r"cae\.pth: the file has a layer scale.*LAYER_SCALE=0\.1, or use a "):
         load_pretrained(network(), "cae.pth", "cae", tmp_path)
     torch.save(timm_state()[1], tmp_path / "vit.pth")
     with pytest.raises(CheckpointError, match=r"vit\.pth: the file has no layer scale.*LAYER_SCALE=0"):

@@ -111,7 +111,7 @@ def _trimmed(data: bytes, warning: str) -> bytes:
     mean that rows are missing.
     """
     if "two SOI markers" in warning:
-        data = data[: data.index(START, _end_of_header(data))]
+        data = _before_a_second_image(data)
     elif "remature end" not in warning and not warning.endswith("extraneous bytes before marker 0xd9"):
         return data
     trimmed = data.rstrip(b"\0").removesuffix(END).rstrip(b"\0") + END
@@ -126,12 +126,13 @@ def _trimmed(data: bytes, warning: str) -> bytes:
     return trimmed
 
 
-def _end_of_header(data: bytes) -> int:
-    """Position of the first scan: behind the segments of the header, which may hold a thumbnail with markers."""
+def _before_a_second_image(data: bytes) -> bytes:
+    """The data before the first start marker in a scan. The header is skipped: a thumbnail in it has such markers."""
     position = len(START)
-    while data[position + 1] != SCAN:
+    while position + 3 < len(data) and data[position + 1] != SCAN:
         position += 1 if data[position + 1] == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return position
+    second = data.find(START, position)
+    return data if second < 0 else data[:second]
 
 
 def _flat_rows(picture: np.ndarray) -> int:

@@ -216,8 +216,8 @@ def has_layer_scale(state: dict[str, Tensor]) -> bool:
 def _check_layer_scale(converted: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:
     if has_layer_scale(converted) and not has_layer_scale(own):
         raise CheckpointError(
-            f"{source}: the file has a layer scale, the network none: set MODEL.BACKBONE.LAYER_SCALE=0.1, or fold it "
-            "into the projections with tracking/convert_checkpoint.py --fold"
+            f"{source}: the file has a layer scale, the network none: set MODEL.BACKBONE.LAYER_SCALE=0.1, or use a "
+            "file whose layer scale is folded into the projections"
         )
     if has_layer_scale(own) and not has_layer_scale(converted):
         raise CheckpointError(
