@@ -259,6 +259,8 @@ def study_arguments(description: str | None, out: str) -> argparse.ArgumentParse
 
 def run_from_arguments(study: Study, args: argparse.Namespace, conclude: Callable[[Study, pd.DataFrame], None]) -> None:
     """Run a study as the arguments of study_arguments say. conclude: called with the study and its finished runs."""
+    if min(args.seeds, args.steps, args.processes) < 1 or args.pairs < study.batch:
+        raise SystemExit(f"--seeds, --steps and --processes have to be 1 or more, --pairs {study.batch} or more")
     if args.quick:
         with tempfile.TemporaryDirectory() as folder:
             variants = dict(list(study.variants.items())[:2])

@@ -1,5 +1,6 @@
 import io
 import os
+import signal
 import sys
 
 import pytest
@@ -15,6 +16,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 settings.register_profile("busy machine", deadline=None, derandomize=True)
 settings.load_profile("busy machine")
+# A suite that is started with nohup ignores SIGHUP, and so would the commands that it starts
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 SLOW = {  # files that run commands, several processes or large networks; other slow tests have the marker themselves

@@ -72,10 +72,14 @@ def test_they_are_taken_where_nothing_was_trained(published, tmp_path, monkeypat
 
 def test_a_broken_file_is_named(published, tmp_path):
     data = published[1].read_bytes()
-    for name, content in (("half", data[: len(data) // 2]), ("empty", b""), ("text", b"no weights at all")):
+    cut = "truncated or not a weights file"
+    for name, content, problem in (
+        ("half", data[: len(data) // 2], cut), ("empty", b"", cut), ("noise", b"\x00\xffno weights\x01", cut),
+        ("text", b"no weights at all", r"not a weights file; it is a text \(no"),
+    ):  # fmt: skip
         file = tmp_path / f"{name}.safetensors"
         file.write_bytes(content)
-        with pytest.raises(CheckpointError, match=f"{name}.safetensors: truncated or not a weights file"):
+        with pytest.raises(CheckpointError, match=f"{name}.safetensors: {problem}"):
             read_checkpoint(file)
 
 
