@@ -172,7 +172,10 @@ def run_study(study: Study, processes: int, minutes: float) -> pd.DataFrame:
     if study.data_dir is None:
         for part, number in (("seen", 600), ("unseen", 100)):
             write_images(study.folder / part, min(number, 4 * study.steps), first_seed=10_000 * (part == "unseen"))
-    settings = {"data_dir": study.data_dir or str(study.folder), "steps": study.steps, "pairs": study.pairs}
+    settings = {
+        "images": study.data_dir or "generated", "videos": list(study.videos), "config": study.config,
+        "shared": list(study.shared), "batch": study.batch, "steps": study.steps, "pairs": study.pairs,
+    }  # fmt: skip
     claim_folder(study.folder, settings, overwrite=False, remedy="choose another --out")
     waiting = [run for run in study.runs() if not study.run_file(*run).is_file()]
     _run_all(study, waiting, partial(train_and_ask, study=study), processes, time.monotonic() + 60 * minutes)

@@ -65,7 +65,9 @@ def test_two_results_with_one_zip_name_do_not_replace_each_other(tmp_path, small
     for _ in range(2):
         pack_submission(results(tmp_path / "r", small), "got10k_test", small, target, False, overwrite=False)
     before = target.read_bytes()
-    with pytest.raises(ResultError, match=r"out\.zip: exists, and was not packed from .*other; use --overwrite"):
+    with pytest.raises(
+        ResultError, match=r"out\.zip: exists, and is not known to be packed from .*other; use --overwrite"
+    ):
         pack_submission(results(tmp_path / "other", small), "got10k_test", small, target, False, overwrite=False)
     assert target.read_bytes() == before
     pack_submission(tmp_path / "other", "got10k_test", small, target, False)

@@ -96,6 +96,15 @@ def test_what_lies_beside_ones_own_frames_is_left_out_and_said(tmp_path, message
     (tmp_path / "s" / "groundtruth.txt").write_text("\n".join([BOX] * 4))
     assert Folder(FileStorage(tmp_path)).frame_names(0) == expected
     assert len(image_files(frames(tmp_path / "named", (1, 2, 3), "part {} of 3.jpg"))) == 3
+    for number, names in enumerate((
+        [f"{time / 30:.3f}.jpg" for time in range(50)],
+        [f"12-{time // 60:02d}-{time % 60:02d}.jpg" for time in range(90)],
+        [f"IMG_{n}.jpg" for n in range(30)] + [f"img_{n}.jpg" for n in range(20)], ["a\n1.jpg", "a\n2.jpg"],
+        [f"{n:02d}a.jpg" for n in range(30)] + [f"{n:02d}b.jpg" for n in range(20)],
+    )):  # fmt: skip
+        for name in names:
+            frames(tmp_path / f"own{number}", (1,), name)
+        assert len(image_files(tmp_path / f"own{number}")) == len(names)
     for name in ("apple.jpg", "pear.jpg", "plum.jpg"):
         frames(tmp_path / "words", (1,), name)
     assert len(image_files(tmp_path / "words")) == 3

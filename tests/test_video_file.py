@@ -156,7 +156,7 @@ def test_frames_that_the_decoder_drops_without_an_error_are_missed(tmp_path):
     (tmp_path / "bad.mp4").write_bytes(data)
     frames, error = read(tmp_path / "bad.mp4")
     assert 20 < len(frames) < 60, "the damage has to cost frames"
-    assert error and error.endswith(f"{len(frames)} frames could be read")
+    assert error and f"{len(frames)} of 60 frames could be decoded" in error
 
 
 def test_a_hole_in_a_video_of_even_rate_is_said(tmp_path, messages):

@@ -43,8 +43,8 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n"
     [
         (PAGE, "it is a web page, .*browser"),
         (POINTER, "it is a Git LFS pointer.*git lfs pull"),
-        (b'{"message": "Not Found"}\n', r"it is a text .*message.*the download failed"),
-        (b"Error 404\n", r"it is a text \(Error .*the download failed"),
+        (b'{"message": "Not Found"}\n', r"it is a text .*message.*whether the download failed"),
+        (b"\n" * 60 + b"Error 404\n", r"it is a text \(Error .*the download failed"),
     ],
 )
 def test_a_page_a_pointer_or_a_text_in_the_place_of_a_file(tmp_path, content, match):

@@ -1,4 +1,4 @@
-"""Check and convert pretrained weights: python tracking/convert_checkpoint.py FILE --config vitb_300 [--kind mae]
+"""Check and convert pretrained weights: python tracking/convert_checkpoint.py FILE --config vitb_300 [--kind cae]
 [--to OUT] [--fold]
 
 Opens a file of pretrained weights (of CAE, MAE, timm, OSTrack or this project) without running code from it, converts
@@ -75,7 +75,8 @@ def main() -> None:
         to = Path(args.to).absolute()
         save_checkpoint(to, {"net": {key: value.contiguous() for key, value in converted.items()}})
         value = quote(f"MODEL.PRETRAIN_FILE={json.dumps(str(to), ensure_ascii=False)}")  # quoted for YAML
-        use = f"train from it with --set {value} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack"
+        folded = " MODEL.BACKBONE.LAYER_SCALE=0" if args.fold else ""
+        use = f"train from it with --set {value} MODEL.BACKBONE.PRETRAIN_TYPE=ostrack{folded}"
         print(f"{to} written; {f'track with --checkpoint {quote(str(to))}' if kind == WHOLE else use}")
 
 

@@ -55,7 +55,8 @@ def crop_window(box: Sequence[float], factor: float, size: int, averaging: bool 
     """The window centred on a box; its side is `factor` times the square root of the box's area.
 
     box: x, y, w, h in image pixels; size: side of the crop in pixels. averaging: use the largest of CELLS that leaves
-    at least `size` cells per side; the window is then off by at most half a cell, which is half a crop pixel or less.
+    at least `size` cells per side; centre and side of the window are then off by at most half a cell each, which is
+    half a crop pixel or less.
     Raises TrackingError for a box without area or with NaN or Inf.
     """
     x, y, w, h = (float(value) for value in box)
@@ -65,8 +66,9 @@ def crop_window(box: Sequence[float], factor: float, size: int, averaging: bool 
         )
     side = max(1, math.ceil(math.sqrt(w * h) * factor))
     cell = max(cell for cell in CELLS if cell == 1 or (averaging and cell <= side // size))
-    whole = (round(value / cell) * cell for value in (x + w / 2 - side / 2, y + h / 2 - side / 2, side))
-    return CropWindow(*whole, size, cell)
+    side = round(side / cell) * cell
+    left, top = (round(value / cell) * cell for value in (x + w / 2 - side / 2, y + h / 2 - side / 2))
+    return CropWindow(left, top, side, size, cell)
 
 
 def crop_image(image: np.ndarray, window: CropWindow, reduction: int = 1) -> np.ndarray:

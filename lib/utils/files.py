@@ -103,7 +103,8 @@ def looks_like(content: bytes | Path, is_text: bool = False) -> str:
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml")):
         return "it is a web page, not the file itself: the download failed; open its link in a browser"
     if not is_text and start and not re.search(rb"[^\t\n\r -~]", content[:512]):
-        return f"it is a text ({content[:40].decode().split()[0]} ...), not the file itself: the download failed"
+        word = content[:512].split()[0][:40].decode()
+        return f"it is a text ({word} ...), not the file itself: check whether the download failed"
     return ""
 
 

@@ -54,9 +54,9 @@ class FrameFiles:
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder, sorted by name with numbers compared by value; empty if there are no images.
 
-    If most images differ only in a number, the others, such as copies and previews, are left out. This, and gaps in
-    otherwise consecutive numbers, are logged as a warning. Raises DataError if the folder cannot be read, or if two
-    images differ only in their suffix.
+    If most images differ only in a number, copies of them ("00000002 (1).jpg") and images that are not numbered are
+    left out. This, and gaps in otherwise consecutive numbers, are logged as a warning. Raises DataError if the folder
+    cannot be read, or if two images differ only in their suffix.
     """
     return [folder / name for name in frames_among(names_in(folder), str(folder))]
 
@@ -67,24 +67,32 @@ def frames_among(names: Iterable[str], folder: str) -> list[str]:
     forms = [_form(name) for name in ordered]
     usual, count = Counter(forms).most_common(1)[0] if forms else (None, 0)
     alike = 2 * count > len(ordered) and count > 1
-    frames = [name for name, form in zip(ordered, forms) if form == usual] if alike else ordered
+    stems = {name.rpartition(".")[0] for name, form in zip(ordered, forms) if form == usual} if alike else set()
+    beside = {name for name, form in zip(ordered, forms) if alike and form != usual and _is_beside(name, stems)}
+    frames = [name for name in ordered if name not in beside]
     if folder not in _CHECKED:
         _CHECKED.add(folder)
-        if beside := [name for name in ordered if name not in set(frames)]:
+        if beside:
             logger.warning(
                 "%s: %d images are not numbered like the others and are left out, such as %s",
                 folder,
                 len(beside),
-                beside[0],
+                min(beside),
             )
-        if alike:
+        if alike and len(frames) == count:
             _log_gaps(folder, frames)
     return frames
 
 
+def _is_beside(name: str, stems: set[str]) -> bool:
+    """Whether an image lies beside the frames with these stems: it is not numbered, or a copy of one of them."""
+    stem = name.rpartition(".")[0]
+    return re.search(r"[0-9]", stem) is None or any(stem[:end] in stems for end in range(1, len(stem)))
+
+
 def _form(name: str) -> tuple[str, str]:
     """What is before and after the last number of a file name without its suffix; a name without a number itself."""
-    before, _, after = re.fullmatch(r"(.*?)([0-9]*)([^0-9]*)", name.rpartition(".")[0]).groups()
+    before, _, after = re.fullmatch(r"(.*?)([0-9]*)([^0-9]*)", name.rpartition(".")[0], re.DOTALL).groups()
     return before, after
 
 

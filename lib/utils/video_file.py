@@ -125,7 +125,7 @@ class _Decoding:
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
         self._container, self._stream = container, stream
         self.problem, self.reason, self.damaged = "", "the file has no frames", 0
-        self._packets = self._frames = self._lost = self._first_lost = 0
+        self._packets = self._frames = self._discarded = self._lost = self._first_lost = 0
         self._end = 0.0
         self._times: list[float] = []
 
@@ -150,6 +150,7 @@ class _Decoding:
     def _decoded(self, packet: av.Packet) -> Iterator[av.VideoFrame]:
         is_data = packet.pts is not None or packet.dts is not None or packet.size > 0
         self._packets += is_data
+        self._discarded += is_data and packet.is_discard  # not shown, because the video was trimmed
         if is_data and packet.pts is not None and packet.time_base:
             self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         try:
@@ -190,7 +191,7 @@ class _Decoding:
         frames are missing in the gaps. (Interlaced video may have two packets per frame, but no such gaps.)"""
         steps, usual = self._steps()
         missing = float((steps[steps >= HOLE * usual] / usual - 1).sum()) if usual else 0.0
-        return 0 < self._packets - self._frames <= 2 * missing
+        return missing / 2 <= self._packets - self._discarded - self._frames <= 2 * missing and missing > 0
 
     def _early(self) -> str:
         """Description of how much less was read than the file announces, or "".

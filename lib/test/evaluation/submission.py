@@ -65,7 +65,9 @@ def pack_submission(
     """
     form, source = submission_format(dataset), hashlib.sha256(str(folder.resolve()).encode()).hexdigest().encode()
     if not overwrite and target.is_file() and _comment(target) != source:
-        raise ResultError(f"{target}: exists, and was not packed from {folder}; use --overwrite or another --to")
+        raise ResultError(
+            f"{target}: exists, and is not known to be packed from {folder}; use --overwrite or another --to"
+        )
     here = [item for item in sequences if find_results(folder, item.name)]
     members: dict[str, bytes] = {}
     for sequence in here:
