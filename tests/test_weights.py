@@ -135,3 +135,14 @@ def test_a_tracking_process_opens_its_weights_once(published, tmp_path, kind):
     assert answer.returncode == 0, answer.stderr
     assert "opened: 1\n" in answer.stdout
     assert list(tmp_path.glob("**/synthetic-001.txt"))
+
+
+def test_weights_of_a_host_are_tracked_with_crops_without_averages(tiny_checkpoint, tmp_path):
+    """A host trains on such crops and writes no config into its files; a config in the file, or the user, decides."""
+    bare = tmp_path / "host.pth.tar"
+    torch.save({"net": read_checkpoint(tiny_checkpoint)["net"]}, bare)
+    for file, overrides, averaging in (
+        (tiny_checkpoint, (), True), (bare, (), False), (bare, ("DATA.CROP_AVERAGING=true",), True),
+    ):  # fmt: skip
+        cfg = parameter.parameters("demo", checkpoint=file, overrides=overrides).cfg
+        assert cfg.DATA.CROP_AVERAGING is averaging

@@ -58,12 +58,10 @@ def _plain(value: Any) -> Any:
 def _for_host(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a config tree to the form that a host reads: add HOST_KEYS, and make TRAIN.AMP a boolean.
 
-    AMP "auto" becomes False, because AMP means fp16 in a host. DATA.CROP_AVERAGING becomes False, because a host makes
-    the training crops itself, without averages.
+    AMP "auto" becomes False, because AMP means fp16 in a host.
     """
-    train, data = tree["TRAIN"], tree["DATA"]
-    changed = {"TRAIN": {**train, "AMP": train["AMP"] is True}, "DATA": {**data, "CROP_AVERAGING": False}}
-    converted = copy.deepcopy({**tree, **changed})
+    train = tree["TRAIN"]
+    converted = copy.deepcopy({**tree, "TRAIN": {**train, "AMP": train["AMP"] is True}})
     for key, value in HOST_KEYS.items():
         *sections, name = key.split(".")
         reduce(getitem, sections, converted)[name] = value

@@ -49,9 +49,9 @@ def network_parameters(
 
     checkpoint: a weights file; None: the checkpoint of TEST.EPOCH below save_dir, else the weights shipped with the
     project. The config comes from the checkpoint; if the yaml differs from it, that is logged. For a file without a
-    config, such as another project's, the yaml's is used. overrides: "KEY=VALUE" strings applied on top. device: "cpu",
-    "cuda:0", ...; None: the GPU if there is one. backend: one of lib.deploy.backends.BACKENDS. Raises ConfigError for
-    wrong settings and CheckpointError for missing or broken weights.
+    config, such as that of an OSTrack host, the yaml's is used, without crop averages. overrides: "KEY=VALUE" strings
+    applied on top. device: "cpu", "cuda:0", ...; None: the GPU if there is one. backend: one of
+    lib.deploy.backends.BACKENDS. Raises ConfigError for wrong settings, CheckpointError for missing or broken weights.
     """
     yaml_cfg = load_config(script, yaml_name, overrides)
     folder = Path(save_dir or env_settings().save_dir) / "checkpoints" / "train" / script / yaml_name
@@ -106,8 +106,9 @@ def _checkpoint_config(
     if "net" not in content:
         raise CheckpointError(f"{path}: not a checkpoint of tracking/train.py: it has no key 'net'")
     if "config" not in content:
-        logger.info("%s has no config; using %s.yaml", path.name, yaml_name)
-        return yaml_cfg
+        # It was trained by a host, whose training crops have no averages
+        logger.info("%s has no config; using %s.yaml with DATA.CROP_AVERAGING=false", path.name, yaml_name)
+        return load_config(script, yaml_name, ["DATA.CROP_AVERAGING=false", *overrides])
     cfg = config_from_dict(script, content["config"], str(path), overrides)
     ignored = ("TRAIN.", *same_result_keys(script))
     changed = [line for line in differences(cfg, yaml_cfg) if not line.startswith(ignored)]
