@@ -36,7 +36,7 @@ LIMITS = {
     "tracking": 150,
     "training": 180,
     "boxrpb": 60,
-    "curves": 90,
+    "curves": 120,
     "pairs": 60,
     "commands": 150,
 }  # seconds

@@ -3,8 +3,8 @@
 The terms have their weights and are summed over the decoder layers; "box" is L1 and GIoU together; "proposals" is the
 whole loss of the mini-detector. The norms are means over four batches that are not trained on. "clipped" is the
 factor by which TRAIN.GRAD_CLIP_NORM shortens the whole gradient of the step. The training is that of the config, from
-random weights at a constant learning rate; --set DATA.TRAIN.DATASETS_NAME=[SYNTHETIC] DATA.TRAIN.DATASETS_RATIO=[1]
-needs no files.
+random weights, with its warm-up and then a constant learning rate. Without files:
+--set DATA.TRAIN.DATASETS_NAME=[SYNTHETIC] DATA.TRAIN.DATASETS_RATIO=[1].
 """
 
 from _common import report, write_figures
@@ -95,7 +95,7 @@ def train_and_measure(cfg: Config, data_dir: str | None, device: torch.device, a
         loss.backward()
         norm = clip_grad_norm_(actor.net.parameters(), limit).item()
         if step in at:
-            rows.append({"step": step, "term": "clipped", "value": min(1.0, limit / norm)})
+            rows.append({"step": step, "term": "clipped", "value": 1.0 if norm <= limit else limit / norm})
         warmup = min(1.0, (step + 1) / max(cfg.TRAIN.WARMUP_STEPS, 1))
         for group, rate in zip(optimizer.param_groups, rates):
             group["lr"] = rate * warmup

@@ -79,7 +79,7 @@ class PlainPairs(torch.utils.data.Dataset):
                 box[0] = image.shape[1] - box[0] - box[2]
             size = box[2:] * np.exp(rng.standard_normal(2) * spec.scale_jitter)
             centre = box[:2] + box[2:] / 2 + np.sqrt(size.prod()) * spec.center_jitter * (rng.random(2) - 0.5)
-            window = crop_window([*(centre - size / 2), *size], spec.factor, spec.size)
+            window = crop_window([*(centre - size / 2), *size], spec.factor, spec.size, averaging=False)
             left, top = max(0, -window.left), max(0, -window.top)
             right = max(0, window.left + window.side - image.shape[1])
             bottom = max(0, window.top + window.side - image.shape[0])

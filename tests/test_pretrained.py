@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer as TimmViT
 from lib.config.loader import load_config
 from lib.errors import CheckpointError
 from lib.models.sdtrack import build_sdtrack
-from lib.models.vit.pretrained import convert_backbone, load_pretrained, resample_position
+from lib.models.vit.pretrained import convert_backbone, load_network, load_pretrained, resample_position
 from lib.utils.weight_files import RestrictedPickle, WeightsFile, _load_restricted, read_foreign_checkpoint
 
 SMALL = (
@@ -99,6 +99,10 @@ def test_a_layer_scale_without_a_place_and_a_place_without_one_are_named(tmp_pat
     torch.save(timm_state()[1], tmp_path / "vit.pth")
     with pytest.raises(CheckpointError, match=r"vit\.pth: the file has no layer scale.*LAYER_SCALE=0"):
         load_pretrained(network("MODEL.BACKBONE.LAYER_SCALE=0.1"), "vit.pth", "timm", tmp_path)
+    with pytest.raises(CheckpointError, match=r"whole\.pth: the file has no layer scale.*LAYER_SCALE=0"):
+        load_network(network("MODEL.BACKBONE.LAYER_SCALE=0.1"), network().state_dict(), "whole.pth")
+    answer = convert(tmp_path / "vit.pth", "--kind", "timm", "--fold")
+    assert (answer.returncode, "vit.pth: the file has no layer scale to fold" in answer.stderr) == (1, True)
 
 
 def test_a_folded_layer_scale_computes_the_same(tmp_path):

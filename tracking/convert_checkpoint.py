@@ -21,7 +21,15 @@ from shlex import quote
 import torch
 
 from lib.config.loader import load_config
-from lib.models.vit.pretrained import KEY_FORMATS, fit_backbone, fold_layer_scale, load_network, network_state
+from lib.errors import CheckpointError
+from lib.models.vit.pretrained import (
+    KEY_FORMATS,
+    fit_backbone,
+    fold_layer_scale,
+    has_layer_scale,
+    load_network,
+    network_state,
+)
 from lib.registry import DEFAULT_SCRIPT, find_part
 from lib.train.admin.checkpoints import save_checkpoint
 from lib.utils.weight_files import read_foreign_checkpoint
@@ -55,6 +63,8 @@ def main() -> None:
             f"{', '.join(left_out[:8])}"
         )
     state = {key: value for key, value in network_state(content).items() if isinstance(value, torch.Tensor)}
+    if args.fold and not has_layer_scale(state):
+        raise CheckpointError(f"{args.file}: the file has no layer scale to fold; leave out --fold")
     network = find_part(args.script, "build")(cfg, training=False)
     if kind == WHOLE or KEY_FORMATS[kind].whole_network:
         load_network(network, state, args.file)

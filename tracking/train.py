@@ -1,8 +1,8 @@
 """Train a tracker: python tracking/train.py --script sdtrack --config vitb_300
 
 --mode multiple trains on several GPUs (or CPU processes) of this machine, --mode multi_node on those of several
-machines: run it on each machine with its --rank. `torchrun [...] tracking/train.py --config ...` works as well. Ctrl-C
-or SIGTERM saves a checkpoint and ends the run; --resume auto continues from it.
+machines: run it on each machine with its --rank. `torchrun [...] tracking/train.py --config ...` works as well. Ctrl-C,
+SIGTERM and SIGHUP save a checkpoint and end the run; --resume auto continues from it.
 """
 
 import _init_paths  # noqa: F401

@@ -91,7 +91,7 @@ TEST = {
 # The config of an older checkpoint may contain them.
 HOST_KEYS = {"MODEL.BACKBONE.TYPE": "vit", "DATA.TEMPLATE.NUMBER": 1, "DATA.SEARCH.NUMBER": 1}
 
-# Keys that choose between implementations of the same computation: weights and boxes do not depend on them
+# Keys that choose between implementations; a checkpoint may be resumed or tracked with another value of them
 SAME_RESULT_KEYS = ("DATA.REDUCED_DECODING", "TRAIN.COMPILE")
 
 ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted spelling -> key

@@ -15,7 +15,7 @@ from lib.vis.drawing import GREEN, ORANGE, draw_box
 
 
 class VideoTrack(NamedTuple):
-    """A tracker's answers on a video, and the exception that ended it early (an error, Ctrl-C, SIGTERM), or None."""
+    """A tracker's answers on a video, and the exception that ended it early (an error, Ctrl-C, a signal), or None."""
 
     track: Track
     ended_by: BaseException | None

@@ -56,6 +56,7 @@ def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> N
     and shapes that do not fit.
     """
     state, own = unwrapped(state, source), network.state_dict()
+    _check_layer_scale(state, own, source)
     problems = [f"{key} is missing" for key in own if key not in state]
     problems += [f"{key} is unknown" for key in state if key not in own]
     problems += [
@@ -209,8 +210,8 @@ def fold_layer_scale(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def has_layer_scale(state: dict[str, Tensor]) -> bool:
-    """Whether a state dict, key -> tensor of any shape, holds a layer scale."""
-    return any(key.endswith(tuple(LAYER_SCALE)) for key in state)
+    """Whether a state dict, key -> tensor of any shape, holds a layer scale, under our names or under CAE's."""
+    return any(key.endswith((*LAYER_SCALE, ".gamma_1", ".gamma_2")) for key in state)
 
 
 def _check_layer_scale(converted: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:

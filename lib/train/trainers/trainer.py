@@ -93,8 +93,8 @@ class Trainer:
     def train(self) -> None:
         """Train up to the schedule's last epoch and write a checkpoint after each epoch.
 
-        SIGTERM or Ctrl-C ends it early: the state is saved, and exit_code is 128 + the number of the signal instead of
-        0. Raises TrainingError for NaN or Inf and if memory runs out, DataError if the data cannot be used.
+        SIGTERM, SIGHUP or Ctrl-C ends it early: the state is saved, and exit_code is 128 + the number of the signal
+        instead of 0. Raises TrainingError for NaN or Inf and if memory runs out, DataError if the data cannot be used.
         """
         with StopSignals() as stop:
             while self.epoch < self.schedule.epochs or self.validation_due:
