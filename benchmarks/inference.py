@@ -31,9 +31,9 @@ from lib.deploy.onnx_graphs import example
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.normalize import Normalizer
 
-NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch")
+NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch", "lite_224")
 TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
-SMALL = ("demo", "vitt_128", "vitt_scratch")  # configs that are timed on a video
+SMALL = ("demo", "vitt_128", "vitt_scratch", "lite_224")  # configs that are timed on a video
 BOX = [600.0, 300.0, 80.0, 90.0]  # in a frame of 1280 x 720 pixels
 
 

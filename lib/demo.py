@@ -9,7 +9,7 @@ import torch
 from lib.config.loader import load_config
 from lib.errors import TrackingError
 from lib.models.sdtrack import build_sdtrack
-from lib.registry import make_tracker
+from lib.registry import DEFAULT_CONFIG, make_tracker
 from lib.synthetic.writer import write_clip
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
@@ -26,7 +26,7 @@ from lib.utils.local_paths import local_paths
 from lib.utils.video import FrameSource
 from lib.vis.tracked_video import track_video, write_video
 
-SHIPPED_CONFIG, TRAINED_CONFIG = "vitt_scratch", "demo"
+TRAINED_CONFIG = "demo"
 SHIPPED, TRAINED, UNTRAINED = "SDTrack, as shipped", "SDTrack, trained", "SDTrack, untrained"
 STATIC = "static box"
 
@@ -38,15 +38,15 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
     """
     sequences = synthetic_sequences()[:num_sequences]
     folder = make_folder(local_paths(save_dir=save_dir).save_dir / "demo")
-    options = {"checkpoint": shipped_weights(SHIPPED_CONFIG), "overrides": overrides}
+    options = {"checkpoint": shipped_weights(DEFAULT_CONFIG), "overrides": overrides}
     clip, tracked = folder / "clip.mp4", folder / "clip_tracked.mp4"
     print("1. Generating a video of 640 x 360 pixels and tracking it with the shipped weights", flush=True)
     box = write_clip(clip)
-    tracker = make_tracker("sdtrack", SHIPPED_CONFIG, **options)
+    tracker = make_tracker("sdtrack", DEFAULT_CONFIG, **options)
     times = track_video(tracker, FrameSource(str(clip)), box, tracked).whole().times
     print(f"   {len(times) / times.sum():.1f} frames/s in the tracker")
     makers = {
-        SHIPPED: lambda _device: make_tracker("sdtrack", SHIPPED_CONFIG, **options),
+        SHIPPED: lambda _device: make_tracker("sdtrack", DEFAULT_CONFIG, **options),
         STATIC: lambda _device: make_tracker("static", "box"),
     }
     _track_and_score(makers, sequences, folder)

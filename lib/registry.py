@@ -6,7 +6,7 @@ actor       lib/train/actors/<script>.py         build_actor(net, settings, cfg)
 tracker     lib/test/tracker/<script>.py         get_tracker_class()
 parameters  lib/test/parameter/<script>.py       parameters(yaml_name, ...)
 
-In Python, make_tracker("sdtrack", "vitt_scratch") returns a tracking session (lib.test.tracker.basetracker).
+In Python, make_tracker("sdtrack", "lite_224") returns a tracking session (lib.test.tracker.basetracker).
 """
 
 import difflib
@@ -18,7 +18,7 @@ from typing import Any
 from lib.errors import ConfigError
 
 LIB = Path(__file__).resolve().parent
-DEFAULT_SCRIPT, DEFAULT_CONFIG = "sdtrack", "vitt_scratch"  # defaults of the commands; their weights are shipped
+DEFAULT_SCRIPT, DEFAULT_CONFIG = "sdtrack", "lite_224"  # defaults of the commands; their weights are shipped
 
 PARTS = {
     "config": ("lib.config.{script}.config", "check"),

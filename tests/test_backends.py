@@ -174,6 +174,7 @@ def test_without_a_compiler_that_is_said(tiny_checkpoint, tmp_path):
     [
         ("sdtrack", ["MODEL.DECODER.COUPLING=independent", "MODEL.DECODER.BOX_RPB_FORM=onehot"]),
         ("sdtrack", ["MODEL.DECODER.COUPLING=shared", "MODEL.DECODER.BOX_RPB=false", "MODEL.BACKBONE.STEM=conv"]),
+        ("sdtrack", ["MODEL.BACKBONE.STEM=efficientnet_lite0"]),
         ("ostrack", ["MODEL.BACKBONE.CE_LOC=[1]", "MODEL.BACKBONE.CE_KEEP_RATIO=0.6"]),
     ],
 )

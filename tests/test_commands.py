@@ -172,7 +172,7 @@ def test_without_words_the_shipped_weights_track_a_video_of_their_own(tmp_path):
     text = succeeds("tracking/video_demo.py", "--save_dir", tmp_path)
     tracked = tmp_path / "demo" / "clip_tracked.mp4"
     assert str(tracked) in text and cv2.VideoCapture(str(tracked)).get(cv2.CAP_PROP_FRAME_COUNT) == 90
-    boxes = np.loadtxt(tmp_path / "results" / "sdtrack" / "vitt_scratch" / "video" / "clip.txt")
+    boxes = np.loadtxt(tmp_path / "results" / "sdtrack" / "lite_224" / "video" / "clip.txt")
     scene = SyntheticSequence(CLIP_SEED, 90, 360, 640)
     assert iou(boxes, scene.annotation.boxes).mean() > 0.5
     named = succeeds("tracking/video_demo.py", tmp_path / "demo" / "clip.mp4", "--save_dir", tmp_path / "again",

@@ -17,7 +17,8 @@ from lib.utils.cli import add_override_argument
 
 TABLE = {
     "vitb_300", "vitb_300_got10k", "vitb_300_noenc", "vitb6_300", "vitb_300_wo_dfl", "vitb_300_wo_boxrpb",
-    "vitb_300_wo_tal", "vitb_100", "vitb_300_m240", "vitb_384_300", "vits_300", "vitt_128", "vitt_scratch", "demo",
+    "vitb_300_wo_tal", "vitb_100", "vitb_300_m240", "vitb_384_300", "vits_300", "vitt_128", "vitt_scratch",
+    "lite_224", "demo",
 }  # fmt: skip
 
 

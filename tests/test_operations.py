@@ -18,6 +18,7 @@ from lib.registry import find_part
 CEILINGS = {  # operations a frame: on a GPU, on a CPU
     ("sdtrack", "vitb_300"): (680, 750),
     ("sdtrack", "vitt_scratch"): (270, 300),
+    ("sdtrack", "lite_224"): (400, 430),
     ("ostrack", "vitb_256_mae_32x4_ep300"): (216, 216),
 }
 COUPLINGS = ["decoupled", "independent", "shared"]
@@ -25,7 +26,9 @@ COUPLINGS = ["decoupled", "independent", "shared"]
 
 def network_of(script, config):
     cfg = load_config(script, config, ["MODEL.PRETRAIN_FILE=none"])
-    return find_part(script, "build")(cfg, training=False).eval(), cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE
+    network = find_part(script, "build")(cfg, training=False).eval()
+    network.prepare_for_tracking()
+    return network, cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE
 
 
 @pytest.mark.parametrize(("script", "config"), CEILINGS)

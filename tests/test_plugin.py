@@ -31,6 +31,7 @@ from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
 from lib.test.analysis.metrics import iou
 from lib.test.evaluation.data import Sequence, Video
+from lib.test.utils.network_parameters import shipped_weights
 from lib.train.actors.sdtrack import build_actor
 
 # One session of the host: two epochs with validation, resumed for a third, tracked with
@@ -160,14 +161,18 @@ def test_the_weights_that_come_with_it_track_there(host):
 import numpy as np
 from lib.test.parameter.sdtrack import parameters
 from lib.test.tracker.sdtrack import get_tracker_class
-tracker = get_tracker_class()(parameters("vitt_scratch"), "otb")
+tracker = get_tracker_class()(parameters("lite_224"), "otb")
 image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
 tracker.initialize(image, {"init_bbox": [40, 30, 20, 25]})
 print(tracker.track(image)["target_bbox"])
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=host)
     assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout.splitlines()[-1]) == pytest.approx([40, 30, 20, 25], abs=6)
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    tracker = make_tracker("sdtrack", "lite_224", checkpoint=shipped_weights("lite_224"), device="cpu")
+    tracker.initialize(image, {"init_bbox": [40, 30, 20, 25]})
+    expected = tracker.track(image)["target_bbox"]
+    assert json.loads(answer.stdout.splitlines()[-1]) == pytest.approx(expected, abs=0.01)
 
 
 def test_removing_it_leaves_the_host_as_it_was(host):

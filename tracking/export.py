@@ -1,4 +1,4 @@
-"""Export a network as graphs: python tracking/export.py --script sdtrack --config vitt_scratch --format openvino
+"""Export a network as graphs: python tracking/export.py --script sdtrack --config lite_224 --format openvino
 
 Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, and prints their speed. If the outputs
 of the graphs on the crops of a generated video do not agree with PyTorch's, nothing is written.

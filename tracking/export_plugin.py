@@ -51,7 +51,7 @@ def main() -> None:
     print(f"and after the branch that makes an actor:\n\n{ACTOR_LINES}")
     print("Then, in the host:\n")
     print("    python tracking/train.py --script sdtrack --config vitb_300 --save_dir ./output --mode single")
-    print("    python tracking/test.py sdtrack vitt_scratch --dataset_name otb      # the shipped weights")
+    print("    python tracking/test.py sdtrack lite_224 --dataset_name otb          # the shipped weights")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Publish weights: python tracking/publish_weights.py CHECKPOINT --to weights/vitt_scratch.safetensors"""
+"""Publish weights: python tracking/publish_weights.py CHECKPOINT --to mine.safetensors"""
 
 import _init_paths  # noqa: F401
 

@@ -1,6 +1,6 @@
 """Write a folder of HTML pages: scores, curves, and every sequence frame by frame.
 
-python tracking/report.py --trackers sdtrack/vitt_scratch static/box --dataset_name otb --data_dir DATA --out report
+python tracking/report.py --trackers sdtrack/lite_224 static/box --dataset_name otb --data_dir DATA --out report
 """
 
 import _init_paths  # noqa: F401

@@ -1,6 +1,6 @@
 """Figure 7: what the branches of a decoder layer attend to in a frame, and the selected queries.
 
-python tracking/vis_attention.py sdtrack vitt_scratch --dataset_name synthetic --sequence synthetic-001 --frame 20
+python tracking/vis_attention.py sdtrack lite_224 --dataset_name synthetic --sequence synthetic-001 --frame 20
 """
 
 import _init_paths  # noqa: F401

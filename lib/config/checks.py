@@ -16,6 +16,12 @@ def check_common(cfg: Any) -> None:
     check_sampling_ratios(cfg)
     trunk = cfg.MODEL.BACKBONE
     check_heads("MODEL.BACKBONE.NUM_HEADS", trunk.DIM, trunk.NUM_HEADS)
+    if trunk.STEM == "efficientnet_lite0" and trunk.PATCH_SIZE != 16:
+        raise ConfigError(
+            f"MODEL.BACKBONE.PATCH_SIZE: {trunk.PATCH_SIZE}; MODEL.BACKBONE.STEM=efficientnet_lite0 requires 16"
+        )
+    if cfg.TRAIN.FREEZE_STEM > 1:
+        raise ConfigError(f"TRAIN.FREEZE_STEM: {cfg.TRAIN.FREEZE_STEM} is more than 1, the whole training")
     if trunk.STEM == "conv" and trunk.PATCH_SIZE & (trunk.PATCH_SIZE - 1):
         raise ConfigError(
             f"MODEL.BACKBONE.PATCH_SIZE: {trunk.PATCH_SIZE} is not a power of two, as MODEL.BACKBONE.STEM=conv requires"

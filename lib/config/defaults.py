@@ -14,7 +14,10 @@ BACKBONE = {  # lib.models.vit
     "DROP_PATH": 0.1,
     "LAYER_SCALE": 0.0,  # initial value of the blocks' layer scale; 0: none. CAE's files have one (0.1)
     # Options for training from scratch, off in the paper's configs (docs/CONFIG.md)
-    "STEM": "patch",  # patch: one linear projection | conv: a small convolutional stem
+    # patch: one linear projection | conv: a small convolutional stem | efficientnet_lite0: pretrained on ImageNet
+    "STEM": "patch",
+    # Weights of efficientnet_lite0, if PRETRAIN_FILE is none: auto (pretrained_models/, or the extra "stem") | none
+    "STEM_FILE": "auto",
     "TEMPLATE_EMBED": 0.0,  # init std of the target embedding, added to template tokens inside the box; 0: no embedding
     "QK_INIT": 0.0,  # initialise W_k = W_q, scaled by this factor; 0: off
 }
@@ -49,6 +52,8 @@ DATA = {
 TRAIN = {
     "LR": 4e-4,
     "BACKBONE_MULTIPLIER": 0.1,
+    "STEM_MULTIPLIER": 0.1,  # learning rate of a pretrained stem divided by that of the backbone
+    "FREEZE_STEM": 0.0,  # share of the training in which a pretrained stem is not trained; 1: never trained
     "WEIGHT_DECAY": 4e-4,
     "DECAY_ALL": True,  # false: no decay of norms, biases and embeddings
     "EPOCH": 300,
@@ -98,7 +103,7 @@ ALIASES = {"MODEL.BACKBONE.PRETRAIN_FILE": "MODEL.PRETRAIN_FILE"}  # accepted sp
 
 CHOICES = {
     "MODEL.BACKBONE.PRETRAIN_TYPE": ("cae", "mae", "timm", "ostrack", "sdtrack"),
-    "MODEL.BACKBONE.STEM": ("patch", "conv"),
+    "MODEL.BACKBONE.STEM": ("patch", "conv", "efficientnet_lite0"),
     "DATA.SAMPLER_MODE": ("causal", "trident"),
     "DATA.STORAGE": ("auto", "files", "lmdb"),
     "DATA.DECODER": ("auto", "simplejpeg", "jpeg4py", "cv2"),
@@ -114,6 +119,8 @@ MINIMUM = {  # smallest allowed values
     "MODEL.BACKBONE.LAYER_SCALE": 0,
     "DATA.MAX_SAMPLE_INTERVAL": 1,
     "TRAIN.LR_DROP_EPOCH": 1,
+    "TRAIN.STEM_MULTIPLIER": 0,
+    "TRAIN.FREEZE_STEM": 0,
     "TRAIN.EPOCH": 1,
     "TRAIN.BATCH_SIZE": 1,
     "TRAIN.ACCUMULATION": 1,

@@ -22,6 +22,7 @@ from lib.utils.local_paths import LocalPaths
 from lib.utils.normalize import Normalizer
 
 CHECKED_BEFORE_TRAINING = 200  # sequences per data set
+STEM = "backbone.patch_embed.proj.trunk."  # prefix of a pretrained stem's keys
 MIN_MUON_SIDE = 16  # Muon optimizes only matrices with at least this many rows and columns
 
 
@@ -110,23 +111,25 @@ class TrainingData:
 def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimizer:
     """AdamW with two parameter groups: names that contain "backbone" at LR * BACKBONE_MULTIPLIER, the rest at LR.
 
-    With TRAIN.OPTIMIZER MUON, Muon (Jordan et al. 2024) optimizes the weight matrices of linear layers, in the same two
-    groups at MUON_MULTIPLIER times these rates, with updates scaled to the RMS of AdamW's (Liu et al. 2025). AdamW
-    optimizes the other parameters.
+    A pretrained stem is a third group, at the backbone's rate times STEM_MULTIPLIER. With TRAIN.OPTIMIZER MUON, Muon
+    (Jordan et al. 2024) optimizes the weight matrices of linear layers, in the same groups at MUON_MULTIPLIER times
+    these rates, with updates scaled to the RMS of AdamW's (Liu et al. 2025). AdamW optimizes the other parameters.
     """
     train, matrices = cfg.TRAIN, set()
     if train.OPTIMIZER == "MUON":
         layers = (module for module in net.modules() if isinstance(module, nn.Linear))
         matrices = {layer.weight for layer in layers if min(layer.weight.shape) >= MIN_MUON_SIDE}
 
+    stem, rates = set(stem_parameters(net)), {"backbone": train.BACKBONE_MULTIPLIER, "rest": 1.0}
+    rates = {"stem": train.BACKBONE_MULTIPLIER * train.STEM_MULTIPLIER, **rates} if stem else rates
+
     def groups(chosen: Callable[[nn.Parameter], bool], multiplier: float = 1.0, **options) -> list[dict]:
-        backbone, rest = [], []
+        parts: dict[str, list[nn.Parameter]] = {part: [] for part in rates}
         for name, parameter in net.named_parameters():
             if parameter.requires_grad and chosen(parameter):
-                (backbone if "backbone" in name else rest).append(parameter)
-        rate = train.LR * multiplier
-        rates = {"lr": rate * train.BACKBONE_MULTIPLIER}, {"lr": rate}
-        return [{"params": each, **lr, **options} for each, lr in zip((backbone, rest), rates) if each or not options]
+                parts["stem" if parameter in stem else "backbone" if "backbone" in name else "rest"].append(parameter)
+        kept = (part for part in parts if parts[part] or not options)  # a checkpoint has all groups without options
+        return [{"params": parts[part], "lr": train.LR * multiplier * rates[part], **options} for part in kept]
 
     common = {"lr": train.LR, "weight_decay": train.WEIGHT_DECAY}
     exempt = set() if train.DECAY_ALL else _norms_biases_and_embeddings(net)
@@ -137,6 +140,12 @@ def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimiz
         return adamw
     muon_groups = groups(lambda parameter: parameter in matrices, train.MUON_MULTIPLIER)
     return JointOptimizer(torch.optim.Muon(muon_groups, adjust_lr_fn="match_rms_adamw", **common), adamw)
+
+
+def stem_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """The trained parameters of a pretrained stem; empty if the network has none."""
+    named = net.named_parameters()
+    return [parameter for name, parameter in named if name.startswith(STEM) and parameter.requires_grad]
 
 
 def _norms_biases_and_embeddings(net: nn.Module) -> set[nn.Parameter]:

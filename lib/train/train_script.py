@@ -12,15 +12,16 @@ from lib.registry import find_part
 from lib.train.admin.checkpoints import latest_checkpoint, remove_unfinished
 from lib.train.admin.loggers import SilentLog, TrainingLog
 from lib.train.admin.settings import Settings
-from lib.train.builders import TrainingData, build_optimizer, lr_factor
+from lib.train.builders import TrainingData, build_optimizer, lr_factor, stem_parameters
 from lib.train.data.loader import objects_shared_with_workers
+from lib.train.trainers.freezing import Freeze
 from lib.train.trainers.schedule import Schedule
 from lib.train.trainers.trainer import Trainer
 from lib.utils.device import switched_on
 from lib.utils.distributed import Processes
 from lib.utils.files import hold_folder, make_folder, write_atomically
 from lib.utils.local_paths import LocalPaths
-from lib.utils.weight_files import pretrained_file, read_checkpoint
+from lib.utils.weight_files import STEM_REMEDY, pretrained_file, read_checkpoint, stem_file
 
 logger = logging.getLogger("sdtrack")
 
@@ -68,7 +69,7 @@ def build_trainer(
         train_loader=train_loader,
         val_loader=val_loader,
         prepare=data.preparation(settings.device),
-        schedule=_schedule(cfg, len(train_loader) // cfg.TRAIN.ACCUMULATION, settings.device),
+        schedule=_schedule(cfg, network, len(train_loader) // cfg.TRAIN.ACCUMULATION, settings.device),
         settings=settings,
         log=log,
         config=cfg.to_dict(),
@@ -104,15 +105,18 @@ def run(
 def check_inputs(data: TrainingData, paths: LocalPaths, weights: bool = True) -> list[str]:
     """Check the data sets of a config and return one line about each. Raises one DataError that lists all data sets
     that are missing or broken and, if `weights` is set, the pretrained file if it is missing."""
-    cfg, reports = data.cfg, data.check()
+    cfg, trunk, reports = data.cfg, data.cfg.MODEL.BACKBONE, data.check()
     lines = [str(report) for report in reports if not report.trainable]
     if weights and cfg.MODEL.PRETRAIN_FILE.lower() != "none":
         file = pretrained_file(cfg.MODEL.PRETRAIN_FILE, paths.pretrained_dir)
         if not file.is_file():
             lines.append(
-                f"pretrained {cfg.MODEL.BACKBONE.PRETRAIN_TYPE} weights: expected {file} "
-                "(or --set MODEL.PRETRAIN_FILE=none)"
+                f"pretrained {trunk.PRETRAIN_TYPE} weights: expected {file} (or --set MODEL.PRETRAIN_FILE=none)"
             )
+    elif weights and trunk.STEM == "efficientnet_lite0" and trunk.STEM_FILE.lower() != "none":
+        file = stem_file(trunk.STEM_FILE, paths.pretrained_dir)
+        if not file.is_file():
+            lines.append(f"ImageNet weights of the stem: expected {file}; put it there, or {STEM_REMEDY}")
     if lines:
         raise DataError(
             "\n  ".join([f"{len(lines)} inputs of this config are missing or broken:", *lines])
@@ -153,8 +157,9 @@ def _idle_gpus(processes: Processes) -> str:
     return f" of {count} GPUs (--mode multiple --nproc_per_node {count})" if processes.world_size == 1 < count else ""
 
 
-def _schedule(cfg: Config, steps_per_epoch: int, device: torch.device) -> Schedule:
+def _schedule(cfg: Config, network: torch.nn.Module, steps_per_epoch: int, device: torch.device) -> Schedule:
     train = cfg.TRAIN
+    frozen_steps = round(train.FREEZE_STEM * train.EPOCH * steps_per_epoch)
     return Schedule(
         epochs=train.EPOCH,
         lr_factor=lr_factor(cfg, steps_per_epoch),
@@ -168,6 +173,7 @@ def _schedule(cfg: Config, steps_per_epoch: int, device: torch.device) -> Schedu
         keep_checkpoints=train.KEEP_CHECKPOINTS,
         keep_every=train.KEEP_EVERY,
         milestones=train.SCHEDULER.MILESTONES,
+        freeze=Freeze(stem_parameters(network) if frozen_steps else (), frozen_steps),
     )
 
 

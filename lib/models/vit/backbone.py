@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any, cast
 
 import torch
-from timm.layers import LayerNorm2d
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lib.models.layers.activation_checkpointing import checkpointed
 from lib.models.layers.attention import start_with_equal_query_and_key
-
-
-class ConvStem(nn.Sequential):
-    """Patch embedding with stride-2 3x3 convolutions, for training from scratch: (B, 3, H, W) -> (B, dim, H/p, W/p).
-
-    patch_size p: a power of two.
-    """
-
-    def __init__(self, *, patch_size: int, dim: int):
-        halvings = int(math.log2(patch_size))
-        widths = [3] + [max(16, dim >> (halvings - step)) for step in range(1, halvings + 1)]
-        layers: list[nn.Module] = []
-        for dim_in, dim_out in zip(widths, widths[1:]):
-            layers += [nn.Conv2d(dim_in, dim_out, 3, 2, 1), LayerNorm2d(dim_out), nn.GELU()]
-        super().__init__(*layers, nn.Conv2d(widths[-1], dim, 1))
+from lib.models.vit.stems import build_stem
 
 
 class PatchEmbed(nn.Module):
-    """Converts images to tokens.
-
-    stem: "patch" for one linear projection of p x p pixels, with timm's keys, or "conv" for ConvStem. Raises ValueError
-    for another stem.
-    """
+    """Converts images to tokens with a stem, see build_stem."""
 
     def __init__(self, *, patch_size: int, dim: int, stem: str = "patch"):
         super().__init__()
-        self.proj: nn.Module
-        if stem == "conv":
-            self.proj = ConvStem(patch_size=patch_size, dim=dim)
-        elif stem == "patch":
-            self.proj = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
-        else:
-            raise ValueError(f"stem {stem!r}: expected patch or conv")
+        self.proj = build_stem(stem, patch_size=patch_size, dim=dim)
 
     def forward(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) -> tokens (B, H/p * W/p, dim), row by row."""

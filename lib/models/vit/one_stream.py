@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lib.models.vit.backbone import VisionTransformer
+from lib.models.vit.stems import EfficientNetStem
 
 
 class OneStreamNetwork(nn.Module, ABC):
@@ -34,6 +35,11 @@ class OneStreamNetwork(nn.Module, ABC):
         template_boxes (B, 4) xywh, fractions of the template crop.
         """
         return self.backbone.encode_template(template_images, template_boxes)
+
+    def prepare_for_tracking(self) -> None:
+        """Change the network, in evaluation mode, to a form that computes the same faster; its keys may change."""
+        if isinstance(stem := self.backbone.patch_embed.proj, EfficientNetStem):
+            stem.fold()
 
     def repeated_parts(self) -> list[nn.Module]:
         """Modules that TRAIN.COMPILE compiles: those with many equal copies, so that each kind is compiled once."""

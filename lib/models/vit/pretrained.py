@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from lib.errors import CheckpointError
 from lib.models.vit.backbone import VisionTransformer
 from lib.models.vit.one_stream import OneStreamNetwork
-from lib.utils.weight_files import pretrained_file, read_checkpoint
+from lib.models.vit.stems import EfficientNetStem, load_imagenet
+from lib.utils.weight_files import pretrained_file, read_checkpoint, stem_file
 
 WRAPPERS = ("module.", "_orig_mod.")  # key prefixes that DataParallel and torch.compile add
 OPTIONAL_KEYS = ("template_embed", "cls_token", "pos_embed")  # backbone keys that a file of pretrained weights may lack
@@ -73,12 +74,16 @@ def load_network(network: nn.Module, state: dict[str, Tensor], source: str) -> N
 
 
 def start_from_pretrained(network: OneStreamNetwork, cfg: Any, pretrained_dir: str | Path) -> None:
-    """Load the file that MODEL.PRETRAIN_FILE names with load_pretrained, unless it is "none".
+    """Load the file that MODEL.PRETRAIN_FILE names with load_pretrained; if it is "none", the stem's ImageNet weights.
 
-    Raises CheckpointError as load_pretrained does.
+    The latter are those of MODEL.BACKBONE.STEM_FILE, for a stem that has such weights. Raises CheckpointError if a file
+    is missing or does not fit.
     """
+    stem, file = network.backbone.patch_embed.proj, cfg.MODEL.BACKBONE.STEM_FILE
     if cfg.MODEL.PRETRAIN_FILE.lower() != "none":
         load_pretrained(network, cfg.MODEL.PRETRAIN_FILE, cfg.MODEL.BACKBONE.PRETRAIN_TYPE, Path(pretrained_dir))
+    elif isinstance(stem, EfficientNetStem) and file.lower() != "none":
+        load_imagenet(stem, stem_file(file, pretrained_dir))
 
 
 def load_pretrained(network: OneStreamNetwork, file: str, kind: str, pretrained_dir: Path) -> None:

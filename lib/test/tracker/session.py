@@ -38,6 +38,7 @@ class NetworkTracker(BaseTracker):
         load_network(self.network, params.weights.content["net"], str(params.checkpoint))
         params.weights.release()
         self.network.to(self.device).eval()
+        self.network.prepare_for_tracking()
         sizes = params.template_size, params.search_size
         backend = resolve_backend(params.get("backend") or AUTO, self.device)
         self.encode = make_encode(backend, self.network)

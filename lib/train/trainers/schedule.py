@@ -1,7 +1,9 @@
 """Length and settings of a training run."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from lib.train.trainers.freezing import Freeze
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,4 @@ class Schedule:
     keep_checkpoints: int = 3  # number of newest epochs whose checkpoints are kept
     keep_every: int = 0  # every N-th epoch is kept, too; 0: none
     milestones: Collection[int] = ()  # epochs whose checkpoints are kept, too
+    freeze: Freeze = field(default_factory=Freeze)  # parameters that are trained later than the others

@@ -81,7 +81,12 @@ class Trainer:
         self.average = WeightAverage(self.net, schedule.ema) if schedule.ema else None
         if self.processes.world_size > 1:
             devices = [settings.device] if settings.device.type == "cuda" else None
-            actor.net = DistributedDataParallel(self.net, device_ids=devices, gradient_as_bucket_view=True)
+            actor.net = DistributedDataParallel(
+                self.net,
+                device_ids=devices,
+                gradient_as_bucket_view=True,
+                find_unused_parameters=bool(schedule.freeze.parameters),
+            )
         self.train_net = actor.net
         self.accumulation = schedule.accumulation
         self.steps_per_epoch = len(train_loader) // self.accumulation
@@ -178,6 +183,7 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, self.base_rates):
             group["lr"] = rate * self.schedule.lr_factor(self.step)
         self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.freeze.update(self.step)
         answers, judged = [], []
         try:
             for number, batch in enumerate(batches, start=1):
