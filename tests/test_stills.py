@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 import torch
 from doubles import REAL_DATA, needs_real_data
+from pycocotools import mask as run_lengths
 
 from lib.errors import DataError
 from lib.train.composed.composer import Composer
 from lib.train.composed.rendering import DIRECTIONS, GRAY, TAPS, SceneRenderer, plan_finish, plan_layers
 from lib.train.composed.scenes import CUT_OUT, PICTURE, Layer, Scene, ScenePairs
-from lib.train.composed.still_images import LEVELS, MIN_CUT_OUT_SIDE, PICTURE_SIDE, load_still_images
+from lib.train.composed.still_images import (
+    LEVELS,
+    MIN_CUT_OUT_SIDE,
+    PICTURE_SIDE,
+    ImageSources,
+    load_still_images,
+)
 from lib.train.data.loader import BatchPreparation, collate
 from lib.train.data.processing import CropPlan, CropSpec, PairProcessing
 from lib.train.data.sampler import SamplingSpec, TrackingSampler
@@ -30,6 +37,10 @@ def smooth(rng, height, width):
     """A picture without sharp edges, so that two ways to interpolate agree."""
     small = rng.integers(0, 255, (height // 12, width // 12, 3), np.uint8)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def split(root, name):
+    return root / "annotations" / f"instances_{name}.json", root / "images" / name
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +68,7 @@ def write_coco(root, rng, **changes):
 
 @pytest.fixture(scope="module")
 def stills(folders):
-    return load_still_images([folders / "images"], folders / "coco", ["tiny"])
+    return load_still_images(ImageSources([folders / "images"], [split(folders / "coco", "tiny")]))
 
 
 def plan(side, size, left=0, top=0, flip=False, gray=False, gain=1.0):
@@ -260,30 +271,88 @@ def test_only_streams_with_compositions_carry_plans():
 
 @pytest.mark.parametrize(
     "change",
-    [{"segmentation": "x"}, {"segmentation": []}, {"segmentation": [[1, 2, 3]]}, {"bbox": 3}, {"image_id": 8}],
+    [
+        {"segmentation": "x"},
+        {"segmentation": {"size": [1]}},
+        {"segmentation": [[1, 2, 3]]},
+        {"bbox": 3},
+        {"image_id": 8},
+    ],
     ids=str,
 )
 def test_a_broken_annotation_is_named(change, tmp_path):
     write_coco(tmp_path / "coco", np.random.default_rng(0), **change)
     with pytest.raises(DataError, match=r"instances_tiny\.json|a\.png"):
-        load_still_images([], tmp_path / "coco", ["tiny"])
+        load_still_images(ImageSources([], [split(tmp_path / "coco", "tiny")]))
 
 
 def test_missing_images_are_named(tmp_path, folders):
     with pytest.raises(DataError, match="nowhere: no image in it"):
-        load_still_images([folders / "images", tmp_path / "nowhere"], None, [])
+        load_still_images(ImageSources([folders / "images", tmp_path / "nowhere"]))
     with pytest.raises(DataError, match="set one of them to use still images"):
-        load_still_images([], None, [])
+        load_still_images(ImageSources())
     write_coco(tmp_path / "small", np.random.default_rng(0), segmentation=[[0, 0, 9, 0, 9, 9, 0, 9]])
-    with pytest.raises(DataError, match=r"no annotated object of tiny is large enough for a cut-out \(24 pixels"):
-        load_still_images([], tmp_path / "small", ["tiny"])
+    with pytest.raises(
+        DataError, match=r"instances_tiny\.json: no annotated object is large enough for a cut-out \(24 pixels"
+    ):
+        load_still_images(ImageSources([], [split(tmp_path / "small", "tiny")]))
     with pytest.raises(DataError, match=r"instances_tiny\.json: cannot be read"):
-        load_still_images([], tmp_path, ["tiny"])
+        load_still_images(ImageSources([], [split(tmp_path, "tiny")]))
+
+
+def test_run_lengths_masks_and_polygons_of_one_object_give_one_cut_out(tmp_path):
+    """The same rectangle in each form; a box alone gives a target, but no cut-out."""
+    rng, mask = np.random.default_rng(0), np.zeros((120, 200), np.uint8)
+    mask[40:80, 60:140] = 1
+    picture = smooth(rng, 120, 200)[..., ::-1]
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), picture)
+    packed = run_lengths.encode(np.asfortranarray(mask))
+    counts = [int(run) for run in np.diff(np.flatnonzero(np.diff(np.pad(mask.ravel("F"), 1, constant_values=2))))]
+    forms = [[POLYGON], {**packed, "counts": packed["counts"].decode()}, {"size": [120, 200], "counts": counts}, []]
+    found = []
+    for form in forms:
+        objects = [{"image_id": 1, "bbox": [60, 40, 80, 40], "segmentation": form}]
+        file = tmp_path / "some.json"
+        file.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.png"}], "annotations": objects}))
+        found.append(load_still_images(ImageSources([tmp_path / "images"], [(file, None)])))
+    (tmp_path / "videos" / "one" / "mask").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "videos" / "one" / "00000001.png"), picture)
+    cv2.imwrite(str(tmp_path / "videos" / "one" / "mask" / "00000001.png"), mask * 255)
+    masked = ImageSources([tmp_path / "images"], masked=[tmp_path / "videos"])
+    *outlined, boxed = [*found[:3], load_still_images(masked), found[3]]
+    for stills in outlined:
+        np.testing.assert_allclose(stills.boxes[-1], [[60, 40, 80, 40]])
+        assert len(stills.cut_outs) == 2 and stills.classes[-1] >= 0
+        alpha, size = stills.cut_outs.levels[0][-1, 3].numpy(), stills.cut_outs.sizes[-1]
+        assert size == pytest.approx((80, 40), abs=1) and (alpha > 127).sum() == pytest.approx(3200, abs=160)
+    np.testing.assert_allclose(boxed.boxes[-1], [[60, 40, 80, 40]])
+    assert len(boxed.cut_outs) == 1 and boxed.classes.tolist() == [-1]
+
+
+def test_masks_that_fit_no_frame_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"no mask there; expected <sequence>/mask/<frame>\.png"):
+        load_still_images(ImageSources(masked=[tmp_path]))
+    (tmp_path / "one" / "mask").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "one" / "mask" / "1.png"), np.full((50, 60), 255, np.uint8))
+    with pytest.raises(DataError, match=r"1\.png: the frame of this mask is missing"):
+        load_still_images(ImageSources(masked=[tmp_path]))
+    cv2.imwrite(str(tmp_path / "one" / "1.jpg"), np.zeros((80, 60), np.uint8))
+    with pytest.raises(DataError, match="a mask of 60 x 50 pixels for an image of 60 x 80"):
+        load_still_images(ImageSources(masked=[tmp_path]))
+
+
+@needs_real_data
+def test_other_real_stills_and_masked_videos_give_cut_outs():
+    files = [(REAL_DATA / name / "annotations.json", None) for name in ("stills", "stills2")]
+    stills = load_still_images(ImageSources([], files, [REAL_DATA / "video_train2"], limit=1000))
+    assert len(stills.pictures) == 1000 and len(stills.cut_outs) > 600
+    assert len(set(stills.classes // 1_000_000)) == 3, "categories of the three sources are different"
 
 
 @needs_real_data
 def test_real_coco_gives_cut_outs():
-    stills = load_still_images([], REAL_DATA / "coco", ["train2017"])
+    stills = load_still_images(ImageSources([], [split(REAL_DATA / "coco", "train2017")]))
     assert len(stills.pictures) == 50 and 250 < len(stills.cut_outs) <= 470
     assert sum(len(boxes) for boxes in stills.boxes) == 465, "470 instances, five of them crowds"
 
@@ -295,7 +364,7 @@ def test_the_foreground_is_a_cut_out(tmp_path):
     image[disc > 0] = rng.normal((190, 120, 200), 8, (int(disc.sum()), 3))
     cv2.imwrite(str(tmp_path / "disc.png"), image.clip(0, 255).astype(np.uint8))
     cv2.imwrite(str(tmp_path / "plain.png"), rng.normal(120, 8, (200, 300, 3)).clip(0, 255).astype(np.uint8))
-    stills = load_still_images([tmp_path], None, [])
+    stills = load_still_images(ImageSources([tmp_path]))
     rows, columns = np.flatnonzero(disc.any(1)), np.flatnonzero(disc.any(0))
     box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
     scale = PICTURE_SIDE / 300

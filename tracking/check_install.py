@@ -74,6 +74,13 @@ def _check_opencv() -> str:
     return "writes mp4"
 
 
+def _check_pycocotools() -> str:
+    from pycocotools import mask
+
+    mask.decode(mask.encode(np.asfortranarray(np.eye(4, dtype=np.uint8))))
+    return "reads masks of COCO"
+
+
 def _check_av() -> str:
     import av
 
@@ -213,6 +220,7 @@ CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ ->
         "simplejpeg": _check_simplejpeg,
         "lmdb": _check_lmdb,
         "opencv-python": _check_opencv,
+        "pycocotools": _check_pycocotools,
         "av": _check_av,
         "matplotlib": _check_matplotlib,
         "pandas": _check_pandas,

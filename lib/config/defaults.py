@@ -36,9 +36,15 @@ DATA = {
     "GRAYSCALE": 0.05,  # probability
     "FLIP": 0.5,  # probability
     "BRIGHTNESS": 0.2,  # half-width of the range of the brightness factor around 1
-    # Sources of the composed data sets VIEWS and PASTED: folders of still images, relative to data_dir or absolute, and
-    # splits of COCO-style annotations. BLUR: probability that a crop is blurred, and that it loses resolution
-    "STILLS": {"IMAGES_DIR": ["images"], "COCO_SPLITS": [], "BLUR": 0.25},
+    # Sources of the composed data sets VIEWS and PASTED, relative to data_dir or absolute
+    "STILLS": {
+        "IMAGES_DIR": ["images"],  # folders of images
+        "COCO_SPLITS": [],  # of coco/annotations/instances_<split>.json
+        "COCO_FILES": [],  # other files with COCO-style annotations
+        "MASKED_VIDEOS": [],  # folders with <sequence>/mask/<frame>.png
+        "LIMIT": 5000,  # the most pictures, and the most cut-outs, in memory; 5000 of each take 3 GB
+        "BLUR": 0.25,  # probability that a crop is blurred, and that it loses resolution
+    },
     "TRAIN": {
         "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
         "DATASETS_RATIO": [1.0, 1.0, 1.0, 1.0],
@@ -118,6 +124,7 @@ MINIMUM = {  # smallest allowed values
     "MODEL.BACKBONE.DEPTH": 1,
     "MODEL.BACKBONE.LAYER_SCALE": 0,
     "DATA.MAX_SAMPLE_INTERVAL": 1,
+    "DATA.STILLS.LIMIT": 1,
     "TRAIN.LR_DROP_EPOCH": 1,
     "TRAIN.STEM_MULTIPLIER": 0,
     "TRAIN.FREEZE_STEM": 0,

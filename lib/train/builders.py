@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from lib.config.loader import Config
 from lib.errors import ConfigError
 from lib.train.composed.composer import DATASETS, Composer
-from lib.train.composed.still_images import load_still_images
+from lib.train.composed.still_images import ImageSources, load_still_images
 from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
@@ -38,9 +38,7 @@ class TrainingData:
     def of(cls, cfg: Config, paths: LocalPaths) -> "TrainingData":
         """Create from a config and the folders of this machine."""
         data, images = cfg.DATA, cfg.DATA.STILLS
-        folders = tuple(paths.dataset(name) for name in images.IMAGES_DIR)
-        load = partial(load_still_images, folders, paths.dataset("coco"), images.COCO_SPLITS)
-        composer = Composer(load, images.BLUR)
+        composer = Composer(partial(load_still_images, _image_sources(images, paths)), images.BLUR)
         further = {name: partial(composer.dataset, name) for name in DATASETS}
         return cls(cfg, DataAccess(paths, data.STORAGE, data.DECODER, further), composer)
 
@@ -173,6 +171,18 @@ def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
         return warmup * scheduler.GAMMA**drops
 
     return factor
+
+
+def _image_sources(images, paths: LocalPaths) -> ImageSources:
+    """images: DATA.STILLS of a config."""
+    coco = paths.dataset("coco")
+    splits = [(coco / f"annotations/instances_{split}.json", coco / "images" / split) for split in images.COCO_SPLITS]
+    return ImageSources(
+        folders=tuple(paths.dataset(name) for name in images.IMAGES_DIR),
+        annotated=(*splits, *((paths.dataset(file), None) for file in images.COCO_FILES)),
+        masked=tuple(paths.dataset(name) for name in images.MASKED_VIDEOS),
+        limit=images.LIMIT,
+    )
 
 
 def _crop_spec(data, part) -> CropSpec:

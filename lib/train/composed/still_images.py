@@ -1,6 +1,6 @@
 """Still images in memory, as whole pictures and as cut-outs of their objects, for composed pairs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lib.errors import DataError
+from lib.train.composed.annotated_images import CATEGORIES_PER_FILE, AnnotatedObject, coco_images, masked_frames
 from lib.utils.image import is_image, read_image
-from lib.utils.parsing import parse_json
 
 PICTURE_SIDE = 288  # maximum pixels of the longer side of a picture
 CUT_OUT_SIDE = 128  # maximum pixels of the longer side of a cut-out
 MIN_CUT_OUT_SIDE = 24  # minimum pixels of the shorter side; smaller objects are left out
-MAX_IMAGES = 5000  # maximum number of pictures, and of cut-outs: 3 GB together
 LEVELS = 3  # levels of resolution, each half of the one before
 EXTREME_POINTS = 24  # contour points kept per cut-out, to find its box after a rotation
 GRABCUT_SIDE = 96  # maximum pixels of the longer side of a picture without annotation for its segmentation
@@ -67,30 +66,48 @@ class CutOut:
     category: int
 
 
-def load_still_images(folders: Sequence[Path], coco: Path | None, splits: Iterable[str], seed: int = 0) -> StillImages:
-    """Read every image below the folders, at any depth, and those in coco/images/<split> with COCO-style annotations
-    coco/annotations/instances_<split>.json.
+@dataclass(frozen=True)
+class ImageSources:
+    """Where still images come from.
 
-    Cut-outs are the annotated objects. From a picture without annotation, the cut-out is its foreground found by
-    GrabCut or, if there is none, a region of random shape around its middle. If there are more than MAX_IMAGES pictures
-    or cut-outs, MAX_IMAGES of them are used, evenly spaced in the list. coco: root folder of COCO; seed: of the random
-    regions. Raises DataError if a folder has no images, there is no image or cut-out at all, or a file is broken.
+    folders: of plain images, read at any depth; annotated: COCO-style annotation files, each with the folder of its
+    images, as in coco_images; masked: folders of videos with masks, as in masked_frames; limit: the most pictures, and
+    the most cut-outs, that are held in memory.
     """
-    plain = []
-    for folder in folders:
+
+    folders: Sequence[Path] = ()
+    annotated: Sequence[tuple[Path, Path | None]] = ()
+    masked: Sequence[Path] = ()
+    limit: int = 5000
+
+
+def load_still_images(sources: ImageSources, seed: int = 0) -> StillImages:
+    """Read all images of the sources.
+
+    Cut-outs are the annotated objects with an outline. From a picture without annotation, the cut-out is its foreground
+    found by GrabCut or, if there is none, a region of random shape around its middle. If there are more pictures or
+    cut-outs than the limit, as many as the limit are used, evenly spaced in the list. seed: of the random regions.
+    Raises DataError if a folder has no images, there is no image or cut-out at all, or a file is broken.
+    """
+    plain: list[tuple[Path, None]] = []
+    for folder in sources.folders:
         here = [path for path in sorted(folder.rglob("*")) if _is_picture(path.relative_to(folder))]
         if not here:
             raise DataError(f"{folder}: no image in it or below; add images or correct DATA.STILLS.IMAGES_DIR")
-        plain += here
-    annotated = [entry for split in splits for entry in _coco_entries(coco, split)] if coco else []
+        plain += [(path, None) for path in here]
+    annotated = list(coco_images(sources.annotated))
+    for number, root in enumerate(sources.masked, start=len(sources.annotated)):
+        annotated += masked_frames(root, number * CATEGORIES_PER_FILE)
     if not plain and not annotated:
         raise DataError(
-            "DATA.STILLS.IMAGES_DIR and DATA.STILLS.COCO_SPLITS are empty: set one of them to use still images"
+            "DATA.STILLS.IMAGES_DIR, COCO_SPLITS, COCO_FILES and MASKED_VIDEOS are empty: set one of them to use still "
+            "images"
         )
     rng = np.random.default_rng(seed)
-    chosen = _evenly([*((path, None) for path in plain), *annotated], MAX_IMAGES)
     pixels, boxes, cut_outs = [], [], []
-    for path, objects in tqdm(chosen, desc="still images", unit="image", leave=False, disable=None):
+    for path, objects in tqdm(
+        _evenly([*plain, *annotated], sources.limit), desc="still images", unit="image", leave=False, disable=None
+    ):
         image = read_image(path)
         picture, scale = _reduced(image, PICTURE_SIDE)
         pixels.append(_opaque(picture))
@@ -99,13 +116,14 @@ def load_still_images(folders: Sequence[Path], coco: Path | None, splits: Iterab
             boxes.append(np.empty((0, 4)) if contour is None else np.array([[*contour.min(0), *np.ptp(contour, 0)]]))
             cut_outs.append(_cut_out(picture, [_random_region(picture, rng) if contour is None else contour], -1))
         else:
-            boxes.append(np.array([item["bbox"] for item in objects], float).reshape(-1, 4) * scale)
+            boxes.append(np.array([item.box for item in objects]).reshape(-1, 4) * scale)
             cut_outs += filter(None, (_segment(image, item, path) for item in objects))
-    cut_outs = _evenly(cut_outs, MAX_IMAGES)
+    cut_outs = _evenly(cut_outs, sources.limit)
     if not cut_outs:
+        files = ", ".join(str(file) for file, _ in sources.annotated)
         raise DataError(
-            f"{coco}: no annotated object of {', '.join(splits)} is large enough for a cut-out "
-            f"({MIN_CUT_OUT_SIDE} pixels wide and high); add a folder to DATA.STILLS.IMAGES_DIR"
+            f"{files}: no annotated object is large enough for a cut-out ({MIN_CUT_OUT_SIDE} pixels wide and high); add "
+            "a folder to DATA.STILLS.IMAGES_DIR"
         )
     return StillImages(
         pictures=_image_stack(pixels, PICTURE_SIDE),
@@ -120,38 +138,14 @@ def _is_picture(path: Path) -> bool:
     return is_image(path.name) and not any(part.startswith(".") for part in path.parent.parts)
 
 
-def _coco_entries(root: Path, split: str) -> Iterator[tuple[Path, list[dict]]]:
-    """For each image of a split, its file and its annotated objects without crowds. Raises DataError for a missing or
-    malformed annotation file."""
-    file = root / "annotations" / f"instances_{split}.json"
-    try:
-        content = parse_json(file.read_bytes())
-        objects: dict[int, list[dict]] = {image["id"]: [] for image in content["images"]}
-        for item in content["annotations"]:
-            if not item["iscrowd"] and min(item["bbox"][2:]) > 0:
-                objects[item["image_id"]].append(item)
-        for image in content["images"]:
-            yield root / "images" / split / image["file_name"], objects[image["id"]]
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not readable as COCO instances ({type(error).__name__}: {error})") from error
-
-
-def _segment(image: np.ndarray, item: dict, path: Path) -> CutOut | None:
-    """The cut-out of an annotated object in an image (H, W, 3) uint8, or None if it is smaller than MIN_CUT_OUT_SIDE.
-
-    item: the COCO annotation; path: named in errors. Raises DataError if its segmentation is not a list of polygons.
-    """
+def _segment(image: np.ndarray, item: AnnotatedObject, path: Path) -> CutOut | None:
+    """The cut-out of an object in an image (H, W, 3) uint8, or None if it has no outline or is smaller than
+    MIN_CUT_OUT_SIDE. path: named in errors. Raises DataError if the segmentation is malformed."""
     height, width = image.shape[:2]
-    try:
-        polygons = [np.array(points, float).reshape(-1, 2) for points in item["segmentation"]]
-        points = np.concatenate(polygons).clip(0, (width, height))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: an object's segmentation is not a list of polygons ({error})") from error
-    if np.ptp(points, 0).min() < MIN_CUT_OUT_SIDE:
+    polygons = item.outline(path, (height, width))
+    if not polygons or np.ptp(np.concatenate(polygons).clip(0, (width, height)), 0).min() < MIN_CUT_OUT_SIDE:
         return None
-    return _cut_out(image, polygons, item.get("category_id", -1))
+    return _cut_out(image, polygons, item.category)
 
 
 def _foreground_contour(picture: np.ndarray) -> np.ndarray | None:
