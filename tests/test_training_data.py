@@ -8,22 +8,26 @@ import pytest
 import torch
 from doubles import PROJECT
 
-from lib.errors import DataError
+from lib.errors import ConfigError, DataError
 from lib.synthetic.writer import write_got10k
+from lib.test.evaluation.folderdataset import folder_sequences
 from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing, assemble, make_crop
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
+from lib.train.data.sequence_weights import weight_rules
 from lib.train.dataset.base import KEPT_INFOS, BaseVideoDataset, SequenceInfo
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.folder import Folder
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.imagenetvid import ImagenetVid
 from lib.train.dataset.lasot import Lasot
+from lib.train.dataset.sources import DataAccess
 from lib.train.dataset.storage import FileStorage
 from lib.train.dataset.synthetic import Synthetic
 from lib.train.dataset.tnl2k import Tnl2k
 from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.image import read_image, write_jpeg
+from lib.utils.local_paths import LocalPaths
 from lib.utils.normalize import Normalizer
 
 PLAIN = PairProcessing(CropSpec(32, 2.0), CropSpec(64, 4.0, 3.0, 0.25))
@@ -55,6 +59,66 @@ class Numbered(BaseVideoDataset):
 def sampler(*datasets, max_gap=10, processing=PLAIN, seed=0, **spec):
     spec = SamplingSpec(max_gap=max_gap, **spec)
     return TrackingSampler(datasets=datasets, ratios=[1] * len(datasets), spec=spec, processing=processing, seed=seed)
+
+
+class Named(Numbered):
+    """Sequences of names; the frames of sequence i are filled with i."""
+
+    def __init__(self, *names):
+        super().__init__(np.ones(30))
+        self.names = names
+
+    def __len__(self):
+        return len(self.names)
+
+    def frame(self, index, frame, max_reduction=1, buffer=None):
+        return np.full((100, 100, 3), index, np.uint8), 1
+
+    def sequence_name(self, index):
+        return f"/data/{self.names[index]}"
+
+
+def ruled(dataset, groups, held_out=()):
+    return TrackingSampler(
+        datasets=[dataset], ratios=[1], spec=SamplingSpec(), processing=PLAIN, seed=0,
+        rules=weight_rules(groups, held_out),
+    )  # fmt: skip
+
+
+def test_sequences_of_one_group_count_as_a_few_and_held_out_ones_are_never_drawn():
+    names = *(f"drone_{number}" for number in range(6)), "car", "dog", "fox"
+    drawn = drawn_frames(ruled(Named(*names), ["drone_*=2"], ["d?g"]), 400)
+    assert (drawn[:, 0] == drawn[:, 1]).all(), "both frames are of one sequence"
+    counts = np.bincount(drawn[:, 0], minlength=9)
+    assert counts[names.index("dog")] == 0
+    assert counts[:6].sum() == pytest.approx(200, abs=40) and counts[:6].min() > 15
+    assert counts[6] == pytest.approx(100, abs=35) and counts[8] == pytest.approx(100, abs=35)
+
+
+def test_rules_that_cannot_be_meant_are_named():
+    dataset = Named("car", "dog")
+    for group in ("car", "car=x", "car=-1", "car=nan", "car=inf"):
+        with pytest.raises(ConfigError, match=rf"SEQUENCE_WEIGHTS: '{group}' is not PATTERN=NUMBER"):
+            ruled(dataset, [group])
+    with pytest.raises(ConfigError, match="no sequence of the training data is called dgo"):
+        ruled(dataset, [], ["dgo"])
+    with pytest.raises(ConfigError, match=r"numbered: DATA\.HELD_OUT and .* leave no sequence"):
+        ruled(dataset, [], ["*"])
+
+
+@pytest.mark.parametrize("images", ["img", "."])
+def test_frames_of_a_folder_may_lie_beside_the_ground_truth(tmp_path, images):
+    for name in ("one", "two"):
+        (tmp_path / "mine" / name / images).mkdir(parents=True)
+        for number in (1, 2, 3):
+            write_jpeg(tmp_path / "mine" / name / images / f"{number}.jpg", np.zeros((30, 40, 3), np.uint8))
+        (tmp_path / "mine" / name / "groundtruth.txt").write_text("5,5,8,8\n" * 3)
+    (tmp_path / "mine" / "list.txt").write_text("one")
+    dataset = DataAccess(LocalPaths(data_dir=tmp_path)).open("folder:mine")
+    assert [dataset.check(index) for index in range(len(dataset))] == [3, 3]
+    assert dataset.frame(1, 2)[0].shape == (30, 40, 3)
+    assert sampler(dataset)[0]["search_images"].shape == (1, 64, 64, 3)
+    assert [len(sequence) for sequence in folder_sequences(tmp_path / "mine")] == [3, 3]
 
 
 def loader(source, samples, batch_size, num_workers):

@@ -45,9 +45,11 @@ DATA = {
         "LIMIT": 5000,  # the most pictures, and the most cut-outs, in memory; 5000 of each take 3 GB
         "BLUR": 0.25,  # probability that a crop is blurred, and that it loses resolution
     },
+    "HELD_OUT": [],  # names, or patterns, of sequences that no training draws: those that settings are chosen on
     "TRAIN": {
         "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
         "DATASETS_RATIO": [1.0, 1.0, 1.0, 1.0],
+        "SEQUENCE_WEIGHTS": [],  # "PATTERN=NUMBER": sequences of such names count as NUMBER sequences together
         "SAMPLE_PER_EPOCH": 60000,
     },
     "VAL": {"DATASETS_NAME": ["GOT10K_votval"], "DATASETS_RATIO": [1.0], "SAMPLE_PER_EPOCH": 10000},

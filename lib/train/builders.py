@@ -16,6 +16,7 @@ from lib.train.composed.still_images import ImageSources, load_still_images
 from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
+from lib.train.data.sequence_weights import weight_rules
 from lib.train.dataset.sources import DataAccess, DatasetReport, check_dataset
 from lib.train.trainers.joint_optimizer import JointOptimizer
 from lib.utils.local_paths import LocalPaths
@@ -94,6 +95,7 @@ class TrainingData:
             seed=seed,
             extend=self.composer.extend if self.is_composed(names) else None,
             reduced_decoding=data.REDUCED_DECODING,
+            rules=weight_rules(data.TRAIN.SEQUENCE_WEIGHTS, data.HELD_OUT) if split == "TRAIN" else None,
         )
         return make_loader(
             source, EpochSampler(samples, step_size, rank, world_size), train.BATCH_SIZE, train.NUM_WORKER

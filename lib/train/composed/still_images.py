@@ -122,8 +122,8 @@ def load_still_images(sources: ImageSources, seed: int = 0) -> StillImages:
     if not cut_outs:
         files = ", ".join(str(file) for file, _ in sources.annotated)
         raise DataError(
-            f"{files}: no annotated object is large enough for a cut-out ({MIN_CUT_OUT_SIDE} pixels wide and high); add "
-            "a folder to DATA.STILLS.IMAGES_DIR"
+            f"{files}: no annotated object is large enough for a cut-out ({MIN_CUT_OUT_SIDE} pixels wide and high); "
+            "add a folder to DATA.STILLS.IMAGES_DIR"
         )
     return StillImages(
         pictures=_image_stack(pixels, PICTURE_SIDE),

@@ -1,6 +1,6 @@
 """Draws training samples from data sets and divides them among ranks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from lib.errors import DataError
 from lib.train.data.frame_selection import choose_frames
 from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop
+from lib.train.data.sequence_weights import sequence_shares
 from lib.train.dataset.base import BaseVideoDataset
 from lib.utils.jpeg import FrameBuffer
 
@@ -39,8 +40,8 @@ class SampleSource(Protocol):
 class TrackingSampler(Dataset):
     """A stream of training samples. Item i depends only on the seed and on i, not on the worker or rank that draws it.
 
-    The data set is drawn by its ratio, the sequence uniformly, the frames by `spec`. Both crops of a still image show
-    the same frame. An unusable draw is rejected and repeated, with at most MAX_DRAWS draws per sample.
+    The data set is drawn by its ratio, the sequence uniformly or by `rules`, the frames by `spec`. Both crops of a
+    still image show the same frame. An unusable draw is rejected and repeated, with at most MAX_DRAWS draws per sample.
     """
 
     def __init__(
@@ -53,12 +54,15 @@ class TrackingSampler(Dataset):
         seed: int,
         extend: Extend | None = None,
         reduced_decoding: bool = True,
+        rules: Mapping[str, float] | None = None,
     ):
-        """ratios: relative frequency of each data set, of any sum. extend: adds tensors to a sample that was made from
-        frames; called with the random generator, the sample and the plans of its template and search crop.
-        reduced_decoding: decode JPEGs at the size that the crops need: faster, and the same crops but for rounding."""
+        """ratios: relative frequency of each data set, of any sum. rules: of lib.train.data.sequence_weights, None for
+        none. extend: adds tensors to a sample that was made from frames; called with the random generator, the sample
+        and the plans of its template and search crop. reduced_decoding: decode JPEGs at the size that the crops need:
+        faster, and the same crops but for rounding. Raises ConfigError as sequence_shares does."""
         self.datasets = list(datasets)
         self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
+        self.sequence_shares = sequence_shares(self.datasets, rules or {})
         self.spec = spec
         self.processing = processing
         self.seed = seed
@@ -76,26 +80,26 @@ class TrackingSampler(Dataset):
         rng = np.random.default_rng([self.seed, index])
         first_cause = None
         for redraws in range(MAX_DRAWS):
-            dataset = self.datasets[min(self.shares.searchsorted(rng.random(), "right"), len(self.datasets) - 1)]
             try:
-                return {**self._draw(rng, dataset), "redraws": torch.tensor([redraws])}
+                return {**self._draw(rng, _draw_by(rng, self.shares)), "redraws": torch.tensor([redraws])}
             except DataError as error:
                 first_cause = first_cause or error
         return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first error was: {first_cause}")
 
-    def _draw(self, rng: np.random.Generator, dataset: BaseVideoDataset | SampleSource) -> Sample:
-        """Draw a sample from a data set. Raises DataError if the draw cannot be used."""
+    def _draw(self, rng: np.random.Generator, number: int) -> Sample:
+        """Draw a sample from the data set of a number. Raises DataError if the draw cannot be used."""
+        dataset, shares = self.datasets[number], self.sequence_shares[number]
         if not isinstance(dataset, BaseVideoDataset):
             return dataset.sample(rng, self.processing)
-        sample, plans = self._sample_of_frames(rng, dataset)
+        sequence = int(rng.integers(len(dataset))) if shares is None else _draw_by(rng, shares)
+        sample, plans = self._sample_of_frames(rng, dataset, sequence)
         return sample if self.extend is None else self.extend(rng, sample, plans)
 
     def _sample_of_frames(
-        self, rng: np.random.Generator, dataset: BaseVideoDataset
+        self, rng: np.random.Generator, dataset: BaseVideoDataset, sequence: int
     ) -> tuple[Sample, tuple[CropPlan, CropPlan]]:
-        """Draw a sample from two frames of a video, or from a still image used twice; also return the plans of its
+        """Draw a sample from two frames of a sequence, or from a still image used twice; also return the plans of its
         template and search crop. Raises DataError if the draw cannot be used."""
-        sequence = int(rng.integers(len(dataset)))
         info, spec = dataset.sequence_info(sequence), self.spec
         if dataset.is_video:
             frames = choose_frames(rng, info, mode=spec.mode, max_gap=spec.max_gap)
@@ -114,6 +118,11 @@ class TrackingSampler(Dataset):
                 picture, shown = dataset.frame(sequence, frame, reduction, self._buffer), frame
             crops.append(make_crop(plan, *picture))
         return assemble(*crops), plans
+
+
+def _draw_by(rng: np.random.Generator, shares: np.ndarray) -> int:
+    """Draw an index by cumulative probabilities (N,)."""
+    return min(int(shares.searchsorted(rng.random(), "right")), len(shares) - 1)
 
 
 class EpochSampler(Sampler[int]):

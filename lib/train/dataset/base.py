@@ -25,14 +25,16 @@ class SequenceInfo:
     boxes: np.ndarray  # (T, 4) float xywh in image pixels
     valid: np.ndarray  # (T,) bool: width and height of the box are positive
     visible: np.ndarray  # (T,) bool: valid, and enough of the target is visible to learn from
+    min_length: int = MIN_LENGTH
+    min_visible: int = MIN_VISIBLE
 
     def too_few(self) -> str:
         """The reason, in words, why no two frames of a video can be drawn for a sample; "" if they can."""
         frames, visible = len(self.visible), int(self.visible.sum())
-        if frames < MIN_LENGTH:
-            return f"too few frames ({frames}; at least {MIN_LENGTH} are needed)"
-        if visible < MIN_VISIBLE:
-            return f"too few visible frames ({visible} of {frames}; at least {MIN_VISIBLE} are needed)"
+        if frames < self.min_length:
+            return f"too few frames ({frames}; at least {self.min_length} are needed)"
+        if visible < self.min_visible:
+            return f"too few visible frames ({visible} of {frames}; at least {self.min_visible} are needed)"
         return ""
 
 
@@ -181,7 +183,7 @@ def meets_picture(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 class ListedFrames(StoredDataset):
     """A data set whose frames may have any names; lib.utils.frame_files.frames_among defines which they are."""
 
-    images: str  # name of the folder of frames inside that of a sequence
+    images: str  # name of the folder of frames inside that of a sequence; "": they are in the sequence's own folder
 
     def __init__(self, storage: Storage, sequences: list[str], decoder: JpegDecoder | None = None):
         """sequences: the names of their folders in the storage."""
@@ -198,7 +200,7 @@ class ListedFrames(StoredDataset):
 
     def frame_file(self, index: int, frame: int) -> str:
         """Name of the file at position `frame`, from 0. Raises DataError if there are fewer files."""
-        folder, files = f"{self.sequences[index]}/{self.images}", self.frame_names(index)
+        folder, files = self._folder(index), self.frame_names(index)
         if frame >= len(files):
             raise DataError(f"{self.storage.place(folder)}: {len(files)} frames, but frame {frame + 1} has a box")
         return f"{folder}/{files[frame]}"
@@ -206,6 +208,9 @@ class ListedFrames(StoredDataset):
     def frame_names(self, index: int) -> list[str]:
         """Names of the image files of a sequence, in the order of the frames."""
         if self._files[0] != index:
-            folder = f"{self.sequences[index]}/{self.images}"
+            folder = self._folder(index)
             self._files = index, frames_among(self.storage.children(folder), self.storage.place(folder))
         return self._files[1]
+
+    def _folder(self, index: int) -> str:
+        return f"{self.sequences[index]}/{self.images}".rstrip("/")

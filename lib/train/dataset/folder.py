@@ -10,16 +10,19 @@ GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 class Folder(ListedFrames):
     """Layout: <sequence>/img/* (any names, in frame order) and groundtruth.txt or groundtruth_rect.txt with one box
-    x, y, w, h per frame; NaN or a zero size if the target is absent. OTB has this layout, too."""
-
-    images = "img"
+    x, y, w, h per frame; NaN or a zero size if the target is absent. OTB has this layout, too. If no sequence has a
+    folder img, the images are beside the ground truth. Two frames with a target are enough."""
 
     def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         self.name = f"folder:{storage.root}"
-        super().__init__(storage, [name for name in storage.children() if storage.has(f"{name}/img")], decoder)
+        names = [name for name in storage.children() if self._ground_truth(storage, name)]
+        deeper = [name for name in storage.children() if storage.has(f"{name}/img")]
+        self.images = "img" if deeper else ""
+        super().__init__(storage, deeper or names, decoder)
         if not self.sequences:
             raise DataError(
-                f"{storage.place('')}: no sequence there; expected <sequence>/img/*.jpg with a {GROUND_TRUTH_FILES[0]}"
+                f"{storage.place('')}: no sequence there; expected <sequence>/img/*.jpg, or <sequence>/*.jpg, with a "
+                f"{GROUND_TRUTH_FILES[0]}"
             )
 
     def read_info(self, index: int) -> SequenceInfo:
@@ -28,9 +31,13 @@ class Folder(ListedFrames):
         Raises DataError if the file is missing or broken.
         """
         folder = self.sequences[index]
-        there = [file for file in GROUND_TRUTH_FILES if self.storage.has(f"{folder}/{file}")]
-        if not there:
+        file = self._ground_truth(self.storage, folder)
+        if file is None:
             raise DataError(f"{self.storage.place(folder)}: neither {' nor '.join(GROUND_TRUTH_FILES)} is there")
-        boxes = self.read_boxes(f"{folder}/{there[0]}", absent_is_nan=True)
+        boxes = self.read_boxes(f"{folder}/{file}", absent_is_nan=True)
         valid = has_area(boxes)
-        return SequenceInfo(boxes, valid, valid)
+        return SequenceInfo(boxes, valid, valid, min_length=2, min_visible=2)
+
+    @staticmethod
+    def _ground_truth(storage: Storage, folder: str) -> str | None:
+        return next((file for file in GROUND_TRUTH_FILES if storage.has(f"{folder}/{file}")), None)

@@ -75,7 +75,7 @@ SOURCES = {
 }
 FOLDER_SOURCE = Source(
     "",
-    "<sequence>/img/*, groundtruth.txt or groundtruth_rect.txt",
+    "<sequence>/img/* or <sequence>/*, groundtruth.txt or groundtruth_rect.txt",
     lambda storage, decoder, _: Folder(storage, decoder),
 )
 
@@ -100,7 +100,7 @@ class DataAccess:
     def root(self, name: str) -> Path | None:
         """The root folder of a data set, or None if it has no files. Raises DataError for an unknown name."""
         if name.startswith(FOLDER_PREFIX):
-            return expanded(name.removeprefix(FOLDER_PREFIX)).absolute()
+            return self.paths.dataset(str(expanded(name.removeprefix(FOLDER_PREFIX)))).absolute()
         folder = "" if name in self.further else self.source(name).folder
         return self.paths.dataset(folder) if folder else None
 

@@ -1,0 +1,59 @@
+"""How often the sequences of a data set are drawn: by name, in groups, or never."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import ConfigError
+from lib.train.dataset.base import BaseVideoDataset
+
+
+def weight_rules(groups: Sequence[str], held_out: Sequence[str]) -> dict[str, float]:
+    """Rules pattern -> number of sequences that all matching ones count as, together.
+
+    groups: "PATTERN=NUMBER", such as "drone_*=4", of DATA.TRAIN.SEQUENCE_WEIGHTS; held_out: patterns of sequences that
+    are never drawn, of DATA.HELD_OUT. A pattern is a name with * and ?. Raises ConfigError for a rule of another form.
+    """
+    rules = {}
+    for group in groups:
+        pattern, _, number = group.partition("=")
+        try:
+            rules[pattern] = float(number)
+        except ValueError:
+            rules[pattern] = -1.0
+        if not 0 <= rules[pattern] < np.inf:
+            raise ConfigError(f"DATA.TRAIN.SEQUENCE_WEIGHTS: {group!r} is not PATTERN=NUMBER, such as drone_*=4")
+    return {**rules, **dict.fromkeys(held_out, 0.0)}
+
+
+def sequence_shares(datasets: Sequence[object], rules: Mapping[str, float]) -> list[np.ndarray | None]:
+    """For each data set the cumulative probabilities (N,) of its sequences, or None if all are equal.
+
+    A sequence has weight 1; those that match a pattern of the rules share its number. The last matching rule counts.
+    Raises ConfigError if a pattern matches no sequence, or a data set has no sequence left.
+    """
+    shares: list[np.ndarray | None] = []
+    unused = set(rules)
+    for dataset in datasets:
+        if not rules or not isinstance(dataset, BaseVideoDataset):
+            shares.append(None)
+            continue
+        names = [Path(dataset.sequence_name(index)).name for index in range(len(dataset))]
+        matching = {pattern: [fnmatchcase(name, pattern) for name in names] for pattern in rules}
+        weights = np.ones(len(names))
+        for pattern, number in rules.items():
+            if any(matching[pattern]):
+                weights[matching[pattern]] = number / sum(matching[pattern])
+                unused.discard(pattern)
+        if not weights.any():
+            raise ConfigError(
+                f"{dataset.name}: DATA.HELD_OUT and DATA.TRAIN.SEQUENCE_WEIGHTS leave no sequence to draw"
+            )
+        shares.append(None if (weights == 1).all() else np.cumsum(weights / weights.sum()))
+    if unused:
+        raise ConfigError(
+            f"DATA.HELD_OUT, DATA.TRAIN.SEQUENCE_WEIGHTS: no sequence of the training data is called {min(unused)}"
+        )
+    return shares
