@@ -61,6 +61,21 @@ def test_the_normalizer_of_tood_is_the_sum_of_the_positives_targets(score, expec
         assert by_target[name] == by_alignment[name]
 
 
+@pytest.mark.parametrize("align", [True, False])
+def test_an_image_without_a_target_has_only_negatives_and_no_box_loss(align):
+    logits, boxes = torch.randn(2, 6), torch.rand(2, 6, 4).clamp(min=0.1)
+    targets = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.0, 0.0, 0.0, 0.0]])
+    criterion = SetCriterion(matcher=HungarianMatcher(), box_topk=3, align=align)
+    terms, matched = criterion(logits, boxes, targets)
+    alone, alone_matched = criterion(logits[:1], boxes[:1], targets[:1])
+    assert torch.equal(matched[0], alone_matched[0]) and not matched[1].any()
+    for name in ("l1", "giou"):
+        torch.testing.assert_close(terms[name], alone[name] / 2)  # the mean over both images
+    s = logits[1].sigmoid()
+    negative = (s**2 * -(1 - s).log()).sum() * (1 if align else 0.75)
+    torch.testing.assert_close(terms["cls"], (alone["cls"] + negative) / 2)
+
+
 @pytest.mark.parametrize(("alpha", "beta", "gamma", "power"), TABLE_IV)
 @pytest.mark.parametrize("u", [0.3, 0.6, 0.9])
 def test_descent_ends_where_the_score_is_the_stated_power_of_the_iou(alpha, beta, gamma, power, u):

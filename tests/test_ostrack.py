@@ -137,9 +137,24 @@ def test_a_step_has_a_gradient_for_every_weight_but_the_two_that_nothing_uses():
     torch.testing.assert_close(status["Loss/total"], weighted)
 
 
+def test_a_search_region_without_the_target_supervises_only_the_score_map():
+    cfg = tiny_ostrack()
+    actor = find_part("ostrack", "actor")(build_ostrack(cfg, training=False), None, cfg)
+    scores = torch.rand(2, 1, 4, 4).clamp(0.05, 0.95)
+    prediction = {"score_map": scores, "pred_boxes": torch.rand(2, 16, 4)}
+    _, both = actor.compute_losses(prediction, torch.tensor([[0.4, 0.4, 0.2, 0.3], [0.0, 0.0, 0.0, 0.0]]))
+    first = {name: value[:1] for name, value in prediction.items()}
+    _, one = actor.compute_losses(first, torch.tensor([[0.4, 0.4, 0.2, 0.3]]))
+    for name in ("giou", "l1"):
+        torch.testing.assert_close(both[f"Loss/{name}"], one[f"Loss/{name}"] / 2)
+    torch.testing.assert_close(both["IoU"], one["IoU"])
+    empty = -((1 - scores[1]).log() * scores[1] ** 2).sum()
+    torch.testing.assert_close(both["Loss/focal"], one["Loss/focal"] + empty)
+
+
 def test_it_trains_and_tracks_through_the_toolkit(tmp_path, messages):
     """The same trainer, checkpoints and runner; no file of theirs knows it."""
-    trainer = run_training("ostrack", "demo", tiny_ostrack(), save_dir=str(tmp_path))
+    trainer = run_training("ostrack", "demo", tiny_ostrack("DATA.NEGATIVE=0.3"), save_dir=str(tmp_path))
     assert trainer.exit_code == 0
     tracker = make_tracker("ostrack", "demo", save_dir=tmp_path)
     track = track_sequence(tracker, sequence(frames=8))

@@ -95,6 +95,22 @@ def test_sequences_of_one_group_count_as_a_few_and_held_out_ones_are_never_drawn
     assert counts[6] == pytest.approx(100, abs=35) and counts[8] == pytest.approx(100, abs=35)
 
 
+def test_a_share_of_the_samples_does_not_show_the_target():
+    """Template and search region of these come from different sequences; the others are as without the share."""
+    options = {"ratios": [1], "spec": SamplingSpec(), "processing": PLAIN, "seed": 0}
+    source = TrackingSampler(datasets=[Named(*"abcdef")], negative=0.3, **options)
+    absent = 0
+    for index in range(300):
+        sample = source[index]
+        template, search = (int(sample[f"{name}_images"].max()) for name in ("template", "search"))
+        assert (template == search) == bool(sample["search_anno"].any())
+        absent += template != search
+    assert absent == pytest.approx(90, abs=30)
+    single = TrackingSampler(datasets=[Named("a")], negative=0.3, **options)
+    drawn = [single[index] for index in range(20)]
+    assert all(sample["search_anno"].any() for sample in drawn) and sum(int(sample["redraws"]) for sample in drawn)
+
+
 def test_rules_that_cannot_be_meant_are_named():
     dataset = Named("car", "dog")
     for group in ("car", "car=x", "car=-1", "car=nan", "car=inf"):

@@ -20,6 +20,8 @@ def check_common(cfg: Any) -> None:
         raise ConfigError(
             f"MODEL.BACKBONE.PATCH_SIZE: {trunk.PATCH_SIZE}; MODEL.BACKBONE.STEM=efficientnet_lite0 requires 16"
         )
+    if cfg.DATA.NEGATIVE >= 1:
+        raise ConfigError(f"DATA.NEGATIVE: {cfg.DATA.NEGATIVE} has to be less than 1")
     if cfg.TRAIN.FREEZE_STEM > 1:
         raise ConfigError(f"TRAIN.FREEZE_STEM: {cfg.TRAIN.FREEZE_STEM} is more than 1, the whole training")
     if trunk.STEM == "conv" and trunk.PATCH_SIZE & (trunk.PATCH_SIZE - 1):

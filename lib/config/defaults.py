@@ -33,6 +33,7 @@ DATA = {
     # tracking; false: bilinear, which skips pixels, as in OSTrack
     "CROP_AVERAGING": True,
     "REDUCED_DECODING": True,  # with CROP_AVERAGING, let the JPEG decoder average: the same crops, faster
+    "NEGATIVE": 0.0,  # share of the training pairs whose search region does not show the target
     "GRAYSCALE": 0.05,  # probability
     "FLIP": 0.5,  # probability
     "BRIGHTNESS": 0.2,  # half-width of the range of the brightness factor around 1
@@ -127,6 +128,7 @@ MINIMUM = {  # smallest allowed values
     "MODEL.BACKBONE.LAYER_SCALE": 0,
     "DATA.MAX_SAMPLE_INTERVAL": 1,
     "DATA.STILLS.LIMIT": 1,
+    "DATA.NEGATIVE": 0,
     "TRAIN.LR_DROP_EPOCH": 1,
     "TRAIN.STEM_MULTIPLIER": 0,
     "TRAIN.FREEZE_STEM": 0,

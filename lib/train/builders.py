@@ -96,6 +96,7 @@ class TrainingData:
             extend=self.composer.extend if self.is_composed(names) else None,
             reduced_decoding=data.REDUCED_DECODING,
             rules=weight_rules(data.TRAIN.SEQUENCE_WEIGHTS, data.HELD_OUT) if split == "TRAIN" else None,
+            negative=data.NEGATIVE if split == "TRAIN" else 0.0,
         )
         return make_loader(
             source, EpochSampler(samples, step_size, rank, world_size), train.BATCH_SIZE, train.NUM_WORKER

@@ -45,8 +45,8 @@ def l1_and_giou_loss(boxes: Tensor, targets: Tensor, chosen: Tensor) -> tuple[Te
     """Mean L1 distance (summed over the four coordinates, as in DETR) and mean 1 - GIoU over the chosen queries.
 
     boxes (B, N, 4), targets (B, 4): cxcywh, fractions of the crop; chosen: boolean (B, N). Returns two scalars. Each is
-    the mean over images of the mean over the chosen queries of an image, so that the average over processes with equal
-    batches equals the loss of one large batch.
+    the mean over images of the mean over the chosen queries of an image (0 if none is chosen), so that the average over
+    processes with equal batches equals the loss of one large batch.
     """
     weights = chosen.to(boxes.dtype) / chosen.sum(1, keepdim=True).clamp(min=1) / len(chosen)
     targets = targets.to(boxes.dtype).unsqueeze(1)

@@ -9,13 +9,14 @@ from lib.utils.box_ops import box_cxcywh_to_xyxy
 
 
 class SetCriterion(nn.Module):
-    """Losses of a set of queries; each image has exactly one target.
+    """Losses of a set of queries; each image has one target or, if its box has no area, none.
 
+    In an image without a target all queries are negative, and no box is supervised.
     align: use the task-alignment loss (Eq. 9-10), otherwise plain focal loss. alpha, beta, gamma: its exponents.
     modulate_positives: as in task_alignment_loss. box_topk: number of highest-scored queries whose boxes are supervised
     besides the matched ones. The classification loss is summed over the queries and divided by the normalizer:
-    "targets" is the number of targets; "alignment" is the sum of the alignment targets t of the positives in the batch,
-    at least 1, as in TOOD (each process divides by its own sum). Focal loss is always divided by the number of targets.
+    "targets" is the number of images; "alignment" is the sum of the alignment targets t of the positives in the batch,
+    at least 1, as in TOOD (each process divides by its own sum). Focal loss is always divided by the number of images.
     The box losses are means over the supervised queries of each image.
     """
 
@@ -46,8 +47,10 @@ class SetCriterion(nn.Module):
 
         Returns the unweighted scalars cls, l1 and giou, and the mask of matched queries, boolean (B, N).
         """
-        matched = self.matcher(logits, boxes, targets)
-        l1, giou = l1_and_giou_loss(boxes, targets, supervised_queries(logits.detach(), matched, self.box_topk))
+        present = (targets[:, 2:] > 0).all(dim=1, keepdim=True)
+        matched = self.matcher(logits, boxes, targets) & present
+        supervised = supervised_queries(logits.detach(), matched, self.box_topk) & present
+        l1, giou = l1_and_giou_loss(boxes, targets, supervised)
         return {"cls": self.classification(logits, boxes, targets, matched), "l1": l1, "giou": giou}, matched
 
     def classification(self, logits: Tensor, boxes: Tensor, targets: Tensor, matched: Tensor) -> Tensor:

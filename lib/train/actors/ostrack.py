@@ -28,21 +28,28 @@ class OSTrackActor(BaseActor):
 
     def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, Figures]:
         """prediction: score_map (B, 1, S, S) in [0, 1] and pred_boxes (B, S * S, 4) cxcywh in fractions of the crop;
-        boxes (B, 4): ground truth, xywh in fractions of the crop. Returns (loss, status)."""
+        boxes (B, 4): ground truth, xywh in fractions of the crop, without an area if the crop does not show the target:
+        then the box is not supervised, and the score map is to be 0. Returns (loss, status)."""
         scores = prediction["score_map"]
         best = scores.flatten(1).argmax(dim=1)
         boxes_of_best = prediction["pred_boxes"].gather(1, best.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
         chosen = box_cxcywh_to_xyxy(boxes_of_best)
         ground_truth = box_xywh_to_xyxy(boxes).clamp(0, 1)
         iou, giou = iou_and_giou(chosen, ground_truth)
+        present = (ground_truth[:, 2:] > ground_truth[:, :2]).all(dim=1).to(scores.dtype)
+        centres = centre_map(boxes.clamp(0, 1), scores.shape[-1]) * present.view(-1, 1, 1, 1)
         terms = {
-            "giou": (1 - giou).mean(),
-            "l1": (chosen - ground_truth).abs().mean(),
-            "focal": centre_focal_loss(scores, centre_map(boxes.clamp(0, 1), scores.shape[-1])),
+            "giou": ((1 - giou) * present).mean(),
+            "l1": ((chosen - ground_truth).abs().mean(dim=1) * present).mean(),
+            "focal": centre_focal_loss(scores, centres),
         }
         total = sum(self.loss_weight[name] * term for name, term in terms.items())
         gap = (scores.flatten(1).amax(dim=1) - iou).abs().mean()
-        status = {"Loss/total": total, **{f"Loss/{name}": term for name, term in terms.items()}, "IoU": iou.mean()}
+        status = {
+            "Loss/total": total,
+            **{f"Loss/{name}": term for name, term in terms.items()},
+            "IoU": iou.sum() / present.sum().clamp(min=1),
+        }
         status["score_gap"] = gap
         return total, figures_of(status, self.wait)
 

@@ -40,8 +40,8 @@ class SDTrackActor(BaseActor):
 
     def compute_losses(self, prediction: dict, boxes: Tensor) -> tuple[Tensor, Figures]:
         """prediction: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh in fractions of the crop, and the same two in
-        `proposals` and in each of the list `aux_outputs`; boxes (B, 4): ground truth, xywh in fractions of the crop.
-        Returns (loss, status)."""
+        `proposals` and in each of the list `aux_outputs`; boxes (B, 4): ground truth, xywh in fractions of the crop,
+        without an area if the crop does not show the target. Returns (loss, status)."""
         targets = box_xyxy_to_cxcywh(box_xywh_to_xyxy(boxes).clamp(0, 1))
         earlier = prediction["aux_outputs"] if self.cfg.TRAIN.DEEP_SUPERVISION else []
         weighted = [(prediction, 1.0), *((output, 1.0) for output in earlier)]
@@ -62,14 +62,16 @@ def overlap_status(prediction: dict, matched: Tensor, targets: Tensor) -> dict[s
     """Scalars to log: the mean IoU of the boxes with the highest score (IoU) and of the matched boxes (matched_IoU),
     and the mean absolute difference between the highest score and the IoU of its box (score_gap).
 
-    prediction: pred_logits (B, N), pred_boxes (B, N, 4) cxcywh; matched (B, N): boolean; targets (B, 4): cxcywh.
+    The first two are means over the images with a target; without one, the IoU of the third is 0. prediction:
+    pred_logits (B, N), pred_boxes (B, N, 4) cxcywh; matched (B, N): boolean; targets (B, 4): cxcywh.
     """
     iou, _ = iou_and_giou(box_cxcywh_to_xyxy(prediction["pred_boxes"]), box_cxcywh_to_xyxy(targets).unsqueeze(1))
     scores, best = prediction["pred_logits"].sigmoid().max(dim=1)
     best_iou = iou.gather(1, best.unsqueeze(1)).squeeze(1)
+    present = (targets[:, 2:] > 0).all(dim=1)
     return {
-        "IoU": best_iou.mean(),
-        "matched_IoU": (iou * matched).sum() / matched.sum(),
+        "IoU": best_iou.sum() / present.sum().clamp(min=1),
+        "matched_IoU": (iou * matched).sum() / matched.sum().clamp(min=1),
         "score_gap": (scores - best_iou).abs().mean(),
     }
 

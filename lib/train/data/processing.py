@@ -86,6 +86,13 @@ def assemble(template: tuple[np.ndarray, np.ndarray], search: tuple[np.ndarray, 
     return sample
 
 
+def without_target(template: dict[str, torch.Tensor], search: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Make a sample whose search region does not show the target: the tensors named template_* of one sample, and those
+    named search_* of a sample of another target. search_anno is 0, a box without an area."""
+    sample = {key: (template if key.startswith("template_") else search)[key] for key in search}
+    return {**sample, "search_anno": torch.zeros_like(search["search_anno"])}
+
+
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Cut out a planned crop (S, S, 3) uint8, and return it with the target's box (4,) xywh in fractions of the crop.
 

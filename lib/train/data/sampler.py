@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lib.errors import DataError
 from lib.train.data.frame_selection import choose_frames
-from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop
+from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop, without_target
 from lib.train.data.sequence_weights import sequence_shares
 from lib.train.dataset.base import BaseVideoDataset
 from lib.utils.jpeg import FrameBuffer
@@ -55,11 +55,13 @@ class TrackingSampler(Dataset):
         extend: Extend | None = None,
         reduced_decoding: bool = True,
         rules: Mapping[str, float] | None = None,
+        negative: float = 0.0,
     ):
         """ratios: relative frequency of each data set, of any sum. rules: of lib.train.data.sequence_weights, None for
         none. extend: adds tensors to a sample that was made from frames; called with the random generator, the sample
         and the plans of its template and search crop. reduced_decoding: decode JPEGs at the size that the crops need:
-        faster, and the same crops but for rounding. Raises ConfigError as sequence_shares does."""
+        faster, and the same crops but for rounding. negative: share of the samples whose search region comes from
+        another sample and does not show the target. Raises ConfigError as sequence_shares does."""
         self.datasets = list(datasets)
         self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
         self.sequence_shares = sequence_shares(self.datasets, rules or {})
@@ -68,6 +70,7 @@ class TrackingSampler(Dataset):
         self.seed = seed
         self.extend = extend
         self.reduced_decoding = reduced_decoding
+        self.negative = negative
         self._buffer = FrameBuffer()
 
     def __getitem__(self, index: int) -> Sample | DataError:
@@ -81,19 +84,31 @@ class TrackingSampler(Dataset):
         first_cause = None
         for redraws in range(MAX_DRAWS):
             try:
-                return {**self._draw(rng, _draw_by(rng, self.shares)), "redraws": torch.tensor([redraws])}
+                return {**self._sample(rng), "redraws": torch.tensor([redraws])}
             except DataError as error:
                 first_cause = first_cause or error
         return DataError(f"no usable training pair in {MAX_DRAWS} draws; the first error was: {first_cause}")
 
-    def _draw(self, rng: np.random.Generator, number: int) -> Sample:
-        """Draw a sample from the data set of a number. Raises DataError if the draw cannot be used."""
+    def _sample(self, rng: np.random.Generator) -> Sample:
+        """Draw a sample, with or without the target. Raises DataError if the draw cannot be used."""
+        sample, sequence = self._draw(rng)
+        if not self.negative or rng.random() >= self.negative:
+            return sample
+        other, its_sequence = self._draw(rng)
+        if sequence is not None and sequence == its_sequence:
+            raise DataError(f"{sequence[0].name}: both samples of a pair without the target are of one sequence")
+        return without_target(sample, other)
+
+    def _draw(self, rng: np.random.Generator) -> tuple[Sample, tuple[BaseVideoDataset, int] | None]:
+        """Draw a sample with the target, and tell its data set and sequence, None for a composed sample. Raises
+        DataError if the draw cannot be used."""
+        number = _draw_by(rng, self.shares)
         dataset, shares = self.datasets[number], self.sequence_shares[number]
         if not isinstance(dataset, BaseVideoDataset):
-            return dataset.sample(rng, self.processing)
+            return dataset.sample(rng, self.processing), None
         sequence = int(rng.integers(len(dataset))) if shares is None else _draw_by(rng, shares)
         sample, plans = self._sample_of_frames(rng, dataset, sequence)
-        return sample if self.extend is None else self.extend(rng, sample, plans)
+        return sample if self.extend is None else self.extend(rng, sample, plans), (dataset, sequence)
 
     def _sample_of_frames(
         self, rng: np.random.Generator, dataset: BaseVideoDataset, sequence: int
