@@ -27,7 +27,7 @@ from lib.test.evaluation.results import (
     write_result,
 )
 from lib.test.evaluation.track_dataset import run_sequences
-from lib.test.evaluation.track_sequence import READ_AHEAD, frames_ahead, track_sequence
+from lib.test.evaluation.track_sequence import READ_AHEAD, Track, frames_ahead, row_of, track_sequence
 from lib.utils.image import write_jpeg
 
 
@@ -99,6 +99,16 @@ def test_results_are_tab_separated_with_times_and_read_back(tmp_path):
         read_result(tmp_path, "seq", 3)
     with pytest.raises(ResultError, match="no result"):
         read_result(tmp_path, "other", 3)
+
+
+def test_the_answer_whether_the_target_is_there_is_a_file_of_its_own(tmp_path):
+    answers = [{"present": True}, {"best_score": 0.7, "present": True}, {"best_score": 0.2, "present": False}]
+    track = Track.of(row_of([1, 2, 3, 4], answer, 0.1) for answer in answers)
+    write_result(tmp_path, "seq", *track)
+    assert (tmp_path / "seq_present.txt").read_text() == "1\n1\n0\n"
+    assert (tmp_path / "seq_score.txt").read_text() == "nan\n0.7000\n0.2000\n"
+    write_result(tmp_path, "seq", *Track.of(row_of([1, 2, 3, 4], {}, 0.1) for _ in range(3)))
+    assert {file.name for file in tmp_path.iterdir()} == {"seq.txt", "seq_time.txt"}
 
 
 def test_whole_pixels_are_truncated_towards_zero(tmp_path):

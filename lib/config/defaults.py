@@ -98,6 +98,7 @@ TEST = {
     "SEARCH_FACTOR": 4.0,
     "SEARCH_SIZE": 256,
     "EPOCH": 300,  # epoch of the checkpoint to test; 0: the newest
+    "PRESENT_SCORE": 0.0,  # answers with a lower score are marked as "not present"; 0: no mark
     "HANN_WEIGHT": 0.0,  # weight of a Hann window over the box centres in the ranking score
 }
 
@@ -145,4 +146,5 @@ MINIMUM = {  # smallest allowed values
     "TRAIN.WARMUP_STEPS": 0,
     "TRAIN.SEED": 0,
     "TEST.EPOCH": 0,
+    "TEST.PRESENT_SCORE": 0,
 }

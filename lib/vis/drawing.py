@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-GREEN, ORANGE = (0, 200, 90), (255, 140, 0)
+GREEN, ORANGE, GREY = (0, 200, 90), (255, 140, 0), (170, 170, 170)
 
 
 def draw_box(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int], caption: str = "") -> None:

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import read_result
-from lib.test.evaluation.track_sequence import Track, frames_ahead, track_frames
+from lib.test.evaluation.track_sequence import Track, frames_ahead, row_of, track_frames
 from lib.utils.video import FrameSource, VideoWriter
-from lib.vis.drawing import GREEN, ORANGE, draw_box
+from lib.vis.drawing import GREEN, GREY, ORANGE, draw_box
 
 
 class VideoTrack(NamedTuple):
@@ -30,22 +30,21 @@ class VideoTrack(NamedTuple):
 def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> VideoTrack:
     """Track to the end of the source. If `video` is given, write it with box, score and mean speed so far.
 
+    A target that the tracker does not take for present has a grey box.
     box: [x, y, w, h] in pixels of the first frame. An error or interruption after the first frame is returned together
     with the track so far; an earlier one is raised.
     """
-    rows: list[tuple[list[float], float, float]] = []
+    rows: list[tuple[list[float], float, float, float]] = []
     total, ended_by = 0.0, None
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
         frames = tqdm(frames_ahead(source), total=source.length, unit="frame")
         try:
             for frame, answer, seconds in track_frames(tracker, frames, box):
-                score = answer.get("best_score")
-                rows.append((answer["target_bbox"], seconds, np.nan if score is None else score))
+                rows.append(row_of(answer["target_bbox"], answer, seconds))
                 total += seconds
                 if writer:
-                    speed = f"{len(rows) / total:.0f} fps"
-                    draw_box(frame, answer["target_bbox"], ORANGE, speed if score is None else f"{score:.2f}, {speed}")
+                    _draw_answer(frame, answer, f"{len(rows) / total:.0f} fps")
                     writer.write(frame)
         except (Exception, KeyboardInterrupt) as error:
             if not rows:
@@ -54,6 +53,14 @@ def track_video(tracker, source: FrameSource, box: list[float], video: str | Pat
         finally:
             frames.close()
     return VideoTrack(Track.of(rows), ended_by)
+
+
+def _draw_answer(frame: np.ndarray, answer: dict, speed: str) -> None:
+    """Draw box, score and speed into a frame (H, W, 3); a target that is not present is grey and called lost."""
+    lost = answer.get("present") is False
+    score = [f"{answer['best_score']:.2f}"] if answer.get("best_score") is not None else []
+    caption = ", ".join([*(["lost"] if lost else []), *score, speed])
+    draw_box(frame, answer["target_bbox"], GREY if lost else ORANGE, caption)
 
 
 def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> Path:

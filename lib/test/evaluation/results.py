@@ -1,11 +1,13 @@
 """Result files with one line per frame.
 
-<seq>.txt: boxes as tab-separated x, y, w, h; <seq>_time.txt: seconds; <seq>_score.txt: scores, if the tracker has any.
+<seq>.txt: boxes as tab-separated x, y, w, h; <seq>_time.txt: seconds. If the tracker has any: <seq>_score.txt: scores;
+<seq>_present.txt: 1 if it takes the target for present, else 0.
 """
 
 import glob
 import re
 from collections.abc import Sequence as Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +35,14 @@ def score_file(folder: Path, sequence: str) -> Path:
     return folder / f"{sequence}_score.txt"
 
 
+def present_file(folder: Path, sequence: str) -> Path:
+    """Path of a sequence's file of present (1) and absent (0)."""
+    return folder / f"{sequence}_present.txt"
+
+
 def output_files(folder: Path, sequence: str) -> list[Path]:
-    """All files that write_result may write: boxes, times, scores."""
-    return [file(folder, sequence) for file in (result_file, time_file, score_file)]
+    """All files that write_result may write: boxes, times, scores, present."""
+    return [file(folder, sequence) for file in (result_file, time_file, score_file, present_file)]
 
 
 def check_finished(folder: Path, sequence: Sequence) -> None:
@@ -71,20 +78,22 @@ def write_result(
     boxes: np.ndarray,
     times: np.ndarray,
     scores: np.ndarray | None = None,
+    present: np.ndarray | None = None,
     *,
     whole_pixels: bool = False,
 ) -> None:
     """Write the result files of a sequence. The box file is written last, since it marks the sequence as finished.
 
     boxes (T, 4) xywh in image pixels, written with two decimals; times (T,) seconds; scores (T,), NaN for frames
-    without a score: if all are NaN, no score file is written. whole_pixels: truncate boxes towards zero, as OSTrack
-    does.
+    without a score: if all are NaN, no score file is written; present (T,): 1 or 0, likewise. whole_pixels: truncate
+    boxes towards zero, as OSTrack does.
     """
     form = "%d" if whole_pixels else "%.2f"
-    if scores is None or np.isnan(scores).all():
-        score_file(folder, sequence).unlink(missing_ok=True)
-    else:
-        write_atomically(score_file(folder, sequence), lambda path: np.savetxt(path, scores, fmt="%.4f"))
+    for file, values, digits in ((score_file, scores, "%.4f"), (present_file, present, "%g")):
+        if values is None or np.isnan(values).all():
+            file(folder, sequence).unlink(missing_ok=True)
+        else:
+            write_atomically(file(folder, sequence), partial(np.savetxt, X=values, fmt=digits))
     write_atomically(time_file(folder, sequence), lambda path: np.savetxt(path, times, fmt="%.8f"))
     write_atomically(result_file(folder, sequence), lambda path: np.savetxt(path, boxes, fmt=form, delimiter="\t"))
 

@@ -21,11 +21,18 @@ class Track(NamedTuple):
     boxes: np.ndarray  # (T, 4) xywh in image pixels; the first is the given box
     times: np.ndarray  # (T,) seconds
     scores: np.ndarray  # (T,) best_score, NaN if the tracker reports none
+    present: np.ndarray  # (T,) 1 or 0, NaN if the tracker does not tell whether the target is there
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[Collection[float], float, float]]) -> "Track":
-        """Build a Track from one (box xywh, seconds, score) per frame."""
+    def of(cls, rows: Iterable[tuple[Collection[float], float, float, float]]) -> "Track":
+        """Build a Track from one row_of per frame."""
         return cls(*(np.array(column, float) for column in zip(*rows)))
+
+
+def row_of(box: Collection[float], answer: dict, seconds: float) -> tuple[Collection[float], float, float, float]:
+    """A frame's row of a Track: its box [x, y, w, h] in pixels, and what a tracker's answer tells beside it."""
+    score, present = answer.get("best_score"), answer.get("present")
+    return box, seconds, np.nan if score is None else score, np.nan if present is None else float(present)
 
 
 def frames_ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -53,7 +60,7 @@ def track_frames(
 
 def track_sequence(tracker, sequence: Sequence, after_frame: Callable[[], object] = lambda: None) -> Track:
     """Track a whole sequence in one pass. Raises TrackingError if an answer contains NaN or Inf."""
-    rows: list[tuple[Collection[float], float, float]] = []
+    rows: list[tuple[Collection[float], float, float, float]] = []
     frames = sequence.video.frames
     ahead = frames_ahead(frames[index] for index in range(len(frames)))
     for _, answer, seconds in track_frames(tracker, ahead, sequence.init_bbox):
@@ -62,6 +69,6 @@ def track_sequence(tracker, sequence: Sequence, after_frame: Callable[[], object
             raise TrackingError(
                 f"{sequence.name}: the tracker's answer to frame {len(rows) + 1} has NaN or Inf: {list(box)}"
             )
-        rows.append((box, seconds, answer.get("best_score", np.nan)))
+        rows.append(row_of(box, answer, seconds))
         after_frame()
     return Track.of(rows)

@@ -56,12 +56,14 @@ class NetworkTracker(BaseTracker):
         window = self.window(self.params.template_factor, self.params.template_size)
         fraction = torch.from_numpy(window.to_crop(np.array(self.box)).astype(np.float32)).unsqueeze(0)
         self.template = self.encode(self._crop(image, window), fraction.to(self.device))
-        return {"target_bbox": self.box}
+        return {"target_bbox": self.box, **({"present": True} if self.cfg.TEST.PRESENT_SCORE else {})}
 
     @torch.inference_mode()
     def track(self, image: np.ndarray, info: dict[str, Any] | None = None) -> dict[str, Any]:
         """Locate the target in image (H, W, 3) uint8 RGB. Returns target_bbox [x, y, w, h] in pixels and best_score.
 
+        With TEST.PRESENT_SCORE the result also has present: whether best_score is at least that high; if it is not, the
+        target has probably left the search region.
         With params.save_all_boxes the result also has all_boxes (N x 4, the same form) and all_scores (N). Raises
         TrackingError if the network answers NaN or Inf.
         """
@@ -77,6 +79,8 @@ class NetworkTracker(BaseTracker):
         height, width = image.shape[:2]
         self.box = [float(value) for value in clip_box(chosen.tolist(), height, width, margin=self.margin)]
         result: dict[str, Any] = {"target_bbox": self.box, "best_score": float(table[best, 0])}
+        if self.cfg.TEST.PRESENT_SCORE:
+            result["present"] = result["best_score"] >= self.cfg.TEST.PRESENT_SCORE
         if self.params.save_all_boxes:
             result.update(all_boxes=found.tolist(), all_scores=table[:, 0].tolist())
         return result
