@@ -8,6 +8,7 @@ AUC: the probability that a present pair scores higher than an absent one; for t
 without the target, if there are any. ECE: expected calibration error of the score against the IoU (0 in frames without
 the target): the mean of |mean score - mean IoU| over 15 equal bins of the score, weighted with their frames.
 "threshold": the score that separates the pairs with the largest mean of both rates; choose it on validation data.
+"own": the rates at the config's TEST.PRESENT_SCORE.
 """
 
 from _common import report
@@ -19,13 +20,13 @@ import numpy as np
 
 from lib.registry import make_tracker
 from lib.test.analysis.calibration import best_threshold, calibration_error, separation
-from lib.test.analysis.metrics import iou
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.track_sequence import track_sequence
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.cli import add_override_argument
 from lib.utils.local_paths import local_paths
+from lib.utils.overlap import iou
 
 REACH = 0.5  # largest offset of the search region's centre, in square roots of the target's area
 
@@ -76,6 +77,8 @@ def measure(tracker: NetworkTracker, sequences: Collection[Sequence], number: in
         "tracking.ECE": calibration_error(scores, overlaps), "tracking.mean_score": scores[there].mean(),
         "tracking.mean_IoU": overlaps[there].mean(),
     }  # fmt: skip
+    if own := tracker.cfg.TEST.PRESENT_SCORE:
+        figures |= {"pairs.present_at_own": (present >= own).mean(), "pairs.absent_below_own": (absent < own).mean()}
     lost = there & (overlaps < 0.1)
     if lost.any():
         figures["tracking.right_against_lost.AUC"] = separation(scores[there & (overlaps >= 0.5)], scores[lost])

@@ -17,7 +17,7 @@ from doubles import PROJECT, REAL_DATA, TINY, needs_real_data
 from lib.demo import SHIPPED, STATIC
 from lib.synthetic import SyntheticSequence
 from lib.synthetic.writer import CLIP_SEED
-from lib.test.analysis.metrics import iou
+from lib.utils.overlap import iou
 
 SMALL_RUN = ["--set", *TINY, "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=4"]
 

@@ -7,8 +7,9 @@ import sys
 import time
 
 import torch
-from doubles import PROJECT, TINY
+from doubles import PROJECT, TINY, tiny_config
 
+from lib.models.sdtrack import build_sdtrack
 from lib.train.admin.checkpoints import latest_checkpoint
 from lib.utils.weight_files import read_checkpoint
 
@@ -73,6 +74,25 @@ def test_two_processes_and_accumulation_give_the_gradients_of_one_large_batch(tm
         assert part_steps == steps, name
         for key, gradient in whole.items():
             torch.testing.assert_close(parts[key], gradient, atol=1e-5, rtol=1e-4, msg=f"{name}: {key}")
+
+
+def test_a_stem_may_be_frozen_for_a_part_of_the_training_in_two_processes(tmp_path):
+    """Without weight decay on it, and then with the gradients of both processes."""
+    options = ("MODEL.BACKBONE.STEM=efficientnet_lite0", "MODEL.BACKBONE.STEM_FILE=none")
+    weights = {}
+    for share in ("0.5", "1"):
+        more = *options, f"TRAIN.FREEZE_STEM={share}", "TRAIN.WEIGHT_DECAY=0.1", "TRAIN.EMA=0", "TRAIN.EPOCH=2"
+        code, text = finish(start(tmp_path / share, *more))
+        assert code == 0, text
+        newest = latest_checkpoint(tmp_path / share / "checkpoints" / "train" / "sdtrack" / "demo")
+        weights[share] = read_checkpoint(newest)["net"]
+    torch.manual_seed(tiny_config().TRAIN.SEED)
+    before = build_sdtrack(tiny_config(*options), training=False).state_dict()
+    kernels = [key for key in before if ".trunk." in key and "conv" in key]
+    assert kernels
+    for key in kernels:
+        assert torch.equal(weights["1"][key], before[key]), key
+        assert not torch.equal(weights["0.5"][key], before[key]), key
 
 
 def start(folder, *extra, inject=""):

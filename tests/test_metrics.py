@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from lib.errors import ResultError
 from lib.test.analysis.conventions import CONVENTIONS, get_convention
 from lib.test.analysis.evaluation import score_trackers
-from lib.test.analysis.metrics import clip_as_got10k, iou, mean_of_runs, repair, score_sequence, summarize
+from lib.test.analysis.metrics import clip_as_got10k, mean_of_runs, repair, score_sequence, summarize
 from lib.test.evaluation.folderdataset import ground_truth_sequences
 from lib.test.evaluation.named_results import Results
 from lib.test.vot.resets import count_failures, failure_table
+from lib.utils.overlap import iou
 
 BOX = st.tuples(st.floats(-50, 200), st.floats(-50, 200), st.floats(0.1, 90), st.floats(0.1, 90))
 ABSENT = st.sampled_from([(0.0, 0.0, 0.0, 0.0), (np.nan,) * 4, (0.0, 5.0, 9.0, 9.0)])

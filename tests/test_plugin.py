@@ -29,10 +29,10 @@ from lib.plugin import (
 from lib.registry import make_tracker
 from lib.test.analysis.conventions import get_convention
 from lib.test.analysis.evaluation import score_results
-from lib.test.analysis.metrics import iou
 from lib.test.evaluation.data import Sequence, Video
 from lib.test.utils.network_parameters import shipped_weights
 from lib.train.actors.sdtrack import build_actor
+from lib.utils.overlap import iou
 
 # One session of the host: two epochs with validation, resumed for a third, tracked with
 SESSION = """

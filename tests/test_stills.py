@@ -342,6 +342,15 @@ def test_masks_that_fit_no_frame_are_named(tmp_path):
         load_still_images(ImageSources(masked=[tmp_path]))
 
 
+def test_masks_of_held_out_videos_are_left_out(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "mask").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / name / "mask" / "1.png"), np.full((50, 60), 255, np.uint8))
+        cv2.imwrite(str(tmp_path / name / "1.jpg"), np.zeros((50, 60), np.uint8))
+    assert len(load_still_images(ImageSources(masked=[tmp_path])).pictures) == 2
+    assert len(load_still_images(ImageSources(masked=[tmp_path], held_out=["t*"])).pictures) == 1
+
+
 @needs_real_data
 def test_other_real_stills_and_masked_videos_give_cut_outs():
     files = [(REAL_DATA / name / "annotations.json", None) for name in ("stills", "stills2")]

@@ -111,13 +111,13 @@ def test_a_share_of_the_samples_does_not_show_the_target():
     assert all(sample["search_anno"].any() for sample in drawn) and sum(int(sample["redraws"]) for sample in drawn)
 
 
-def test_rules_that_cannot_be_meant_are_named():
+def test_rules_that_cannot_be_meant_are_named(messages):
     dataset = Named("car", "dog")
     for group in ("car", "car=x", "car=-1", "car=nan", "car=inf"):
         with pytest.raises(ConfigError, match=rf"SEQUENCE_WEIGHTS: '{group}' is not PATTERN=NUMBER"):
             ruled(dataset, [group])
-    with pytest.raises(ConfigError, match="no sequence of the training data is called dgo"):
-        ruled(dataset, [], ["dgo"])
+    ruled(dataset, [], ["dgo"])
+    assert "no sequence of the training data is called dgo" in messages()
     with pytest.raises(ConfigError, match=r"numbered: DATA\.HELD_OUT and .* leave no sequence"):
         ruled(dataset, [], ["*"])
 

@@ -13,6 +13,7 @@ import sys
 
 from lib.config.loader import load_config
 from lib.registry import DEFAULT_SCRIPT
+from lib.train.finetuning import finetune_overrides
 from lib.utils.cli import add_override_argument, add_path_arguments, run_command
 
 
@@ -29,6 +30,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--world-size", type=int, default=1, help="multi_node: number of machines")
     parser.add_argument("--ip", default="127.0.0.1", help="multi_node: address of machine 0")
     parser.add_argument("--port", type=int, default=20000, help="multi_node: free port of machine 0")
+    parser.add_argument(
+        "--finetune",
+        metavar="WEIGHTS",
+        help="adapt these weights to the training data, with a short schedule at a low rate",
+    )
     parser.add_argument(
         "--resume", choices=["auto", "never"], default="never", help="auto: continue from the newest checkpoint"
     )
@@ -47,6 +53,8 @@ def main() -> int:
     overrides = args.overrides
     if args.use_lmdb is not None:
         overrides = [*overrides, f"DATA.STORAGE={'lmdb' if args.use_lmdb else 'files'}"]
+    if args.finetune:
+        overrides = finetune_overrides(args.script, args.config, args.finetune, overrides)
     cfg = load_config(args.script, args.config, overrides)
     if args.mode != "single":
         if args.mode == "multi_node" and not 0 <= args.rank < args.world_size:

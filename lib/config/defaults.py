@@ -98,6 +98,9 @@ TEST = {
     "SEARCH_FACTOR": 4.0,
     "SEARCH_SIZE": 256,
     "EPOCH": 300,  # epoch of the checkpoint to test; 0: the newest
+    # LOOKS: further search regions per frame for a lost target; 0: none. It is lost after WAIT frames with scores below
+    # LOST; an answer is believed from the score FOUND on
+    "RECOVERY": {"LOOKS": 0, "WAIT": 5, "LOST": 0.25, "FOUND": 0.6},
     "PRESENT_SCORE": 0.0,  # answers with a lower score are marked as "not present"; 0: no mark
     "HANN_WEIGHT": 0.0,  # weight of a Hann window over the box centres in the ranking score
 }
@@ -147,4 +150,6 @@ MINIMUM = {  # smallest allowed values
     "TRAIN.SEED": 0,
     "TEST.EPOCH": 0,
     "TEST.PRESENT_SCORE": 0,
+    "TEST.RECOVERY.LOOKS": 0,
+    "TEST.RECOVERY.WAIT": 0,
 }

@@ -57,7 +57,7 @@ def record_attention(
     for index in range(1, frame):
         tracker.track(frames[index])
         progress()
-    window = tracker.window(tracker.params.search_factor, tracker.params.search_size)
+    window = tracker.window(tracker.box, tracker.params.search_factor, tracker.params.search_size)
     with ExitStack() as stack:
         stack.enter_context(_catching(looked_at, "layer", caught))
         stack.enter_context(_catching(tracker.network.query_selection, "selected", caught))

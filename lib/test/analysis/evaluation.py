@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from lib.errors import ResultError
 from lib.test.analysis.conventions import Convention
-from lib.test.analysis.metrics import SequenceScores, iou, mean_of_runs, score_sequence
+from lib.test.analysis.metrics import SequenceScores, mean_of_runs, score_sequence
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.named_results import Results
 from lib.test.evaluation.origin import ORIGIN
 from lib.test.evaluation.results import begins_with, find_results, read_boxes_of, read_times_of
+from lib.utils.overlap import iou
 
 logger = logging.getLogger("sdtrack")
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from lib.errors import ResultError
 from lib.test.analysis.conventions import Convention
+from lib.utils.overlap import iou
 
 PRECISION_THRESHOLDS = np.arange(51)  # pixels
 NORMALIZED_THRESHOLDS = np.arange(0, 51) / 100  # fractions of the ground truth's size
@@ -29,16 +30,6 @@ class SequenceScores:
     weight: float  # weight in means over sequences: 1, or the number of counted frames if pooled; 0: no frame counts
     fps: float  # frames per second, NaN if times are unknown
     fps_weight: float  # weight of fps: seconds or frames, depending on the convention
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pairwise IoU (...) in [0, 1] of boxes (..., 4) xywh; 0 if the union is empty."""
-    (ax, ay, aw, ah), (bx, by, bw, bh) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
-    w = np.minimum(ax + aw, bx + bw) - np.maximum(ax, bx)
-    h = np.minimum(ay + ah, by + bh) - np.maximum(ay, by)
-    overlap = np.maximum(w, 0) * np.maximum(h, 0)
-    union = aw * ah + bw * bh - overlap
-    return np.minimum(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0), 1.0)
 
 
 def score_sequence(

@@ -5,6 +5,7 @@ whole pixels, but mapped back from the exact centre of the box, up to half a pix
 half a crop pixel to the upper left; and the image's last column and row are zero if the crop reaches them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +46,9 @@ class OSTrackTracker(NetworkTracker):
         weight = self.cfg.TEST.HANN_WEIGHT
         self.rank = 1 - weight + weight * hann_window(self.network.backbone.search_grid[0], self.device)
 
-    def window(self, factor: float, size: int) -> OSTrackWindow:
+    def window(self, box: Sequence[float], factor: float, size: int) -> OSTrackWindow:
         """Window whose crop is centred on whole pixels, with the exact centre of the box."""
-        plain, (x, y, w, h) = super().window(factor, size), self.box
+        plain, (x, y, w, h) = super().window(box, factor, size), box
         return OSTrackWindow(plain.left, plain.top, plain.side, plain.size, centre=(x + w / 2, y + h / 2))
 
     def min_side(self) -> float:

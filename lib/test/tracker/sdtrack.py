@@ -8,6 +8,7 @@ from torch import Tensor
 from lib.models.sdtrack import build_sdtrack
 from lib.test.tracker.session import NetworkTracker, hann_factor
 from lib.test.utils.network_parameters import NetworkParams
+from lib.utils.overlap import iou
 
 
 class SDTrackTracker(NetworkTracker):
@@ -35,11 +36,8 @@ def voted_box(boxes: np.ndarray, scores: np.ndarray, best: int, overlap: float) 
     It is the mean of the boxes whose IoU with boxes[best] is at least `overlap`, weighted with their squared scores; if
     these scores are all zero, boxes[best].
     """
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    low, high = np.maximum(corners[:, :2], corners[best, :2]), np.minimum(corners[:, 2:], corners[best, 2:])
-    shared = (high - low).clip(min=0).prod(1)
-    areas = boxes[:, 2:].prod(1)
-    near = shared >= overlap * (areas + areas[best] - shared)
+    near = iou(boxes, boxes[best]) >= overlap
+    near[best] = True
     weights = scores[near] ** 2
     return np.average(boxes[near], axis=0, weights=weights) if weights.any() else boxes[best]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lib.errors import TrackingError
 from lib.models.vit.one_stream import OneStreamNetwork
 from lib.models.vit.pretrained import load_network
 from lib.test.tracker.basetracker import BaseTracker
+from lib.test.tracker.recovery import Look, Recovery
 from lib.test.utils.network_parameters import NetworkParams
 from lib.utils.box_ops import clip_box
 from lib.utils.crop import CropWindow, crop_image, crop_window
@@ -53,7 +55,9 @@ class NetworkTracker(BaseTracker):
         """
         self.box = check_box(image, info["init_bbox"])
         self.margin = self.min_side()
-        window = self.window(self.params.template_factor, self.params.template_size)
+        rules = self.cfg.TEST.RECOVERY
+        self.recovery = Recovery(rules, np.array(self.box), self.params.search_factor) if rules.LOOKS else None
+        window = self.window(self.box, self.params.template_factor, self.params.template_size)
         fraction = torch.from_numpy(window.to_crop(np.array(self.box)).astype(np.float32)).unsqueeze(0)
         self.template = self.encode(self._crop(image, window), fraction.to(self.device))
         return {"target_bbox": self.box, **({"present": True} if self.cfg.TEST.PRESENT_SCORE else {})}
@@ -67,27 +71,38 @@ class NetworkTracker(BaseTracker):
         With params.save_all_boxes the result also has all_boxes (N x 4, the same form) and all_scores (N). Raises
         TrackingError if the network answers NaN or Inf.
         """
-        window = self.window(self.params.search_factor, self.params.search_size)
+        found, scores, best = self._search(image, self.box)
+        height, width = image.shape[:2]
+        answer = Look(self.choose(found, scores, best), float(scores[best]))
+        if self.recovery is not None:
+            answer = self.recovery.find(answer, (height, width), partial(self._look, image)) or answer
+        self.box = [float(value) for value in clip_box(answer.box.tolist(), height, width, margin=self.margin)]
+        result: dict[str, Any] = {"target_bbox": self.box, "best_score": answer.score}
+        if self.cfg.TEST.PRESENT_SCORE:
+            result["present"] = answer.score >= self.cfg.TEST.PRESENT_SCORE
+        if self.params.save_all_boxes:
+            result.update(all_boxes=found.tolist(), all_scores=scores.tolist())
+        return result
+
+    def _search(self, image: np.ndarray, around: Sequence[float]) -> tuple[np.ndarray, np.ndarray, int]:
+        """Search around a box xywh: the boxes (N, 4) found, xywh in image pixels, their scores (N,), the best index."""
+        window = self.window(around, self.params.search_factor, self.params.search_size)
         scores, boxes, ranked = self.candidates(self.find(self.template, self._crop(image, window)))
         columns = [scores.unsqueeze(-1), boxes, ranked.unsqueeze(-1)]
         table = torch.cat(columns, dim=-1).cpu().numpy().astype(np.float64)  # the only synchronisation with the device
         best, table = int(table[:, -1].argmax()), table[:, :-1]
-        found = window.to_image(np.concatenate([table[:, 1:3] - table[:, 3:] / 2, table[:, 3:]], axis=-1))
         if not np.isfinite(table[best]).all():
             raise TrackingError(f"the network answered NaN or Inf: {table[best].tolist()}")
-        chosen = self.choose(found, table[:, 0], best)
-        height, width = image.shape[:2]
-        self.box = [float(value) for value in clip_box(chosen.tolist(), height, width, margin=self.margin)]
-        result: dict[str, Any] = {"target_bbox": self.box, "best_score": float(table[best, 0])}
-        if self.cfg.TEST.PRESENT_SCORE:
-            result["present"] = result["best_score"] >= self.cfg.TEST.PRESENT_SCORE
-        if self.params.save_all_boxes:
-            result.update(all_boxes=found.tolist(), all_scores=table[:, 0].tolist())
-        return result
+        found = window.to_image(np.concatenate([table[:, 1:3] - table[:, 3:] / 2, table[:, 3:]], axis=-1))
+        return found, table[:, 0], best
 
-    def window(self, factor: float, size: int) -> CropWindow:
-        """Crop window around the last box: its side is factor * sqrt(area); size: side of the crop in pixels."""
-        return crop_window(self.box, factor, size, self.cfg.DATA.CROP_AVERAGING)
+    def _look(self, image: np.ndarray, around: np.ndarray) -> Look:
+        found, scores, best = self._search(image, around.tolist())
+        return Look(found[best], float(scores[best]))
+
+    def window(self, box: Sequence[float], factor: float, size: int) -> CropWindow:
+        """Crop window around a box xywh: its side is factor * sqrt(area); size: side of the crop in pixels."""
+        return crop_window(box, factor, size, self.cfg.DATA.CROP_AVERAGING)
 
     def min_side(self) -> float:
         """Minimum side of predicted boxes in image pixels, for a target that starts with the current box."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,11 @@ def _images_of(file: Path, folder: Path, first_category: int) -> Iterator[Annota
         raise DataError(f"{file}: not readable as COCO instances ({type(error).__name__}: {error})") from error
 
 
-def masked_frames(root: Path, first_category: int) -> Iterator[AnnotatedImage]:
+def masked_frames(root: Path, first_category: int, held_out: Sequence[str] = ()) -> Iterator[AnnotatedImage]:
     """The frames of videos that have a mask: root/<sequence>/mask/<name>.png for <name>.jpg (or another suffix) in the
     sequence's folder or its folder img. All objects of a sequence have one category, counted from first_category.
 
+    held_out: names or patterns of sequences that are left out.
     Raises DataError if root has no such mask, or a mask has no frame.
     """
     masks = sorted(path for path in root.glob("[!.]*/mask/*") if is_image(path.name))
@@ -95,6 +97,8 @@ def masked_frames(root: Path, first_category: int) -> Iterator[AnnotatedImage]:
     names = sorted({mask.parents[1].name for mask in masks})
     for mask in masks:
         sequence = mask.parents[1]
+        if any(fnmatchcase(sequence.name, pattern) for pattern in held_out):
+            continue
         found = [
             path for part in ("", "img") for path in (sequence / part).glob(f"{mask.stem}.*") if is_image(path.name)
         ]

@@ -71,13 +71,14 @@ class ImageSources:
     """Where still images come from.
 
     folders: of plain images, read at any depth; annotated: COCO-style annotation files, each with the folder of its
-    images, as in coco_images; masked: folders of videos with masks, as in masked_frames; limit: the most pictures, and
-    the most cut-outs, that are held in memory.
+    images, as in coco_images; masked, held_out: folders of videos with masks, and sequences in them that are left out,
+    as in masked_frames; limit: the most pictures, and the most cut-outs, that are held in memory.
     """
 
     folders: Sequence[Path] = ()
     annotated: Sequence[tuple[Path, Path | None]] = ()
     masked: Sequence[Path] = ()
+    held_out: Sequence[str] = ()
     limit: int = 5000
 
 
@@ -97,7 +98,7 @@ def load_still_images(sources: ImageSources, seed: int = 0) -> StillImages:
         plain += [(path, None) for path in here]
     annotated = list(coco_images(sources.annotated))
     for number, root in enumerate(sources.masked, start=len(sources.annotated)):
-        annotated += masked_frames(root, number * CATEGORIES_PER_FILE)
+        annotated += masked_frames(root, number * CATEGORIES_PER_FILE, sources.held_out)
     if not plain and not annotated:
         raise DataError(
             "DATA.STILLS.IMAGES_DIR, COCO_SPLITS, COCO_FILES and MASKED_VIDEOS are empty: set one of them to use still "

@@ -1,5 +1,6 @@
 """How often the sequences of a data set are drawn: by name, in groups, or never."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 
 from lib.errors import ConfigError
 from lib.train.dataset.base import BaseVideoDataset
+
+logger = logging.getLogger("sdtrack")
 
 
 def weight_rules(groups: Sequence[str], held_out: Sequence[str]) -> dict[str, float]:
@@ -31,8 +34,8 @@ def weight_rules(groups: Sequence[str], held_out: Sequence[str]) -> dict[str, fl
 def sequence_shares(datasets: Sequence[object], rules: Mapping[str, float]) -> list[np.ndarray | None]:
     """For each data set the cumulative probabilities (N,) of its sequences, or None if all are equal.
 
-    A sequence has weight 1; those that match a pattern of the rules share its number. The last matching rule counts.
-    Raises ConfigError if a pattern matches no sequence, or a data set has no sequence left.
+    A sequence has weight 1; those that match a pattern of the rules share its number. The last matching rule counts. A
+    pattern that matches no sequence is logged. Raises ConfigError if a data set has no sequence left.
     """
     shares: list[np.ndarray | None] = []
     unused = set(rules)
@@ -53,7 +56,8 @@ def sequence_shares(datasets: Sequence[object], rules: Mapping[str, float]) -> l
             )
         shares.append(None if (weights == 1).all() else np.cumsum(weights / weights.sum()))
     if unused:
-        raise ConfigError(
-            f"DATA.HELD_OUT, DATA.TRAIN.SEQUENCE_WEIGHTS: no sequence of the training data is called {min(unused)}"
+        logger.warning(
+            "DATA.HELD_OUT, DATA.TRAIN.SEQUENCE_WEIGHTS: no sequence of the training data is called %s",
+            ", ".join(sorted(unused)),
         )
     return shares

@@ -11,11 +11,12 @@ import numpy as np
 from lib.errors import ResultError, SDTrackError
 from lib.test.analysis.conventions import Convention
 from lib.test.analysis.evaluation import LengthRule, score_trackers
-from lib.test.analysis.metrics import SequenceScores, figure_values, iou, mean_curve, summarize
+from lib.test.analysis.metrics import SequenceScores, figure_values, mean_curve, summarize
 from lib.test.analysis.plots.curves import COLOURS, CURVES, LINES
 from lib.test.evaluation.data import Sequence, read_table
 from lib.test.evaluation.named_results import Results
 from lib.test.evaluation.results import find_results, read_boxes_of, read_scores_of
+from lib.utils.overlap import iou
 from lib.vis.report.frames import Size
 from lib.vis.report.moments import Moment, worst_moments
 
