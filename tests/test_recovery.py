@@ -8,6 +8,7 @@ import pytest
 from lib.test.tracker.recovery import Look, Recovery
 
 RULES = SimpleNamespace(LOOKS=2, WAIT=2, LOST=0.25, FOUND=0.6)
+CONFIG = SimpleNamespace(TEST=SimpleNamespace(RECOVERY=RULES, SEARCH_FACTOR=4.0))
 BOX = np.array([100.0, 50.0, 20.0, 20.0])
 SIZE = 200, 300  # height, width
 
@@ -34,7 +35,7 @@ def lost(recovery, frames=RULES.WAIT):
 
 
 def test_it_waits_first_and_a_good_score_in_between_ends_the_wait():
-    recovery, frame = Recovery(RULES, BOX, 4.0), Frame()
+    recovery, frame = Recovery(CONFIG, BOX), Frame()
     for scores in ((0.1, 0.1, 0.5, 0.1, 0.1), (0.3, 0.1, 0.1)):
         for score in scores:
             assert recovery.find(Look(BOX, score), SIZE, frame) is None
@@ -44,7 +45,7 @@ def test_it_waits_first_and_a_good_score_in_between_ends_the_wait():
 
 
 def test_it_looks_around_the_last_sure_box_again_and_again_and_outwards_over_the_whole_frame():
-    recovery, frame = lost(Recovery(RULES, BOX, 4.0)), Frame()
+    recovery, frame = lost(Recovery(CONFIG, BOX)), Frame()
     for _ in range(60):
         recovery.find(Look(np.array([0.0, 0, 9, 9]), 0.1), SIZE, frame)
     looks = np.array(frame.looks)
@@ -58,7 +59,7 @@ def test_it_looks_around_the_last_sure_box_again_and_again_and_outwards_over_the
 
 
 def test_what_is_found_twice_is_answered_and_the_search_ends():
-    recovery, target = lost(Recovery(RULES, BOX, 4.0)), np.array([250.0, 150, 24, 22])
+    recovery, target = lost(Recovery(CONFIG, BOX)), np.array([250.0, 150, 24, 22])
     answers = (recovery.find(Look(BOX, 0.1), SIZE, Frame(target)) for _ in range(40))
     found = next(filter(None, answers))
     assert found.box.tolist() == target.tolist() and found.score == 0.9
@@ -75,11 +76,11 @@ def test_what_is_found_twice_is_answered_and_the_search_ends():
     ],
 )
 def test_what_is_found_once_or_not_alike_is_not_believed(frame):
-    assert lost(Recovery(RULES, BOX, 4.0)).find(Look(BOX, 0.1), SIZE, frame) is None
+    assert lost(Recovery(CONFIG, BOX)).find(Look(BOX, 0.1), SIZE, frame) is None
 
 
 def test_only_sure_boxes_are_remembered():
-    recovery = Recovery(RULES, BOX, 4.0)
+    recovery = Recovery(CONFIG, BOX)
     recovery.find(Look(BOX + 5, 0.4), SIZE, Frame())
     assert (recovery.sure == BOX).all()
     recovery.find(Look(BOX + 5, 0.7), SIZE, Frame())

@@ -1,7 +1,7 @@
 """Builds the parts of a training run from a config: data sets, loaders, optimizer, learning rate."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +39,9 @@ class TrainingData:
     def of(cls, cfg: Config, paths: LocalPaths) -> "TrainingData":
         """Create from a config and the folders of this machine."""
         data = cfg.DATA
-        composer = Composer(partial(load_still_images, _image_sources(data, paths)), data.STILLS.BLUR)
+        composer = Composer(
+            partial(load_still_images, _image_sources(data.STILLS, data.HELD_OUT, paths)), data.STILLS.BLUR
+        )
         further = {name: partial(composer.dataset, name) for name in DATASETS}
         return cls(cfg, DataAccess(paths, data.STORAGE, data.DECODER, further), composer)
 
@@ -176,15 +178,15 @@ def lr_factor(cfg, steps_per_epoch: int) -> Callable[[int], float]:
     return factor
 
 
-def _image_sources(data, paths: LocalPaths) -> ImageSources:
-    """data: DATA of a config."""
-    images, coco = data.STILLS, paths.dataset("coco")
+def _image_sources(images, held_out: Sequence[str], paths: LocalPaths) -> ImageSources:
+    """images: DATA.STILLS of a config."""
+    coco = paths.dataset("coco")
     splits = [(coco / f"annotations/instances_{split}.json", coco / "images" / split) for split in images.COCO_SPLITS]
     return ImageSources(
         folders=tuple(paths.dataset(name) for name in images.IMAGES_DIR),
         annotated=(*splits, *((paths.dataset(file), None) for file in images.COCO_FILES)),
         masked=tuple(paths.dataset(name) for name in images.MASKED_VIDEOS),
-        held_out=tuple(data.HELD_OUT),
+        held_out=tuple(held_out),
         limit=images.LIMIT,
     )
 

@@ -25,18 +25,16 @@ class Look(NamedTuple):
 class Recovery:
     """Decides, frame by frame, whether the target is lost, and looks for it in further search regions.
 
-    rules: TEST.RECOVERY of a config. A target is lost after WAIT frames in a row with a score below LOST. From then on
-    LOOKS further regions are searched in each frame, in the order of their distance from the last sure box (score of at
-    least FOUND), again and again, every second time around this box. A box is believed if its score is at least FOUND
-    in two looks, the second around the first one's box, if both boxes overlap, and if its area is not more than SIZES
-    times larger or smaller than that of the last sure box.
+    The rules are TEST.RECOVERY of a config. A target is lost after WAIT frames in a row with a score below LOST. From
+    then on LOOKS further regions are searched in each frame, in the order of their distance from the last sure box
+    (score of at least FOUND), again and again, every second time around this box. A box is believed if its score is at
+    least FOUND in two looks, the second around the first one's box, if both boxes overlap, and if its area is not more
+    than SIZES times larger or smaller than that of the last sure box.
     """
 
-    def __init__(self, rules: Any, box: np.ndarray, factor: float):
-        """box (4,): the first box, xywh in image pixels; factor: side of a search region over the square root of the
-        box's area."""
-        self.rules = rules
-        self.factor = factor
+    def __init__(self, cfg: Any, box: np.ndarray):
+        """cfg: a config; box (4,): the first box, xywh in image pixels."""
+        self.cfg = cfg
         self.sure = box
         self.low = 0  # frames in a row with a low score
         self.places: Iterator[np.ndarray] | None = None  # boxes to look around
@@ -47,21 +45,22 @@ class Recovery:
         here: that answer; size: height and width of the image; look: searches around a box (4,) xywh. Returns what was
         found elsewhere, or None.
         """
-        if here.score >= self.rules.LOST:
+        rules = self.cfg.TEST.RECOVERY
+        if here.score >= rules.LOST:
             self.low, self.places = 0, None
-            if here.score >= self.rules.FOUND:
+            if here.score >= rules.FOUND:
                 self.sure = here.box
             return None
         self.low += 1
-        if self.low <= self.rules.WAIT:
+        if self.low <= rules.WAIT:
             return None
         self.places = self.places or self._places(size)
-        for _ in range(self.rules.LOOKS):
+        for _ in range(rules.LOOKS):
             first = look(next(self.places))
-            if first.score < self.rules.FOUND or first.score <= here.score:
+            if first.score < rules.FOUND or first.score <= here.score:
                 continue
             second = look(first.box)
-            if second.score >= self.rules.FOUND and self._plausible(first.box, second.box):
+            if second.score >= rules.FOUND and self._plausible(first.box, second.box):
                 self.low, self.places, self.sure = 0, None, second.box
                 return second
         return None
@@ -74,7 +73,7 @@ class Recovery:
         """Boxes of the last sure size on a grid over the image, by their distance from the last sure box; each of them
         follows the last sure box itself."""
         extent, centre = self.sure[2:], self.sure[:2] + self.sure[2:] / 2
-        step = STRIDE * self.factor * np.sqrt(extent.prod())
+        step = STRIDE * self.cfg.TEST.SEARCH_FACTOR * np.sqrt(extent.prod())
         axes = [np.arange(step / 2, side, step) if side > step else np.array([side / 2]) for side in size[::-1]]
         grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
         ordered = grid[np.hypot(*(grid - centre).T).argsort(kind="stable")]

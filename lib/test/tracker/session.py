@@ -55,8 +55,7 @@ class NetworkTracker(BaseTracker):
         """
         self.box = check_box(image, info["init_bbox"])
         self.margin = self.min_side()
-        rules = self.cfg.TEST.RECOVERY
-        self.recovery = Recovery(rules, np.array(self.box), self.params.search_factor) if rules.LOOKS else None
+        self.recovery = Recovery(self.cfg, np.array(self.box)) if self.cfg.TEST.RECOVERY.LOOKS else None
         window = self.window(self.box, self.params.template_factor, self.params.template_size)
         fraction = torch.from_numpy(window.to_crop(np.array(self.box)).astype(np.float32)).unsqueeze(0)
         self.template = self.encode(self._crop(image, window), fraction.to(self.device))

@@ -15,6 +15,8 @@ from lib.utils.weight_files import WeightsFile
 
 SHIPPED = Path(__file__).resolve().parents[3] / "weights"
 
+TRACKED = ("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD", "DATA.CROP_AVERAGING")  # keys that tracking depends on
+
 logger = logging.getLogger("sdtrack")
 
 
@@ -110,8 +112,8 @@ def _checkpoint_config(
         logger.info("%s has no config; using %s.yaml with DATA.CROP_AVERAGING=false", path.name, yaml_name)
         return load_config(script, yaml_name, ["DATA.CROP_AVERAGING=false", *overrides])
     cfg = config_from_dict(script, content["config"], str(path), overrides)
-    ignored = ("TRAIN.", *same_result_keys(script))
-    changed = [line for line in differences(cfg, yaml_cfg) if not line.startswith(ignored)]
+    changed = [line for line in differences(cfg, yaml_cfg) if line.startswith(TRACKED)]
+    changed = [line for line in changed if not line.startswith(tuple(same_result_keys(script)))]
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         logger.info(
