@@ -20,6 +20,7 @@ from lib.test.analysis.plots.scores import plot_scores
 from lib.test.analysis.tables import Table, render
 
 FRAMES = 10  # per timed call
+SHARED = *SMALL_CROPS, "LOSS.TAL.MODULATE_POSITIVES=true", "LOSS.WEIGHT.CLS=5"  # Eq. 10 as printed
 VARIANTS = {
     "full": (),
     "no TAL": ("LOSS.TAL.ENABLED=false",),
@@ -89,7 +90,7 @@ def main() -> None:
         print(f"figure: {draw_scores(study)}; table: {study.folder / 'table.csv'}")
         report({f"{v}.{c}": x for v, row in table.iterrows() for c, x in row.dropna().items()}, args.json)
 
-    run_from_arguments(Study("vitt_scratch", VARIANTS, SMALL_CROPS, 32, Path(args.out)), args, conclude)
+    run_from_arguments(Study("vitt_scratch", VARIANTS, SHARED, 32, Path(args.out)), args, conclude)
 
 
 if __name__ == "__main__":

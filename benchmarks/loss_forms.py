@@ -24,11 +24,12 @@ PAPER_LIKE = (
     "MODEL.BACKBONE.TEMPLATE_EMBED=0.5", "MODEL.BACKBONE.QK_INIT=4", "MODEL.QUERY.NUM=100",
     "LOSS.POSITIVES=2", "LOSS.BOX_TOPK=10", "TRAIN.GRAD_CLIP_NORM=0.1",
 )  # fmt: skip
+PRINTED = "LOSS.TAL.MODULATE_POSITIVES=true"
 NETWORKS = {"small": ("vitt_scratch", SMALL_CROPS, 32, 5), "paper": ("demo", PAPER_LIKE, 8, 2)}
 
 
 def variants(weight: float) -> dict[str, tuple[str, ...]]:
-    """Name -> config overrides. weight: LOSS.WEIGHT.CLS of the network's config."""
+    """Name -> config overrides. weight: LOSS.WEIGHT.CLS that Eq. 10 as printed has in this network."""
     forms = {
         "Eq. 10": ((), (weight, 3 * weight, 0.4 * weight)),
         "sum of t": (("LOSS.TAL.NORMALIZER=alignment",), (weight, 3 * weight)),
@@ -38,7 +39,7 @@ def variants(weight: float) -> dict[str, tuple[str, ...]]:
         "focal": (("LOSS.TAL.ENABLED=false",), (weight, 0.4)),
     }
     return {
-        f"{name}, weight {w:g}": (*overrides, f"LOSS.WEIGHT.CLS={w:g}")
+        f"{name}, weight {w:g}": (PRINTED, *overrides, f"LOSS.WEIGHT.CLS={w:g}")
         for name, (overrides, weights) in forms.items()
         for w in weights
     }
