@@ -46,7 +46,7 @@ def pair_scores(
         for there in (True, False):
             for _ in range(number):
                 shown = sequence if there else sequences[rng.choice(others)]
-                frame = rng.choice(np.flatnonzero(has_target(shown)))
+                frame = rng.choice(np.flatnonzero(has_target(shown))[1:])  # the first one is the template's
                 box = shown.video.ground_truth[frame].copy()
                 box[:2] += rng.uniform(-REACH, REACH, 2) * np.sqrt(box[2:].prod())
                 tracker.initialize(sequence.video.frames[0], {"init_bbox": sequence.init_bbox})
@@ -79,9 +79,9 @@ def measure(tracker: NetworkTracker, sequences: Collection[Sequence], number: in
     }  # fmt: skip
     if own := tracker.cfg.TEST.PRESENT_SCORE:
         figures |= {"pairs.present_at_own": (present >= own).mean(), "pairs.absent_below_own": (absent < own).mean()}
-    lost = there & (overlaps < 0.1)
-    if lost.any():
-        figures["tracking.right_against_lost.AUC"] = separation(scores[there & (overlaps >= 0.5)], scores[lost])
+    right, lost = there & (overlaps >= 0.5), there & (overlaps < 0.1)
+    if right.any() and lost.any():
+        figures["tracking.right_against_lost.AUC"] = separation(scores[right], scores[lost])
     if not there.all():
         figures["tracking.absent.AUC"] = separation(scores[there], scores[~there])
     return figures
@@ -108,9 +108,7 @@ def main() -> None:
         sets = {"all": [sequence for sequences in sets.values() for sequence in sequences]}
     figures = {}
     for name, sequences in sets.items():
-        chosen = [sequence for sequence in sequences if len(sequence.video.ground_truth) > 1][
-            : 2 if args.quick else None
-        ]
+        chosen = [sequence for sequence in sequences if has_target(sequence).sum() > 1][: 2 if args.quick else None]
         if len(chosen) < 2:
             parser.error(f"{name}: absent pairs need two sequences with ground truth; use --together, or another set")
         found = measure(tracker, chosen, 2 if args.quick else args.pairs, args.seed)

@@ -21,7 +21,6 @@ from lib.utils.overlap import iou
 
 FIRST_SEED = 3_000_000  # other seeds than those of training and test
 LENGTH, ABSENT, VISIBLE, WITHIN = 120, 3, 10, 10  # frames
-OFF = "TEST.RECOVERY.LOOKS=0"
 
 
 def returns_of(scene: SyntheticSequence) -> list[int]:
@@ -64,7 +63,7 @@ def measure(tracker, scenes: dict[int, list[int]]) -> dict[str, float]:
         track, video = track_sequence(tracker, sequence), sequence.video
         overlap = iou(track.boxes, video.ground_truth)
         again += [bool((overlap[frame : frame + WITHIN + 1] >= 0.5).any()) for frame in frames]
-        wrong.append(track.present[~video.visible])
+        wrong.append(track.scores[~video.visible] >= tracker.cfg.TEST.PRESENT_SCORE)
         overlaps.append(overlap[video.visible].mean())
     return {"reacquired": np.mean(again), "wrong": np.concatenate(wrong).mean(), "mean_IoU": np.mean(overlaps)}
 
@@ -73,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="lite_224")
     parser.add_argument("--checkpoint")
+    parser.add_argument("--looks", type=int, default=3, help="TEST.RECOVERY.LOOKS of the first run")
     parser.add_argument("--number", type=int, default=30, help="of sequences")
     parser.add_argument("--set", dest="overrides", nargs="+", default=[], metavar="KEY=VALUE")
     parser.add_argument("--quick", action="store_true", help="one sequence, only to check that it runs")
@@ -80,8 +80,9 @@ def main() -> None:
     args = parser.parse_args()
     scenes = scenes_with_returns(1 if args.quick else args.number)
     figures = {"sequences": float(len(scenes)), "returns": float(sum(map(len, scenes.values())))}
-    for name, more in (("with", []), ("without", [OFF])):
-        options = {"checkpoint": args.checkpoint, "overrides": [*args.overrides, *more], "device": "cpu"}
+    for name, looks in (("with", args.looks), ("without", 0)):
+        overrides = [*args.overrides, f"TEST.RECOVERY.LOOKS={looks}"]
+        options = {"checkpoint": args.checkpoint, "overrides": overrides, "device": "cpu"}
         found = measure(make_tracker("sdtrack", args.config, **options), scenes)
         figures |= {f"{name}.{key}": float(value) for key, value in found.items()}
     report(figures, args.json)

@@ -79,6 +79,12 @@ def test_what_is_found_once_or_not_alike_is_not_believed(frame):
     assert lost(Recovery(CONFIG, BOX)).find(Look(BOX, 0.1), SIZE, frame) is None
 
 
+def test_a_tiny_target_in_a_large_image_has_a_limited_number_of_places():
+    tiny = np.array([100.0, 50, 0.01, 0.01])
+    recovery = lost(Recovery(CONFIG, tiny))
+    assert len(list(recovery._places((2160, 3840)))) <= 2 * 40 * 40
+
+
 def test_only_sure_boxes_are_remembered():
     recovery = Recovery(CONFIG, BOX)
     recovery.find(Look(BOX + 5, 0.4), SIZE, Frame())

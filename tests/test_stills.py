@@ -272,6 +272,10 @@ def test_only_streams_with_compositions_carry_plans():
 @pytest.mark.parametrize(
     "change",
     [
+        {"segmentation": {"size": [2_000_000, 2_000_000], "counts": "11"}},
+        {"segmentation": {"size": [120, 576], "counts": [-1, 5]}},
+        {"segmentation": {"size": [120, 576], "counts": [2**40]}},
+        {"segmentation": {"size": [-1, 5], "counts": [5]}},
         {"segmentation": "x"},
         {"segmentation": {"size": [1]}},
         {"segmentation": [[1, 2, 3]]},

@@ -111,6 +111,14 @@ def test_a_share_of_the_samples_does_not_show_the_target():
     assert all(sample["search_anno"].any() for sample in drawn) and sum(int(sample["redraws"]) for sample in drawn)
 
 
+def test_a_sequence_belongs_to_its_last_rule_and_held_out_ones_to_no_group():
+    names = "otb_a", "otb_b", "otb_c", "car"
+    drawn = drawn_frames(ruled(Named(*names), ["otb_a=1", "otb_*=2"], ["otb_a"]), 300)
+    counts = np.bincount(drawn[:, 0], minlength=4)
+    assert counts[0] == 0
+    assert counts[1:] == pytest.approx([100, 100, 100], abs=35), "the other two count as 2 together"
+
+
 def test_rules_that_cannot_be_meant_are_named(messages):
     dataset = Named("car", "dog")
     for group in ("car", "car=x", "car=-1", "car=nan", "car=inf"):
@@ -122,15 +130,14 @@ def test_rules_that_cannot_be_meant_are_named(messages):
         ruled(dataset, [], ["*"])
 
 
-@pytest.mark.parametrize("images", ["img", "."])
-def test_frames_of_a_folder_may_lie_beside_the_ground_truth(tmp_path, images):
-    for name in ("one", "two"):
+def test_frames_of_a_folder_may_lie_beside_the_ground_truth(tmp_path):
+    for name, images in (("one", "img"), ("two", ".")):
         (tmp_path / "mine" / name / images).mkdir(parents=True)
         for number in (1, 2, 3):
             write_jpeg(tmp_path / "mine" / name / images / f"{number}.jpg", np.zeros((30, 40, 3), np.uint8))
         (tmp_path / "mine" / name / "groundtruth.txt").write_text("5,5,8,8\n" * 3)
     (tmp_path / "mine" / "list.txt").write_text("one")
-    dataset = DataAccess(LocalPaths(data_dir=tmp_path)).open("folder:mine")
+    dataset = DataAccess(LocalPaths(data_dir=tmp_path)).open("data:mine")
     assert [dataset.check(index) for index in range(len(dataset))] == [3, 3]
     assert dataset.frame(1, 2)[0].shape == (30, 40, 3)
     assert sampler(dataset)[0]["search_images"].shape == (1, 64, 64, 3)

@@ -20,6 +20,13 @@ def check_common(cfg: Any) -> None:
         raise ConfigError(
             f"MODEL.BACKBONE.PATCH_SIZE: {trunk.PATCH_SIZE}; MODEL.BACKBONE.STEM=efficientnet_lite0 requires 16"
         )
+    recovery = cfg.TEST.RECOVERY
+    if not 0 <= recovery.LOST <= recovery.FOUND <= 1:
+        raise ConfigError(
+            f"TEST.RECOVERY: LOST {recovery.LOST} and FOUND {recovery.FOUND}; expected 0 <= LOST <= FOUND <= 1"
+        )
+    if cfg.TEST.PRESENT_SCORE > 1:
+        raise ConfigError(f"TEST.PRESENT_SCORE: {cfg.TEST.PRESENT_SCORE} is more than 1, the highest score")
     if cfg.DATA.NEGATIVE >= 1:
         raise ConfigError(f"DATA.NEGATIVE: {cfg.DATA.NEGATIVE} has to be less than 1")
     if cfg.TRAIN.FREEZE_STEM > 1:

@@ -1,4 +1,4 @@
-"""Fine-tuning on a few custom videos: config overrides that adapt weights without making them worse."""
+"""Fine-tuning on a few custom videos: config overrides for a short training at a low rate."""
 
 import json
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ RATE = 0.03  # learning rate, divided by that of the config; .1 made other video
 SHORT = (  # 8,000 pairs at a rate that falls to 0; the stem, which knows more pictures than a few videos show, stays
     "TRAIN.EPOCH=5", "DATA.TRAIN.SAMPLE_PER_EPOCH=1600", "TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.WARMUP_STEPS=50",
     "TRAIN.FREEZE_STEM=1", "TRAIN.EMA=0.99", "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]",
+    "DATA.HELD_OUT=[]", "DATA.TRAIN.SEQUENCE_WEIGHTS=[]",  # they are about the config's own data
 )  # fmt: skip
 NAMES = "DATA.TRAIN.DATASETS_NAME="
 

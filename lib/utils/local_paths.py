@@ -82,8 +82,8 @@ def read_local_file(path: Path) -> dict:
         if name.partition("/")[0] not in FOLDERS and (path, name) not in _WARNED:
             _WARNED.add((path, name))
             logger.warning(
-                "%s: datasets: %s is not the name of a data set (%s); it is used only if DATA.STILLS.IMAGES_DIR "
-                "names it",
+                "%s: datasets: %s is not the name of a data set (%s); it is used only if DATA.STILLS or a "
+                "data set data:FOLDER names it",
                 path,
                 name,
                 ", ".join(FOLDERS),

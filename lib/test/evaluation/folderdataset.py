@@ -17,32 +17,31 @@ GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 def folder_sequences(root: Path) -> list[Sequence]:
     """Layout: root/<sequence>/img/* (images in the order of their names) and groundtruth.txt or groundtruth_rect.txt.
 
-    If no sequence has a folder img, the images are beside the ground truth.
-    The ground truth has one box per frame (NaN, or zero width and height, if the target is absent), or only the first
-    box. Raises DataError if the folder does not exist or has no sequence.
+    In a sequence without a folder img, the images are beside the ground truth. The ground truth has one box per frame
+    (NaN, or zero width and height, if the target is absent), or only the first box. Raises DataError if the folder does
+    not exist or has no sequence.
     """
     if not root.is_dir():
         raise DataError(f"folder:{root}: no such folder")
-    folders, images = sorted(path for path in root.glob("[!.]*") if (path / "img").is_dir()), "img"
-    if not folders:
-        folders, images = sorted(path for path in root.glob("[!.]*") if _ground_truth(path) is not None), "."
+    folders = [path for path in sorted(root.glob("[!.]*")) if (path / "img").is_dir() or _ground_truth(path)]
     if not folders:
         raise DataError(
             f"folder:{root}: it has no sequence; expected <sequence>/img/*.jpg, or <sequence>/*.jpg, with a "
             f"{GROUND_TRUTH_FILES[0]}"
         )
-    return [Sequence(folder.name, "folder", partial(_open, folder, images)) for folder in folders]
+    return [Sequence(folder.name, "folder", partial(_open, folder)) for folder in folders]
 
 
 def _ground_truth(folder: Path) -> Path | None:
     return next((folder / name for name in GROUND_TRUTH_FILES if (folder / name).is_file()), None)
 
 
-def _open(folder: Path, images: str) -> Video:
-    frames = image_files(folder / images)
+def _open(folder: Path) -> Video:
+    images = folder / "img" if (folder / "img").is_dir() else folder
+    frames = image_files(images)
     ground_truth_file = _ground_truth(folder)
     if not frames:
-        raise DataError(f"{folder / images}: no images ({', '.join(IMAGE_SUFFIXES)})")
+        raise DataError(f"{images}: no images ({', '.join(IMAGE_SUFFIXES)})")
     if ground_truth_file is None:
         raise DataError(
             f"{folder}: neither {' nor '.join(GROUND_TRUTH_FILES)}; add one, at least with the first box (x,y,w,h)"

@@ -13,6 +13,7 @@ from lib.utils.overlap import iou
 SAME = 0.5  # IoU of the boxes of two looks at one target
 SIZES = 3.0  # largest ratio of the areas of the box that is found and of the last sure box
 STRIDE = 0.5  # distance of neighbouring search regions over their side
+MOST = 40  # most search regions along a side of the image, for very small targets
 
 
 class Look(NamedTuple):
@@ -54,10 +55,10 @@ class Recovery:
         self.low += 1
         if self.low <= rules.WAIT:
             return None
-        self.places = self.places or self._places(size)
+        self.places = self.places or cycle(self._places(size))
         for _ in range(rules.LOOKS):
             first = look(next(self.places))
-            if first.score < rules.FOUND or first.score <= here.score:
+            if first.score < rules.FOUND:
                 continue
             second = look(first.box)
             if second.score >= rules.FOUND and self._plausible(first.box, second.box):
@@ -69,13 +70,13 @@ class Recovery:
         ratio = second[2:].prod() / max(self.sure[2:].prod(), 1e-6)
         return float(iou(first, second)) >= SAME and 1 / SIZES <= float(ratio) <= SIZES
 
-    def _places(self, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def _places(self, size: tuple[int, int]) -> list[np.ndarray]:
         """Boxes of the last sure size on a grid over the image, by their distance from the last sure box; each of them
         follows the last sure box itself."""
         extent, centre = self.sure[2:], self.sure[:2] + self.sure[2:] / 2
-        step = STRIDE * self.cfg.TEST.SEARCH_FACTOR * np.sqrt(extent.prod())
+        step = max(STRIDE * self.cfg.TEST.SEARCH_FACTOR * np.sqrt(extent.prod()), max(size) / MOST)
         axes = [np.arange(step / 2, side, step) if side > step else np.array([side / 2]) for side in size[::-1]]
         grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
         ordered = grid[np.hypot(*(grid - centre).T).argsort(kind="stable")]
         places = (np.concatenate([point - extent / 2, extent]) for other in ordered for point in (centre, other))
-        return cycle(list(places))
+        return list(places)

@@ -67,7 +67,8 @@ class NetworkTracker(BaseTracker):
 
         With TEST.PRESENT_SCORE the result also has present: whether best_score is at least that high; if it is not, the
         target has probably left the search region.
-        With params.save_all_boxes the result also has all_boxes (N x 4, the same form) and all_scores (N). Raises
+        With params.save_all_boxes the result also has all_boxes (N x 4, the same form) and all_scores (N), those of the
+        search region around the last box. Raises
         TrackingError if the network answers NaN or Inf.
         """
         found, scores, best = self._search(image, self.box)

@@ -40,12 +40,9 @@ class AnnotatedObject:
             if isinstance(found, Path):
                 return _contours(read_image(found).max(axis=-1), size, found)
             if isinstance(found, Mapping):
-                compressed = (
-                    found if isinstance(found["counts"], str) else run_lengths.frPyObjects(found, *found["size"])
-                )
-                return _contours(run_lengths.decode(compressed), size, image)
+                return _contours(_decoded(found, size), size, image)
             return [np.array(points, float).reshape(-1, 2) for points in found]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(
                 f"{image}: an object's segmentation is neither a list of polygons nor run lengths ({error})"
             ) from error
@@ -108,6 +105,18 @@ def masked_frames(root: Path, first_category: int, held_out: Sequence[str] = ())
         if len(rows):
             box = np.array([columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1], float)
             yield found[0], [AnnotatedObject(box, first_category + names.index(sequence.name), mask)]
+
+
+def _decoded(found: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """The mask (H, W) of COCO's run lengths, plain or compressed. Raises ValueError if they do not fit the size."""
+    if list(found["size"]) != list(size):
+        raise ValueError(f"run lengths of a mask of size {found['size']} for an image of size {list(size)}")
+    counts = found["counts"]
+    if isinstance(counts, str):
+        return run_lengths.decode({"size": list(size), "counts": counts})
+    if min(counts) < 0 or sum(counts) != size[0] * size[1]:
+        raise ValueError(f"run lengths with a sum of {sum(counts)} for {size[0] * size[1]} pixels")
+    return run_lengths.decode(run_lengths.frPyObjects({"size": list(size), "counts": counts}, *size))
 
 
 def _contours(mask: np.ndarray, size: tuple[int, int], file: Path) -> list[np.ndarray]:

@@ -1,6 +1,7 @@
 """How often the sequences of a data set are drawn: by name, in groups, or never."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,14 +29,15 @@ def weight_rules(groups: Sequence[str], held_out: Sequence[str]) -> dict[str, fl
             rules[pattern] = -1.0
         if not 0 <= rules[pattern] < np.inf:
             raise ConfigError(f"DATA.TRAIN.SEQUENCE_WEIGHTS: {group!r} is not PATTERN=NUMBER, such as drone_*=4")
-    return {**rules, **dict.fromkeys(held_out, 0.0)}
+    kept = {pattern: number for pattern, number in rules.items() if pattern not in held_out}
+    return {**kept, **dict.fromkeys(held_out, 0.0)}
 
 
 def sequence_shares(datasets: Sequence[object], rules: Mapping[str, float]) -> list[np.ndarray | None]:
     """For each data set the cumulative probabilities (N,) of its sequences, or None if all are equal.
 
-    A sequence has weight 1; those that match a pattern of the rules share its number. The last matching rule counts. A
-    pattern that matches no sequence is logged. Raises ConfigError if a data set has no sequence left.
+    A sequence has weight 1, or belongs to the last rule whose pattern matches its name; the sequences of a rule share
+    its number. A pattern that matches no sequence is logged. Raises ConfigError if a data set has no sequence left.
     """
     shares: list[np.ndarray | None] = []
     unused = set(rules)
@@ -44,12 +46,10 @@ def sequence_shares(datasets: Sequence[object], rules: Mapping[str, float]) -> l
             shares.append(None)
             continue
         names = [Path(dataset.sequence_name(index)).name for index in range(len(dataset))]
-        matching = {pattern: [fnmatchcase(name, pattern) for name in names] for pattern in rules}
-        weights = np.ones(len(names))
-        for pattern, number in rules.items():
-            if any(matching[pattern]):
-                weights[matching[pattern]] = number / sum(matching[pattern])
-                unused.discard(pattern)
+        matching = [[pattern for pattern in rules if fnmatchcase(name, pattern)] for name in names]
+        unused.difference_update(*matching)
+        members = Counter(patterns[-1] for patterns in matching if patterns)
+        weights = np.array([rules[found[-1]] / members[found[-1]] if found else 1.0 for found in matching])
         if not weights.any():
             raise ConfigError(
                 f"{dataset.name}: DATA.HELD_OUT and DATA.TRAIN.SEQUENCE_WEIGHTS leave no sequence to draw"

@@ -183,7 +183,7 @@ def meets_picture(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 class ListedFrames(StoredDataset):
     """A data set whose frames may have any names; lib.utils.frame_files.frames_among defines which they are."""
 
-    images: str  # name of the folder of frames inside that of a sequence; "": they are in the sequence's own folder
+    images: str  # name of the folder of frames inside that of a sequence
 
     def __init__(self, storage: Storage, sequences: list[str], decoder: JpegDecoder | None = None):
         """sequences: the names of their folders in the storage."""
@@ -213,4 +213,5 @@ class ListedFrames(StoredDataset):
         return self._files[1]
 
     def _folder(self, index: int) -> str:
-        return f"{self.sequences[index]}/{self.images}".rstrip("/")
+        """Folder of a sequence's frames, in the storage."""
+        return f"{self.sequences[index]}/{self.images}"

@@ -10,15 +10,13 @@ GROUND_TRUTH_FILES = ("groundtruth.txt", "groundtruth_rect.txt")
 
 class Folder(ListedFrames):
     """Layout: <sequence>/img/* (any names, in frame order) and groundtruth.txt or groundtruth_rect.txt with one box
-    x, y, w, h per frame; NaN or a zero size if the target is absent. OTB has this layout, too. If no sequence has a
-    folder img, the images are beside the ground truth. Two frames with a target are enough."""
+    x, y, w, h per frame; NaN or a zero size if the target is absent. OTB has this layout, too. In a
+    sequence without a folder img, the images are beside the ground truth. Two frames with a target are enough."""
 
     def __init__(self, storage: Storage, decoder: JpegDecoder | None = None):
         self.name = f"folder:{storage.root}"
-        names = [name for name in storage.children() if self._ground_truth(storage, name)]
-        deeper = [name for name in storage.children() if storage.has(f"{name}/img")]
-        self.images = "img" if deeper else ""
-        super().__init__(storage, deeper or names, decoder)
+        names = [name for name in storage.children() if storage.has(f"{name}/img") or self._ground_truth(storage, name)]
+        super().__init__(storage, names, decoder)
         if not self.sequences:
             raise DataError(
                 f"{storage.place('')}: no sequence there; expected <sequence>/img/*.jpg, or <sequence>/*.jpg, with a "
@@ -37,6 +35,10 @@ class Folder(ListedFrames):
         boxes = self.read_boxes(f"{folder}/{file}", absent_is_nan=True)
         valid = has_area(boxes)
         return SequenceInfo(boxes, valid, valid, min_length=2, min_visible=2)
+
+    def _folder(self, index: int) -> str:
+        folder = self.sequences[index]
+        return f"{folder}/img" if self.storage.has(f"{folder}/img") else folder
 
     @staticmethod
     def _ground_truth(storage: Storage, folder: str) -> str | None:

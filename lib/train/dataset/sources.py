@@ -22,7 +22,7 @@ from lib.utils.files import expanded
 from lib.utils.jpeg import JpegDecoder, find_decoder
 from lib.utils.local_paths import LocalPaths
 
-FOLDER_PREFIX = "folder:"
+FOLDER_PREFIX, DATA_PREFIX = "folder:", "data:"  # before a path, and before the name of a folder in data_dir
 
 
 @dataclass(frozen=True)
@@ -94,23 +94,26 @@ class DataAccess:
     further: Mapping[str, Callable[[], Sized]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """The names of all data sets, except folder:PATH."""
+        """The names of all data sets, except folder:PATH and data:FOLDER."""
         return [*SOURCES, *self.further]
 
     def root(self, name: str) -> Path | None:
         """The root folder of a data set, or None if it has no files. Raises DataError for an unknown name."""
         if name.startswith(FOLDER_PREFIX):
-            return self.paths.dataset(str(expanded(name.removeprefix(FOLDER_PREFIX)))).absolute()
+            return expanded(name.removeprefix(FOLDER_PREFIX)).absolute()
+        if name.startswith(DATA_PREFIX):
+            return self.paths.dataset(name.removeprefix(DATA_PREFIX)).absolute()
         folder = "" if name in self.further else self.source(name).folder
         return self.paths.dataset(folder) if folder else None
 
     def source(self, name: str) -> Source:
-        """The Source of a data set of SOURCES, or of folder:PATH. Raises DataError for an unknown name."""
-        if name.startswith(FOLDER_PREFIX):
+        """The Source of a data set of SOURCES, or of custom sequences. Raises DataError for an unknown name."""
+        if name.startswith((FOLDER_PREFIX, DATA_PREFIX)):
             return FOLDER_SOURCE
         if name not in SOURCES:
             raise DataError(
-                f"there is no training data set '{name}'; there are: {', '.join(self.names())}, folder:PATH"
+                f"there is no training data set '{name}'; there are: {', '.join(self.names())}, folder:PATH, "
+                "data:FOLDER"
             )
         return SOURCES[name]
 
