@@ -59,7 +59,7 @@ def network_of(name: str) -> tuple[nn.Module, tuple[int, int]]:
 
 @torch.inference_mode()
 def agreement(device: torch.device, quick: bool) -> None:
-    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of the shipped weights."""
+    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of the shipped vitt_scratch."""
     backends = ["torch"] if device.type == "cpu" else ["torch", "cuda-graph", "cuda-graph-bf16"]
     names = ["demo"] if quick else ["vitt_scratch", "vitb_300", "ostrack/vitb_256_mae_32x4_ep300"]
     for name in names:
@@ -85,7 +85,7 @@ def agreement(device: torch.device, quick: bool) -> None:
 
 
 def tracked(sequence, device: str, backend: str, length: int) -> np.ndarray:
-    """Track the first `length` frames of a sequence with the shipped weights: boxes (length - 1, 4) xywh."""
+    """Track the first `length` frames of a sequence with the shipped vitt_scratch: boxes (length - 1, 4) xywh."""
     tracker = make_tracker("sdtrack", "vitt_scratch", device=device, backend=backend)
     frames = sequence.video.frames
     tracker.initialize(frames[0], {"init_bbox": sequence.init_bbox})

@@ -1,4 +1,4 @@
-"""Accuracy and time of the shipped weights, compared with OpenCV's tracker and the static box, on two threads.
+"""Accuracy and time of the default weights, compared with OpenCV's tracker and the static box, on two threads.
 
 AUC: 21 thresholds, one-pass evaluation, mean over sequences. Milliseconds: time in the tracker, median over all frames
 except the first of each sequence. --data_dir has otb/ and got10k/val/; without it, synthetic sequences are tracked.
@@ -25,13 +25,13 @@ from lib.test.analysis.plots.cost import plot_cost
 from lib.test.analysis.tables import Table, render
 from lib.test.evaluation.datasets import get_dataset
 from lib.test.evaluation.results import read_times_of, result_file
+from lib.registry import DEFAULT_CONFIG as CONFIG
 from lib.registry import make_tracker
 from lib.test.evaluation.track_dataset import run_sequences
 from lib.test.utils.network_parameters import shipped_weights
 from lib.utils.files import make_folder
 from lib.utils.local_paths import local_paths
 
-CONFIG = "vitt_scratch"
 STATIC = "static box"
 TRACKERS = {
     "SDTrack": partial(make_tracker, "sdtrack", CONFIG, checkpoint=shipped_weights(CONFIG), device="cpu"),
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--checkpoint", help="weights to use instead of the shipped ones")
+    parser.add_argument("--checkpoint", help="weights to use instead of the default ones")
     parser.add_argument("--picture", metavar="FILE.png", help="plot of milliseconds against AUC")
     parser.add_argument("--quick", action="store_true", help="one sequence, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")

@@ -17,15 +17,18 @@ from lib.vis.tracked_video import track_video
 FRAME = RolledFrames.image  # 160 x 120 pixels
 
 
-@pytest.fixture(scope="module")
-def tracker(tiny_checkpoint):
-    return make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu")
+LOST = ["TEST.RECOVERY.LOOKS=3", "TEST.RECOVERY.WAIT=0", "TEST.RECOVERY.LOST=1", "TEST.RECOVERY.FOUND=1"]
+
+
+@pytest.fixture(scope="module", params=[[], LOST], ids=["", "lost in every frame"])
+def tracker(tiny_checkpoint, request):
+    return make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device="cpu", overrides=request.param)
 
 
 @pytest.mark.parametrize(
     "box",
     [[80, 60, 1, 1], [0, 0, 160, 120], [-30, -20, 40, 30], [159, 119, 50, 50], [-500, -500, 1200, 1200],
-     [10.2, 5.7, 0.3, 90]],
+     [10.2, 5.7, 0.3, 90], [40, 40, 0.01, 0.01]],
 )  # fmt: skip
 def test_targets_of_any_size_and_place_stay_boxes_that_meet_the_frame(tracker, box):
     tracker.initialize(FRAME, {"init_bbox": box})
