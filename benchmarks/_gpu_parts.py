@@ -59,7 +59,7 @@ def network_of(name: str) -> tuple[nn.Module, tuple[int, int]]:
 
 @torch.inference_mode()
 def agreement(device: torch.device, quick: bool) -> None:
-    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of the shipped vitt_scratch."""
+    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of vitt_scratch."""
     backends = ["torch"] if device.type == "cpu" else ["torch", "cuda-graph", "cuda-graph-bf16"]
     names = ["demo"] if quick else ["vitt_scratch", "vitb_300", "ostrack/vitb_256_mae_32x4_ep300"]
     for name in names:
