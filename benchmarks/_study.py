@@ -137,8 +137,7 @@ def answers(network: torch.nn.Module, batches: list[dict], crop_ratio: float) ->
 
 def keep_still_images() -> None:
     """Make all runs of this process share the still images: finding the objects in them takes most of a minute."""
-    cached = lru_cache(2)(builders.load_still_images)
-    builders.load_still_images = lambda folders, coco, splits: cached(folders, coco, tuple(splits))
+    builders.load_still_images = lru_cache(2)(builders.load_still_images)
 
 
 def train_and_ask(run: tuple[str, int], study: Study) -> float | None:
