@@ -77,13 +77,14 @@ def video_fps(tracker, folder: Path, length: int) -> float:
 
 
 def random_tracker(config: str, backend: str) -> NetworkTracker:
-    """Make a tracking session with random weights. config: of SDTrack."""
+    """Make a tracking session with random weights, which does not search for lost targets. config: of SDTrack."""
     cfg = load_config("sdtrack", config, ["MODEL.PRETRAIN_FILE=none"])
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "random.pth.tar"
         torch.save({"net": find_part("sdtrack", "build")(cfg, training=False).state_dict()}, file)
-        return make_tracker("sdtrack", config, checkpoint=file, device="cpu", backend=backend)
+        still = ["TEST.RECOVERY.LOOKS=0"]
+        return make_tracker("sdtrack", config, checkpoint=file, device="cpu", backend=backend, overrides=still)
 
 
 def report(figures: dict[str, float], file: str | None) -> None:

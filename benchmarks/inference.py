@@ -50,6 +50,7 @@ def jobs_of(name: str, backends: list[str]) -> dict[str, Callable[[int], object]
     script = script or "sdtrack"
     cfg = load_config(script, config, ["MODEL.PRETRAIN_FILE=none"])
     network = find_part(script, "build")(cfg, training=False).eval()
+    network.prepare_for_tracking()
     sizes = cfg.DATA.TEMPLATE.SIZE, cfg.DATA.SEARCH.SIZE
     template, box, search = example(sizes)
     tokens = network.encode_template(template, box)
