@@ -16,10 +16,7 @@ from lib.utils.local_paths import LocalPaths
 from lib.utils.weight_files import STEM_FILE, stem_file
 
 LITE = ("MODEL.BACKBONE.STEM=efficientnet_lite0", "DATA.MEAN=[0.5,0.5,0.5]", "DATA.STD=[0.5,0.5,0.5]")
-PACKAGE = stem_file("auto", "pretrained_models")
-needs_imagenet_weights = pytest.mark.skipif(
-    not PACKAGE.is_file(), reason=f"IMAGENET WEIGHTS NOT FOUND: {PACKAGE} is missing (install.sh --with stem)"
-)
+PACKAGE = stem_file("auto", "pretrained_models")  # of the extra "stem", which the test command installs
 
 
 def config(*overrides):
@@ -126,11 +123,10 @@ def test_keys_of_other_names_are_taken_in_order(tmp_path):
 
 
 @needs_real_data
-@needs_imagenet_weights
 def test_the_imagenet_weights_recognise_pictures():
     network = create_model("tf_efficientnet_lite0").eval()
     network.load_state_dict(imagenet_weights(PACKAGE))
-    files = sorted((REAL_DATA / "images" / "imagenet").glob("*.jpg"))[::5]  # one a class, in the order of the classes
+    files = sorted((REAL_DATA / "images" / "imagenet").glob("*.jpg"))  # one a class, in the order of the classes
     found = 0
     for number, file in enumerate(files):
         image = cv2.imread(str(file))[:, :, ::-1]
@@ -141,6 +137,6 @@ def test_the_imagenet_weights_recognise_pictures():
         top, left = ((side - 224) // 2 for side in image.shape[:2])
         centre = torch.from_numpy(image[top : top + 224, left : left + 224].copy()).permute(2, 0, 1)
         with torch.inference_mode():
-            found += network(centre[None] / 127.5 - 1).argmax().item() == 5 * number
+            found += network(centre[None] / 127.5 - 1).argmax().item() == number
     print(f"top-1: {100 * found / len(files):.1f} %")
-    assert found / len(files) >= 0.7
+    assert len(files) == 1000 and found / len(files) >= 0.77

@@ -1,16 +1,21 @@
 """Pairs of views composed from still images: reading, drawing, painting."""
 
 import json
+from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from doubles import REAL_DATA, needs_real_data
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as run_lengths
 
 from lib.errors import DataError
+from lib.train.composed.annotated_images import AnnotatedObject, _decoded
 from lib.train.composed.composer import Composer
 from lib.train.composed.rendering import DIRECTIONS, GRAY, TAPS, SceneRenderer, plan_finish, plan_layers
 from lib.train.composed.scenes import CUT_OUT, PICTURE, Layer, Scene, ScenePairs
@@ -276,6 +281,9 @@ def test_only_streams_with_compositions_carry_plans():
         {"segmentation": {"size": [120, 576], "counts": [-1, 5]}},
         {"segmentation": {"size": [120, 576], "counts": [2**40]}},
         {"segmentation": {"size": [-1, 5], "counts": [5]}},
+        {"segmentation": {"size": [120, 576], "counts": "11"}},
+        {"segmentation": {"size": [120, 576], "counts": "\x00~~~~~~~~"}},
+        {"segmentation": {"size": [120, 576], "counts": "1" + 20 * "o"}},
         {"segmentation": "x"},
         {"segmentation": {"size": [1]}},
         {"segmentation": [[1, 2, 3]]},
@@ -332,6 +340,24 @@ def test_run_lengths_masks_and_polygons_of_one_object_give_one_cut_out(tmp_path)
         assert size == pytest.approx((80, 40), abs=1) and (alpha > 127).sum() == pytest.approx(3200, abs=160)
     np.testing.assert_allclose(boxed.boxes[-1], [[60, 40, 80, 40]])
     assert len(boxed.cut_outs) == 1 and boxed.classes.tolist() == [-1]
+
+
+def test_run_lengths_are_decoded_as_pycocotools_does():
+    rng = np.random.default_rng(3)
+    for share in (0, 0.02, 0.5, 0.98, 1):
+        for height, width in ((1, 1), (7, 30), (300, 211)):
+            mask = np.asfortranarray(rng.random((height, width)) < share, np.uint8)
+            packed = run_lengths.encode(mask)
+            found = _decoded({**packed, "counts": packed["counts"].decode()}, (height, width))
+            np.testing.assert_array_equal(found, mask)
+
+
+@given(st.one_of(st.text(max_size=40), st.text("".join(map(chr, range(48, 112))), max_size=40), st.lists(st.one_of(
+    st.integers(-5, 3000), st.floats(), st.none(), st.text(max_size=2)), max_size=6)))  # fmt: skip
+def test_no_run_lengths_do_harm(counts):
+    item = AnnotatedObject(np.zeros(4), 0, {"size": [40, 60], "counts": counts})
+    with suppress(DataError):
+        assert isinstance(item.outline(Path("a.png"), (40, 60)), list)
 
 
 def test_masks_that_fit_no_frame_are_named(tmp_path):

