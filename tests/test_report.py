@@ -56,7 +56,7 @@ def trackers(tmp_path):
     """The good tracker drifts slowly and says how sure it is; the second lacks c, and its b is broken."""
     for item in SEQUENCES:
         scores = np.linspace(1, 0, FRAMES)
-        write_result(tmp_path / "good", item.name, drifted(item, 20, 1), np.full(FRAMES, 0.1), scores)
+        write_result(tmp_path / "good", item.name, drifted(item, 20, 1), np.full(FRAMES, 0.1), scores, scores > 0.5)
         write_result(tmp_path / "bad", item.name, drifted(item, 5, 9), np.full(FRAMES, 0.1))
     (tmp_path / "bad" / "c.txt").unlink()
     (tmp_path / "bad" / "b.txt").write_text("1,2,3\n")
@@ -106,6 +106,8 @@ def test_a_sequences_page_has_overlap_scores_boxes_and_worst_moments(tmp_path, t
     assert levels[-1] / 254 == pytest.approx((20 - 9) / (20 + 9), abs=0.003)
     assert good["boxes"][-1] == [49, 30, 20, 25]
     assert good["scores"]["low"] == 0
+    told = np.frombuffer(base64.b64decode(good["present"]["data"]), np.uint8)
+    assert (told == np.where(np.linspace(1, 0, FRAMES) > 0.5, 254, 0)).all()
     assert good["worst"] == [{"frame": 29, "first": 27, "last": 29, "overlap": pytest.approx(11 / 29)}]
     pictures = sorted(int(path.stem) for path in (tmp_path / "out" / "frames" / "1").iterdir())
     assert pictures == page["shown"]
@@ -114,15 +116,18 @@ def test_a_sequences_page_has_overlap_scores_boxes_and_worst_moments(tmp_path, t
 def test_broken_scores_pictures_and_secret_truth(tmp_path, trackers):
     (tmp_path / "good" / "a_score.txt").write_text("0.5\n")
     (tmp_path / "good" / "b_score.txt").write_text("x\n")
+    (tmp_path / "good" / "b_present.txt").write_text("1\n0\n")
     broken = made("c")
     broken.video = Video("c", FrameFiles([tmp_path / "gone.jpg"] * FRAMES), broken.video.ground_truth)
     _, scored = build_report(tmp_path / "out", trackers, [*SEQUENCES[:2], broken], OSTRACK, "made")
     reasons = {(item["tracker"], item["sequence"]): item["reason"] for item in scored.problems}
-    assert reasons["good", "a"] == f"a_score.txt: 1 scores for {FRAMES} boxes"
-    assert "b_score.txt" in reasons["good", "b"]
+    assert reasons["good", "a"] == f"a_score.txt: 1 lines for {FRAMES} boxes"
+    assert reasons["good", "b"] == f"b_present.txt: 2 lines for {FRAMES} boxes"
+    assert any("b_score.txt" in item["reason"] for item in scored.problems)
     assert "gone.jpg: cannot be read" in reasons["all", "c"]
     page = content(tmp_path / "out" / "data" / "sequence_0.js", "report.receive(0, ", ");\n")
     assert page["trackers"]["good"]["scores"] is None
+    assert page["trackers"]["good"]["present"] is not None, "each file counts for itself"
     assert page["trackers"]["good"]["boxes"][0] == [40, 30, 20, 25], "boxes are shown without them"
     page = content(tmp_path / "out" / "data" / "sequence_2.js", "report.receive(2, ", ");\n")
     assert "gone.jpg" in page["problem"]
@@ -263,6 +268,9 @@ def test_the_report_in_a_browser(tmp_path, trackers, browser):
     moment = browser.find_element("id", "moment")
     picture = browser.find_element("id", "picture")
     assert moment.text == f"Frame 29 of 0 to {FRAMES - 1}", "it opens at the worst moment"
+    assert cells(browser, "values", 3) == ["lost"]
+    assert len(browser.find_elements("css selector", "#boxes rect.lost")) == 1
+    assert "takes the target for lost" in browser.find_element("id", "facts").text
     assert picture.get_attribute("alt") == "Frame 29 of b"
     assert browser.execute_script("return document.getElementById('picture').naturalWidth") == 160
     keys = ActionChains(browser)
@@ -271,6 +279,7 @@ def test_the_report_in_a_browser(tmp_path, trackers, browser):
     ActionChains(browser).send_keys(Keys.ARROW_LEFT).perform()
     assert moment.text.startswith("Frame 1 ")
     assert cells(browser, "values", 1) == ["1.00"]
+    assert cells(browser, "values", 3) == ["yes"]
     boxes = browser.find_elements("css selector", "#boxes rect.answer")
     assert [box.get_attribute("data-tracker") for box in boxes] == ["good"]
     browser.find_elements("css selector", "#trackers input")[1].click()

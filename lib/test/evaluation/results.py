@@ -144,8 +144,21 @@ def read_scores_of(file: Path) -> np.ndarray | None:
 
     Raises ResultError for a broken file.
     """
-    scores = _numbers_of(score_file(file.parent, file.stem))
-    return None if scores is None else scores[:, 0]
+    return _column_of(score_file(file.parent, file.stem))
+
+
+def read_present_of(file: Path) -> np.ndarray | None:
+    """Whether the tracker took the target for present (T,), 1 or 0, NaN if it did not tell, that belongs to a box file;
+    None if there is no such file.
+
+    Raises ResultError for a broken file.
+    """
+    return _column_of(present_file(file.parent, file.stem))
+
+
+def _column_of(path: Path) -> np.ndarray | None:
+    numbers = _numbers_of(path)
+    return None if numbers is None else numbers[:, 0]
 
 
 def _numbers_of(path: Path) -> np.ndarray | None:

@@ -97,7 +97,7 @@ def _sequence(
     lengths: LengthRule,
     notes: list[dict[str, str]],
 ) -> dict:
-    """Content of a sequence's page. Problems with score files are appended to notes."""
+    """Content of a sequence's page. Problems with further result files are appended to notes."""
     answers: dict[str, TrackerOutput | str] = {}
     for tracker in trackers:
         try:
@@ -106,8 +106,8 @@ def _sequence(
         except ResultError as error:
             answers[tracker.label] = str(error)
         else:
-            if isinstance(found := answers[tracker.label], TrackerOutput) and found.note:
-                notes.append({"tracker": tracker.label, "sequence": sequence.name, "reason": found.note})
+            if isinstance(found := answers[tracker.label], TrackerOutput):
+                notes += [{"tracker": tracker.label, "sequence": sequence.name, "reason": note} for note in found.notes]
     found = [answer.worst for answer in answers.values() if isinstance(answer, TrackerOutput)]
     wanted = [
         moment.frame for rank in range(max(map(len, found), default=0)) for w in found for moment in w[rank : rank + 1]

@@ -1,7 +1,7 @@
 """Content of the report's pages as JSON-compatible values."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from lib.test.analysis.metrics import SequenceScores, figure_values, mean_curve,
 from lib.test.analysis.plots.curves import COLOURS, CURVES, LINES
 from lib.test.evaluation.data import Sequence, read_table
 from lib.test.evaluation.named_results import Results
-from lib.test.evaluation.results import find_results, read_boxes_of, read_scores_of
+from lib.test.evaluation.results import find_results, read_boxes_of, read_present_of, read_scores_of
 from lib.utils.overlap import iou
 from lib.vis.report.frames import Size
 from lib.vis.report.moments import Moment, worst_moments
@@ -124,16 +124,18 @@ def _ranking(name: str, scored: ReportScores, convention: Convention) -> list[fl
 
 @dataclass
 class TrackerOutput:
-    """One tracker on one sequence: boxes (T, 4) xywh in pixels, overlap (T,) and scores (T,), NaN for missing values.
+    """One tracker on one sequence: boxes (T, 4) xywh in pixels, overlap (T,), scores (T,), and present (T,), 1 or 0;
+    NaN for missing values.
 
-    worst: the worst moments; note: problem with the score file, empty if there is none.
+    worst: the worst moments; notes: problems with the files of scores and of present.
     """
 
     boxes: np.ndarray
     overlap: np.ndarray
     scores: np.ndarray | None
+    present: np.ndarray | None
     worst: list[Moment]
-    note: str = ""
+    notes: list[str]
 
 
 def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) -> TrackerOutput:
@@ -145,7 +147,7 @@ def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) ->
     ground_truth, visible = sequence.video.ground_truth, sequence.video.visible
     file = find_results(tracker.folders[0], sequence.name)[0]
     read = read_boxes_of(file)
-    boxes, (scores, note) = _fitted(read, len(ground_truth)), _scores(file, len(read))
+    boxes, notes = _fitted(read, len(ground_truth)), []
     there = np.isfinite(ground_truth).all(1) & (ground_truth[:, 2:] > 0).all(1)
     if visible is not None:
         there = there & visible
@@ -153,20 +155,20 @@ def tracker_output(tracker: Results, sequence: Sequence, lengths: LengthRule) ->
     if lengths == "cut":
         there = there & (np.arange(len(ground_truth)) < len(read))
     overlap = np.where(there, iou(np.where(answered[:, None], boxes, 0), np.nan_to_num(ground_truth)), np.nan)
-    return TrackerOutput(
-        boxes, overlap, None if scores is None else _fitted(scores, len(ground_truth)), worst_moments(overlap), note
-    )
 
+    def further(name: str, read_further: Callable[[Path], np.ndarray | None]) -> np.ndarray | None:
+        try:
+            values = read_further(file)
+        except ResultError as error:
+            notes.append(str(error))
+            return None
+        if values is not None and len(values) != len(read):
+            notes.append(f"{file.stem}_{name}.txt: {len(values)} lines for {len(read)} boxes")
+            return None
+        return None if values is None else _fitted(values, len(ground_truth))
 
-def _scores(file: Path, length: int) -> tuple[np.ndarray | None, str]:
-    """Scores (length,) that belong to a box file and "", or None and the problem, if any."""
-    try:
-        scores = read_scores_of(file)
-    except ResultError as error:
-        return None, str(error)
-    if scores is not None and len(scores) != length:
-        return None, f"{file.stem}_score.txt: {len(scores)} scores for {length} boxes"
-    return scores, ""
+    scores, present = further("score", read_scores_of), further("present", read_present_of)
+    return TrackerOutput(boxes, overlap, scores, present, worst_moments(overlap), notes)
 
 
 def _fitted(values: np.ndarray, length: int) -> np.ndarray:
@@ -195,6 +197,7 @@ def sequence_page(sequence: Sequence, shown: Mapping[int, Size], answers: Mappin
                 "boxes": _boxes(answer.boxes, shown),
                 "overlap": packed(answer.overlap),
                 "scores": None if answer.scores is None else packed(answer.scores),
+                "present": None if answer.present is None else packed(answer.present),
                 "worst": [moment._asdict() for moment in answer.worst],
             }
             for label, answer in answers.items()

@@ -6,7 +6,7 @@ const sequencePage = {
   content: null,
   at: 0, // index into content.shown
   timer: null,
-  curves: {}, // label -> {overlap, scores}, arrays with one value per frame
+  curves: {}, // label -> {overlap, scores, present}, arrays with one value per frame
   worst: -1, // index of the worst moment that was shown last
 
   start() {
@@ -49,13 +49,17 @@ const sequencePage = {
       this.curves = {};
       this.worst = -1;
       for (const [label, answer] of Object.entries(content.trackers)) {
-        if (!answer.problem) this.curves[label] = { overlap: unpack(answer.overlap), scores: answer.scores && unpack(answer.scores) };
+        if (answer.problem) continue;
+        const [scores, present] = [answer.scores, answer.present].map((curve) => curve && unpack(curve));
+        this.curves[label] = { overlap: unpack(answer.overlap), scores, present };
       }
       byId("name").textContent = content.name;
       const attributes = content.attributes.length ? `; ${content.attributes.join(", ")}` : "";
       byId("facts").textContent = `${content.frames} frames of ${content.sizes[0].join(" × ")} pixels${attributes}. ` +
         (content.shown.length === content.frames ? "" : `Pictures and steps cover ${content.shown.length} of them. `) +
-        "The dashed black and white box is the ground truth.";
+        "The dashed black and white box is the ground truth." +
+        (Object.values(this.curves).some(({ present }) => present)
+          ? " A tracker's thin grey box says that it takes the target for lost." : "");
       byId("slider").max = content.shown.length - 1;
       byId("name").focus();
       window.scrollTo(0, 0);
@@ -150,22 +154,30 @@ const sequencePage = {
         const box = this.content.trackers[tracker.label].boxes[this.at];
         if (!box) return [];
         const outline = rectangle(box, "answer");
-        outline.style.stroke = tracker.colour;
+        if (this.present(tracker) === "lost") outline.classList.add("lost");
+        else outline.style.stroke = tracker.colour;
         outline.style.strokeDasharray = DASH[tracker.dash];
         outline.dataset.tracker = tracker.label;
         return [outline];
       }));
   },
 
+  // "yes", "lost", or "–" if a tracker does not tell whether the target is there
+  present(tracker) {
+    const told = this.curves[tracker.label].present?.[this.content.shown[this.at]];
+    return told === null || told === undefined ? "–" : told >= 0.5 ? "yes" : "lost";
+  },
+
   drawValues(frame) {
     const cell = (curve) => (curve && curve[frame] !== null ? curve[frame].toFixed(2) : "–");
-    const head = ["Tracker", "Overlap", "Score"].map((text, place) =>
+    const head = ["Tracker", "Overlap", "Score", "Present"].map((text, place) =>
       element("th", { scope: "col", className: place ? "number" : "" }, text));
     byId("values").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {},
       ...this.answers().map((tracker) => element("tr", {},
         element("td", {}, swatch(tracker), tracker.label),
         element("td", { className: "number" }, cell(this.curves[tracker.label].overlap)),
-        element("td", { className: "number" }, cell(this.curves[tracker.label].scores))))));
+        element("td", { className: "number" }, cell(this.curves[tracker.label].scores)),
+        element("td", { className: "number" }, this.present(tracker))))));
   },
 
   toggle() {
