@@ -2,11 +2,11 @@
 # bash install.sh          the environment: an active virtualenv or conda environment, else .venv
 # bash install.sh demo     the same, then track, score and draw with the shipped weights; --train: train first
 # bash install.sh test     the same with all extras, then checks of the code and the whole test suite
-# --with LIST              extras, comma-separated: vot, export, report, stem, dev, or all (see requirements/*.txt)
+# --with LIST              extras, comma-separated: vot, export, report, stem, tune, dev, or all (see requirements/*.txt)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-EXTRAS="vot export report stem dev"
+EXTRAS="vot export report stem tune dev"
 
 fail() {
     echo "install.sh: $1" >&2

