@@ -18,7 +18,7 @@ RULES = {
     "lib.deploy.export": {"lib.deploy", "lib.utils", "lib.test.tracker.session"},
     "lib.train.data": {"lib.utils", "lib.train.dataset"},
     "lib.train.dataset": {"lib.utils", "lib.synthetic"},
-    "lib.train.composed": {"lib.utils", "lib.train.data.processing"},
+    "lib.train.composed": {"lib.utils", "lib.train.data", "lib.train.dataset"},
     "lib.train.trainers": {"lib.utils", "lib.train.admin"},
     "lib.train.admin": {"lib.utils"},
     "lib.train.actors": {"lib.models", "lib.utils"},

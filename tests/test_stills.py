@@ -84,11 +84,17 @@ def blank(number, size):
     return torch.zeros(number, size, size, 3, dtype=torch.uint8)
 
 
+def stacks(stills):
+    return {PICTURE: stills.pictures, CUT_OUT: stills.cut_outs}
+
+
 def painted(stills, scenes, plans, blur=0.0):
     rng = np.random.default_rng(0)
     layers = torch.from_numpy(np.stack([plan_layers(scene.layers, plan) for scene, plan in zip(scenes, plans)]))
     finish = torch.from_numpy(np.stack([plan_finish(rng, np.full(3, plan.gain), plan.gray, blur) for plan in plans]))
-    return SceneRenderer(stills, CPU)(blank(len(plans), plans[0].window.size), layers, finish).numpy(), finish.numpy()
+    return SceneRenderer(stacks(stills), CPU)(
+        blank(len(plans), plans[0].window.size), layers, finish
+    ).numpy(), finish.numpy()
 
 
 def test_pictures_and_their_boxes_are_reduced_together(stills):
@@ -182,7 +188,9 @@ def test_painting_equals_a_plain_loop_over_pixels(kind, stills):
         scene = pairs.draw(rng)[1]
         chosen = processing.plan(rng, [0, 0, 9, 9], scene.box)[1]
         layers, finish = plan_layers(scene.layers, chosen), plan_finish(rng, rng.uniform(0.7, 1.4, 3), seed % 2, 0.7)
-        crop = SceneRenderer(stills, CPU)(image[None], torch.from_numpy(layers)[None], torch.from_numpy(finish)[None])
+        crop = SceneRenderer(stacks(stills), CPU)(
+            image[None], torch.from_numpy(layers)[None], torch.from_numpy(finish)[None]
+        )
         expected = plain_render(stills, layers, finish, image)
         assert np.abs(crop[0].numpy() - expected).max() <= 1, seed
         finishes.append(finish[4 + TAPS :])
@@ -194,7 +202,7 @@ def test_every_direction_blurs(stills):
     layers = torch.from_numpy(plan_layers(scene.layers, plan(64, 64, 40, 20)))[None]
     for direction in DIRECTIONS:
         finish = np.array([1, 1, 1, 0, 0.5, 0, 0, 0, 0.5, *direction, 1], np.float32)
-        crop = SceneRenderer(stills, CPU)(blank(1, 64), layers, torch.from_numpy(finish)[None])[0]
+        crop = SceneRenderer(stacks(stills), CPU)(blank(1, 64), layers, torch.from_numpy(finish)[None])[0]
         assert np.abs(crop.numpy() - plain_render(stills, layers[0].numpy(), finish, blank(1, 64)[0])).max() <= 1
 
 
@@ -226,7 +234,7 @@ def test_the_box_is_that_of_the_pasted_cut_out(view, stills):
                 tuple(white if level == rows[0, 2] else other for level, other in enumerate(stills.cut_outs.levels)),
                 stills.cut_outs.sizes,
             )
-            renderer = SceneRenderer(type(stills)(stills.pictures, [], only, stills.contours, stills.classes), CPU)
+            renderer = SceneRenderer({PICTURE: stills.pictures, CUT_OUT: only}, CPU)
             finish = torch.tensor([[1, 1, 1, 0, 0, 0, 1.0, 0, 0, 1, 0, 1]])
             mask = renderer(blank(1, 128), torch.from_numpy(rows)[None], finish)[0, ..., 0].numpy() > 100
             if not mask.any():

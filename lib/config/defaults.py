@@ -29,6 +29,9 @@ DATA = {
     "SAMPLER_MODE": "causal",  # causal: search frame after template frame | trident: both anywhere in the sequence
     "STORAGE": "auto",  # files | lmdb (tracking/make_lmdb.py) | auto: the LMDB if it exists
     "DECODER": "auto",  # JPEG decoder: simplejpeg | jpeg4py | cv2 | auto: simplejpeg
+    # Keep a crop around every target of the training videos in the device's memory, and paint all pairs there: for
+    # data sets of some ten thousand frames
+    "CROPS_ON_DEVICE": False,
     # Crops of windows of at least twice their side are averages over cells of 2, 4 or 8 pixels, in training and
     # tracking; false: bilinear, which skips pixels, as in OSTrack
     "CROP_AVERAGING": True,

@@ -1,9 +1,9 @@
 """Builds the parts of a training run from a config: data sets, loaders, optimizer, learning rate."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import nn
@@ -17,13 +17,16 @@ from lib.train.data.loader import BatchPreparation, make_loader
 from lib.train.data.processing import CropSpec, PairProcessing
 from lib.train.data.sampler import EpochSampler, SamplingSpec, TrackingSampler
 from lib.train.data.sequence_weights import weight_rules
+from lib.train.dataset.base import BaseVideoDataset, StoredDataset
 from lib.train.dataset.sources import DataAccess, DatasetReport, check_dataset
+from lib.train.dataset.stored_crops import StoredCrops
 from lib.train.trainers.joint_optimizer import JointOptimizer
 from lib.utils.local_paths import LocalPaths
 from lib.utils.normalize import Normalizer
 
 CHECKED_BEFORE_TRAINING = 200  # sequences per data set
 STEM = "backbone.patch_embed.proj.trunk."  # prefix of a pretrained stem's keys
+STORED_REACH = 2.0  # side of a stored crop's window over that of the search region
 MIN_MUON_SIDE = 16  # Muon optimizes only matrices with at least this many rows and columns
 
 
@@ -53,6 +56,22 @@ class TrainingData:
     def is_composed(self, names: Iterable[str]) -> bool:
         """Whether at least one of the named data sets is composed of still images (VIEWS, PASTED)."""
         return not set(DATASETS).isdisjoint(names)
+
+    @cached_property
+    def training_sets(self) -> list[BaseVideoDataset | Sized]:
+        """The data sets for training; with DATA.CROPS_ON_DEVICE those of image files as StoredCrops, which the composer
+        paints. Raises DataError if one is missing or broken."""
+        data = self.cfg.DATA
+        sets = [self.access.open(name) for name in data.TRAIN.DATASETS_NAME]
+        if not data.CROPS_ON_DEVICE:
+            return sets
+        density = max(part.SIZE / part.FACTOR for part in (data.TEMPLATE, data.SEARCH))
+        factor = STORED_REACH * data.SEARCH.FACTOR
+        folder, geometry = self.access.paths.save_dir / "cache" / "crops", {"side": round(density * factor)}
+        geometry |= {"factor": factor, "averaging": data.CROP_AVERAGING}
+        sets = [StoredCrops(some, folder, **geometry) if isinstance(some, StoredDataset) else some for some in sets]
+        self.composer.stored.extend(some for some in sets if isinstance(some, StoredCrops))
+        return sets
 
     def check(self) -> list[DatasetReport]:
         """One report per data set. Of each, at most CHECKED_BEFORE_TRAINING sequences are checked, evenly spaced.
@@ -90,12 +109,12 @@ class TrainingData:
                 "processes): increase it, or lower one of these"
             )
         source = TrackingSampler(
-            datasets=[self.access.open(name) for name in names],
+            datasets=self.training_sets if split == "TRAIN" else [self.access.open(name) for name in names],
             ratios=data[split].DATASETS_RATIO,
             spec=SamplingSpec(data.SAMPLER_MODE, data.MAX_SAMPLE_INTERVAL),
             processing=processing,
             seed=seed,
-            extend=self.composer.extend if self.is_composed(names) else None,
+            extend=self._extend(split),
             reduced_decoding=data.REDUCED_DECODING,
             rules=weight_rules(data.TRAIN.SEQUENCE_WEIGHTS, data.HELD_OUT) if split == "TRAIN" else None,
             negative=data.NEGATIVE if split == "TRAIN" else 0.0,
@@ -104,11 +123,18 @@ class TrainingData:
             source, EpochSampler(samples, step_size, rank, world_size), train.BATCH_SIZE, train.NUM_WORKER
         )
 
+    def _extend(self, split: str) -> Callable | None:
+        if self.is_composed(self.cfg.DATA[split].DATASETS_NAME):
+            return self.composer.extend
+        return self.composer.place if split == "TRAIN" and self.composer.stored else None
+
     def preparation(self, device: torch.device) -> BatchPreparation:
         """The function that turns a batch of the loaders into network input on a device: it paints composed samples and
         normalises the crops."""
         normalize = Normalizer(self.cfg.DATA.MEAN, self.cfg.DATA.STD, device)
-        return BatchPreparation(normalize, self.composer.painter(device) if self.is_composed(self.names) else None)
+        composed, stored = self.is_composed(self.names), self.training_sets and self.composer.stored
+        paint = self.composer.painter(device, composed) if composed or stored else None
+        return BatchPreparation(normalize, paint)
 
 
 def build_optimizer(net: nn.Module, cfg) -> torch.optim.Optimizer | JointOptimizer:

@@ -1,14 +1,14 @@
 """Renders scenes as crops: the loader's workers encode plans as arrays, and one device paints a whole batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.train.composed.scenes import CUT_OUT, MAX_LAYERS, PICTURE, Layer
-from lib.train.composed.still_images import LEVELS, StillImages
+from lib.train.composed.scenes import MAX_LAYERS, Layer
+from lib.train.composed.still_images import ImageStack
 from lib.train.data.processing import CropPlan
 
 # Values of a layer: kind (-1: no layer), image index, level, mirrored, matrix from crop to source pixels, colour gains
@@ -37,7 +37,7 @@ def plan_layers(layers: Sequence[Layer], plan: CropPlan) -> np.ndarray:
         matrix = layer.to_source @ to_scene
         step = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))  # source pixels per crop pixel
         level = int(np.log2(max(step / MIN_SOURCE_STEP, 1)))
-        level = min(level, LEVELS - 1)
+        level = min(level, layer.levels - 1)
         matrix[:2] /= 2**level
         row[:] = layer.kind, layer.index, level, layer.mirrored, *matrix[:2].ravel(), *layer.gains
     return rows
@@ -47,10 +47,10 @@ def plan_finish(rng: np.random.Generator, gains: np.ndarray, gray: bool, blur: f
     """Draw blur and coarseness of a whole crop, and encode them with its colour gains (3,) and grey as an array
     (FINISH,) float32. blur: probability of a blur, and also that of a loss of resolution."""
     weights, direction, coarse = np.eye(TAPS)[TAPS // 2], DIRECTIONS[0], 1
-    if rng.random() < blur:
+    if blur and rng.random() < blur:
         direction = DIRECTIONS[rng.integers(len(DIRECTIONS))]
         weights = rng.random(TAPS) ** 2 + 0.5 * weights
-    if rng.random() < blur:
+    if blur and rng.random() < blur:
         coarse = rng.choice(COARSE)
     return np.array([*gains, gray, *(weights / weights.sum()), *direction, coarse], np.float32)
 
@@ -61,8 +61,9 @@ class SceneRenderer:
     The plans stay on the CPU to look up which crops have which layer, so that the host never waits for the device.
     """
 
-    def __init__(self, images: StillImages, device: torch.device):
-        self.stacks = {PICTURE: images.pictures.to(device), CUT_OUT: images.cut_outs.to(device)}
+    def __init__(self, stacks: Mapping[int, ImageStack], device: torch.device):
+        """stacks: kind of a layer -> its images."""
+        self.stacks = {kind: stack.to(device) for kind, stack in stacks.items()}
         self.sizes = {kind: torch.from_numpy(stack.sizes).to(device) for kind, stack in self.stacks.items()}
         self.gray = torch.tensor(GRAY, device=device).view(3, 1, 1)
 
@@ -104,8 +105,8 @@ def _rows(chosen: Tensor, device: torch.device) -> Tensor:
 
 def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor, mirrored: Tensor) -> Tensor:
     """Paint one layer over each canvas (b, 3, S, S) and return the result. layer (b, LAYER); sources (N, 4, P, P)
-    uint8 RGBA; extents (b, 2): width and height in pixels of the layers' images in their squares; mirrored: indices of
-    the rows that are reflect-padded."""
+    uint8 RGBA, or (N, 3, P, P) RGB, which covers the canvas; extents (b, 2): width and height in pixels of the layers'
+    images in their squares; mirrored: indices of the rows that are reflect-padded."""
     pixels = torch.arange(canvas.shape[-1], device=canvas.device, dtype=torch.float32) + 0.5
     matrix = layer[:, 4:10].view(-1, 2, 3, 1, 1)
     points = matrix[:, :, 0] * pixels + matrix[:, :, 1] * pixels[:, None] + matrix[:, :, 2]  # (b, 2, S, S)
@@ -115,7 +116,8 @@ def _painted(canvas: Tensor, layer: Tensor, sources: Tensor, extents: Tensor, mi
         points[mirrored] = folded.clamp(min=0.5).minimum(extents - 0.5)
     grid = points.mul_(2 / sources.shape[-1]).sub_(1).permute(0, 2, 3, 1)
     sampled = F.grid_sample(sources.index_select(0, layer[:, 1].long()).float(), grid, align_corners=False)
-    return torch.lerp(canvas, sampled[:, :3] * layer[:, 10:13, None, None], sampled[:, 3:] / 255)
+    painted = sampled[:, :3] * layer[:, 10:13, None, None]
+    return torch.lerp(canvas, painted, sampled[:, 3:] / 255) if sources.shape[1] == 4 else painted
 
 
 def _blur(canvas: Tensor, finish: Tensor, weights: Tensor) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.train.composed.still_images import StillImages
+from lib.train.composed.still_images import LEVELS, StillImages
 
 PICTURE, CUT_OUT = 0, 1  # the image stack that a layer comes from
+STORED = 2  # of the first data set of stored crops; the next ones follow
 MAX_LAYERS = 5  # layers of a scene: background, up to 2 distractors, target, occluder
 OCCLUDED = 0.15  # probability of an occluder in the search view; twice that for PASTED
 
@@ -20,8 +21,9 @@ OCCLUDED = 0.15  # probability of an occluder in the search view; twice that for
 class Layer:
     """A picture or cut-out in a scene.
 
-    kind: PICTURE or CUT_OUT; index: its number in that stack; to_source: (3, 3) matrix from scene pixels to its own
-    pixels; gains: (3,) factors of R, G, B; mirrored: outside the image, reflect-pad it; if False, it is transparent.
+    kind: PICTURE, CUT_OUT, or STORED + n; index: its number in that stack; to_source: (3, 3) matrix from scene pixels
+    to its own pixels; gains: (3,) factors of R, G, B; mirrored: outside the image, reflect-pad it; if False, it is
+    transparent; levels: number of the stack's levels of resolution.
     """
 
     kind: int
@@ -29,6 +31,7 @@ class Layer:
     to_source: np.ndarray
     gains: np.ndarray
     mirrored: bool = False
+    levels: int = LEVELS
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ FOREGROUND_SHARE = (0.03, 0.65)  # fractions of the picture's area: smaller or l
 @dataclass(frozen=True)
 class ImageStack:
     """Images of different sizes in one tensor per level of resolution: RGBA uint8, each in the upper left corner of a
-    square."""
+    square; or RGB with black outside the images."""
 
-    levels: tuple[Tensor, ...]  # (N, 4, side, side), (N, 4, side / 2, side / 2), ...
+    levels: tuple[Tensor, ...]  # (N, C, side, side), (N, C, side / 2, side / 2), ...
     sizes: np.ndarray  # (N, 2) width and height in pixels of the first level
 
     def __len__(self) -> int:

@@ -93,20 +93,23 @@ def without_target(template: dict[str, torch.Tensor], search: dict[str, torch.Te
     return {**sample, "search_anno": torch.zeros_like(search["search_anno"])}
 
 
+def blank_crop(plan: CropPlan, frame_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A black crop (S, S, 3) uint8, to be painted later, and the target's box (4,) xywh in fractions of the crop.
+
+    frame_size: height and width of the frame in pixels. Raises DataError as make_crop does.
+    """
+    _check_inside(plan, *frame_size)
+    return np.zeros((plan.window.size, plan.window.size, 3), np.uint8), plan.box_in_crop()
+
+
 def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Cut out a planned crop (S, S, 3) uint8, and return it with the target's box (4,) xywh in fractions of the crop.
 
     image: the frame (H, W, 3) uint8 RGB, its sides reduced by the factor `reduction`, a divisor of the window's cell,
     from the frame that the plan refers to. Raises DataError if the target or the window lies outside the frame.
     """
-    window = plan.window
-    height, width = (side * reduction for side in image.shape[:2])
-    outside = window.left >= width or window.top >= height or not meets_picture(plan.box, width, height)
-    if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
-        raise DataError(
-            f"the target {plan.box.tolist()} or its crop lies outside the frame of {width} x {height} pixels"
-        )
-    crop = crop_image(image, window, reduction)
+    _check_inside(plan, image.shape[0] * reduction, image.shape[1] * reduction)
+    crop = crop_image(image, plan.window, reduction)
     if plan.gray:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if plan.flip:
@@ -114,6 +117,16 @@ def make_crop(plan: CropPlan, image: np.ndarray, reduction: int = 1) -> tuple[np
     if plan.gain != 1:
         cv2.convertScaleAbs(crop, dst=crop, alpha=plan.gain)
     return crop, plan.box_in_crop()
+
+
+def _check_inside(plan: CropPlan, height: int, width: int) -> None:
+    """Raise DataError unless target and window meet a frame of height x width pixels."""
+    window = plan.window
+    outside = window.left >= width or window.top >= height or not meets_picture(plan.box, width, height)
+    if outside or window.left + window.side <= 0 or window.top + window.side <= 0:
+        raise DataError(
+            f"the target {plan.box.tolist()} or its crop lies outside the frame of {width} x {height} pixels"
+        )
 
 
 def crop_around(rng: np.random.Generator, spec: CropSpec, box: np.ndarray) -> CropWindow:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -11,14 +11,26 @@ from torch.utils.data import Dataset, Sampler
 
 from lib.errors import DataError
 from lib.train.data.frame_selection import choose_frames
-from lib.train.data.processing import CropPlan, PairProcessing, assemble, make_crop, without_target
+from lib.train.data.processing import CropPlan, PairProcessing, assemble, blank_crop, make_crop, without_target
 from lib.train.data.sequence_weights import sequence_shares
 from lib.train.dataset.base import BaseVideoDataset
+from lib.train.dataset.stored_crops import StoredCrop, StoredCrops
 from lib.utils.jpeg import FrameBuffer
 
 MAX_DRAWS = 50  # attempts to draw a usable sample
 Sample = dict[str, Tensor]
-Extend = Callable[[np.random.Generator, Sample, tuple[CropPlan, CropPlan]], Sample]
+
+
+class Drawn(NamedTuple):
+    """A sample that was made from frames, the plans of its template and search crop, and the stored crops that these
+    are to be painted from, None for crops that are complete."""
+
+    sample: Sample
+    plans: tuple[CropPlan, CropPlan]
+    stored: tuple[StoredCrop | None, StoredCrop | None] = (None, None)
+
+
+Extend = Callable[[np.random.Generator, Drawn], Sample]
 
 
 @dataclass(frozen=True)
@@ -58,10 +70,10 @@ class TrackingSampler(Dataset):
         negative: float = 0.0,
     ):
         """ratios: relative frequency of each data set, of any sum. rules: of lib.train.data.sequence_weights, None for
-        none. extend: adds tensors to a sample that was made from frames; called with the random generator, the sample
-        and the plans of its template and search crop. reduced_decoding: decode JPEGs at the size that the crops need:
-        faster, and the same crops but for rounding. negative: share of the samples whose search region comes from
-        another sample and does not show the target. Raises ConfigError as sequence_shares does."""
+        none. extend: adds tensors to a sample that was made from frames; called with the random generator and that
+        sample; needed for StoredCrops, whose samples only plan the crops. reduced_decoding: decode JPEGs at the size
+        that the crops need: faster, and the same crops but for rounding. negative: share of the samples whose search
+        region comes from another sample and does not show the target. Raises ConfigError as sequence_shares does."""
         self.datasets = list(datasets)
         self.shares = np.cumsum(np.asarray(ratios, float) / sum(ratios))
         self.sequence_shares = sequence_shares(self.datasets, rules or {})
@@ -107,14 +119,12 @@ class TrackingSampler(Dataset):
         if not isinstance(dataset, BaseVideoDataset):
             return dataset.sample(rng, self.processing), None
         sequence = int(rng.integers(len(dataset))) if shares is None else _draw_by(rng, shares)
-        sample, plans = self._sample_of_frames(rng, dataset, sequence)
-        return sample if self.extend is None else self.extend(rng, sample, plans), (dataset, sequence)
+        drawn = self._sample_of_frames(rng, dataset, sequence)
+        return drawn.sample if self.extend is None else self.extend(rng, drawn), (dataset, sequence)
 
-    def _sample_of_frames(
-        self, rng: np.random.Generator, dataset: BaseVideoDataset, sequence: int
-    ) -> tuple[Sample, tuple[CropPlan, CropPlan]]:
-        """Draw a sample from two frames of a sequence, or from a still image used twice; also return the plans of its
-        template and search crop. Raises DataError if the draw cannot be used."""
+    def _sample_of_frames(self, rng: np.random.Generator, dataset: BaseVideoDataset, sequence: int) -> Drawn:
+        """Draw a sample from two frames of a sequence, or from a still image used twice. Raises DataError if the draw
+        cannot be used."""
         info, spec = dataset.sequence_info(sequence), self.spec
         if dataset.is_video:
             frames = choose_frames(rng, info, mode=spec.mode, max_gap=spec.max_gap)
@@ -124,6 +134,16 @@ class TrackingSampler(Dataset):
             reason = info.too_few() if dataset.is_video else f"no target: its box is {info.boxes[0].tolist()}"
             raise DataError(f"{dataset.sequence_name(sequence)}: {reason}")
         plans = self.processing.plan(rng, *(info.boxes[frame] for frame in frames))
+        if isinstance(dataset, StoredCrops):
+            first, second = (dataset.stored(sequence, frame) for frame in frames)
+            blank = (blank_crop(plan, crop.frame_size) for plan, crop in zip(plans, (first, second)))
+            return Drawn(assemble(*blank), plans, (first, second))
+        return Drawn(assemble(*self._crops(dataset, sequence, frames, plans)), plans)
+
+    def _crops(
+        self, dataset: BaseVideoDataset, sequence: int, frames: tuple[int, int], plans: tuple[CropPlan, CropPlan]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The planned crops of two frames, as make_crop returns them."""
         reductions = [plan.window.cell if self.reduced_decoding else 1 for plan in plans]
         if frames[0] == frames[1]:
             reductions = [min(reductions)] * 2
@@ -132,7 +152,7 @@ class TrackingSampler(Dataset):
             if frame != shown:  # one frame at a time: the next one overwrites its memory
                 picture, shown = dataset.frame(sequence, frame, reduction, self._buffer), frame
             crops.append(make_crop(plan, *picture))
-        return assemble(*crops), plans
+        return crops
 
 
 def _draw_by(rng: np.random.Generator, shares: np.ndarray) -> int:
