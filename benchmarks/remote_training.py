@@ -1,0 +1,167 @@
+"""Train on a machine that is lent for minutes, receives 64 MB a call, and returns eight files of 16 MB.
+
+python benchmarks/remote_training.py pack --data_dir DATA --to parts          # here: parts/00.tar, 01.tar, ... of 45 MB
+python benchmarks/remote_training.py train --parts parts --to OUT --minutes 8 # there, when all parts have arrived
+cat OUT/checkpoint.* > SDTrack_ep0018.pth.tar                                 # here: to resume, or to train longer
+
+`pack` takes all folders of training data that --config names. `train` unpacks them, measures the speed in a first short
+run, chooses the number of epochs that fits into --minutes, trains with DATA.CROPS_ON_DEVICE, and writes the weights in
+half precision, the log, and the checkpoint in pieces. A machine without a package registry gets what it lacks from the
+ignored folder wheels/ (see gpu.py), and the stem's ImageNet weights from pretrained_models/. --quick rehearses all of
+this with generated data on a CPU.
+"""
+
+from _common import PROJECT, report, write_images
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from lib.config.loader import Config, load_config
+from lib.errors import TrainingError
+from lib.synthetic.writer import write_got10k
+from lib.train.builders import TrainingData
+from lib.utils.cli import run_command
+from lib.utils.local_paths import LocalPaths
+from lib.utils.files import make_folder, write_atomically
+from lib.utils.weight_files import read_checkpoint
+
+PART, PIECE = 45_000_000, 15_000_000  # bytes of an archive, and of a piece of the checkpoint
+SPEED = re.compile(r"^\[train 1\].*pairs_per_s ([\d.]+)", re.MULTILINE)
+RESERVE = 0.9  # share of the time that is planned; the rest is for starting, saving, and a slower second half
+QUICK = (
+    "MODEL.PRETRAIN_FILE=none", "DATA.TRAIN.DATASETS_NAME=[PASTED,GOT10K_train_full]",
+    "DATA.TRAIN.DATASETS_RATIO=[1,1]",
+    "DATA.STILLS.IMAGES_DIR=[images]", "DATA.STILLS.COCO_SPLITS=[]", "DATA.STILLS.COCO_FILES=[]", "TRAIN.BATCH_SIZE=4",
+    "DATA.STILLS.MASKED_VIDEOS=[]", "DATA.HELD_OUT=[]", "DATA.TRAIN.SEQUENCE_WEIGHTS=[]", "TRAIN.NUM_WORKER=0",
+    "MODEL.BACKBONE.STEM_FILE=none",
+)  # fmt: skip
+
+
+def pack(cfg: Config, data_dir: Path, to: Path) -> int:
+    """Write all training data of a config into archives of at most PART bytes each; returns their number."""
+    data = TrainingData.of(cfg, LocalPaths(data_dir))
+    stills = cfg.DATA.STILLS
+    folders = {data.access.root(name) for name in data.names} - {None}
+    folders |= {data_dir / name for name in (*stills.IMAGES_DIR, *stills.MASKED_VIDEOS)}
+    folders |= {(data_dir / name).parent for name in stills.COCO_FILES}
+    folders |= {data_dir / "coco"} if stills.COCO_SPLITS else set()
+    files = sorted({file for folder in folders for file in folder.rglob("*") if file.is_file()})
+    make_folder(to)
+    for old in to.glob("*.tar"):
+        old.unlink()
+    parts, room = [], 0
+    for file in files:
+        needed = file.stat().st_size + 1536  # with the archive's headers
+        if needed > room:
+            parts, room = [*parts, []], PART - 20_480
+        parts[-1].append(file)
+        room -= needed
+    for number, part in enumerate(parts):
+        with tarfile.open(to / f"{number:02d}.tar", "w") as archive:
+            for file in part:
+                archive.add(file, file.relative_to(data_dir))
+    return len(parts)
+
+
+def train(config: str, overrides: list[str], parts: Path, to: Path, minutes: float, batches: int) -> dict[str, float]:
+    """Unpack the parts, train for some minutes, and write what comes back. Returns the measured figures.
+
+    batches: length of the run that measures the speed. Raises TrainingError if a training fails.
+    """
+    started, archives, work = time.time(), sorted(parts.glob("*.tar")), make_folder(parts / "unpacked")
+    if not archives:
+        raise TrainingError(f"{parts}: no archive there; pack the data first")
+    for archive in archives:
+        with tarfile.open(archive) as file:
+            file.extractall(work, filter="data")
+    overrides = ["DATA.CROPS_ON_DEVICE=true", "TRAIN.SAVE_INTERVAL=0", *overrides]
+    cfg = load_config("sdtrack", config, overrides)
+    step, epoch = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATION, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
+    short = [*overrides, "TRAIN.EPOCH=1", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batches * step}"]
+    with tempfile.TemporaryDirectory(dir=parts) as trial:
+        (make_folder(Path(trial)) / "cache").symlink_to(make_folder(parts / "output" / "cache"))
+        speed = float(SPEED.findall(run_training(config, short, work, Path(trial)))[-1])
+    left = 60 * minutes - (time.time() - started)
+    epochs = max(1, int(RESERVE * left * speed / epoch))
+    print(f"{speed:.0f} pairs/s: {epochs} epochs of {epoch} pairs in {left / 60:.1f} minutes", flush=True)
+    log = run_training(config, [*overrides, f"TRAIN.EPOCH={epochs}"], work, parts / "output")
+    write_atomically(make_folder(to) / "training.log", lambda path: path.write_text(log, encoding="utf-8"))
+    checkpoint = max((parts / "output" / "checkpoints" / "train" / "sdtrack" / config).glob("*.pth.tar"))
+    command("tracking/publish_weights.py", checkpoint, "--to", to / f"{config}.safetensors")
+    content = checkpoint.read_bytes()
+    for number, start in enumerate(range(0, len(content), PIECE)):
+        piece = content[start : start + PIECE]
+        write_atomically(to / f"checkpoint.{number}", lambda path, piece=piece: path.write_bytes(piece))
+    return {"pairs_per_s": speed, "pairs": epochs * epoch, "seconds": time.time() - started}
+
+
+def run_training(config: str, overrides: list[str], data_dir: Path, save_dir: Path) -> str:
+    """Train in a process of its own, and return what it prints."""
+    return command(
+        "tracking/train.py", "--config", config, "--data_dir", data_dir, "--save_dir", save_dir, "--set", *overrides
+    )
+
+
+def command(*arguments: object) -> str:
+    """Run a command of this project, show and return what it prints. Raises TrainingError if it fails."""
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, *map(str, arguments)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise TrainingError(f"{arguments[0]}: exit code {process.returncode}")
+    return "".join(lines)
+
+
+def rehearsal(config: str) -> dict[str, float]:
+    """All steps with generated data; checks that the pieces make up a checkpoint."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_images(folder / "data" / "images", 4)
+        write_got10k(folder / "data" / "got10k", "train", range(2), length=20)
+        number = pack(load_config("sdtrack", config, QUICK), folder / "data", folder / "parts")
+        small = [*QUICK, "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "TRAIN.WARMUP_STEPS=0"]
+        figures = train(config, small, folder / "parts", folder / "out", 0.01, 1)
+        pieces = sorted((folder / "out").glob("checkpoint.*"))
+        whole = folder / "whole.pth.tar"
+        whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+        assert read_checkpoint(whole)["epoch"] == 1
+        return {**figures, "parts": number, "files": len(list((folder / "out").iterdir()))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", nargs="?", choices=("pack", "train"))
+    parser.add_argument("--config", default="lite_224")
+    parser.add_argument("--data_dir", type=Path)
+    parser.add_argument("--parts", type=Path, default=PROJECT / "parts", help="folder of the archives")
+    parser.add_argument("--to", type=Path, help="folder to write to: archives, or what comes back")
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--quick", action="store_true", help="rehearse both steps with generated data")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    if args.quick:
+        report(rehearsal(args.config), args.json)
+    elif args.action == "pack" and args.data_dir:
+        number = pack(load_config("sdtrack", args.config, args.overrides), args.data_dir, args.to or args.parts)
+        print(f"{number} archives in {args.to or args.parts}")
+    elif args.action == "train" and args.to:
+        figures = train(args.config, args.overrides, args.parts, args.to, args.minutes, batches=60)
+        (args.to / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+    else:
+        parser.error("name pack with --data_dir, or train with --to, or --quick")
+
+
+if __name__ == "__main__":
+    run_command(main)
