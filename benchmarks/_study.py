@@ -48,6 +48,8 @@ UNSEEN = ("DATA.STILLS.IMAGES_DIR=[images/bsds/images/test]", "DATA.STILLS.COCO_
 GENERATED_SEEN, GENERATED_UNSEEN = (
     (f"DATA.STILLS.IMAGES_DIR=[{folder}]", "DATA.STILLS.COCO_SPLITS=[]") for folder in ("seen", "unseen")
 )
+OWN_ANNOTATIONS = "DATA.STILLS.COCO_FILES=[]", "DATA.STILLS.MASKED_VIDEOS=[]"
+OWN_SEQUENCES = "DATA.TRAIN.SEQUENCE_WEIGHTS=[]", "DATA.HELD_OUT=[]"
 GENERATED_SETS = ("DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED,SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[4,4,1]")
 
 
@@ -56,7 +58,8 @@ class Study:
     """What is compared, and how long each run trains.
 
     config: of SDTrack; variants: name -> config overrides; shared: config overrides of all variants; batch: pairs per
-    step; data_dir: None for generated images; videos: data sets of the video pairs; pairs: per kind in the evaluation.
+    step; data_dir: None for generated images; videos: data sets of the video pairs; pairs: per kind in the evaluation;
+    seen: config overrides that choose the training data in data_dir.
     """
 
     config: str
@@ -69,10 +72,11 @@ class Study:
     seeds: int = 3
     steps: int = 400
     pairs: int = 1024
+    seen: tuple[str, ...] = SEEN
 
     def run_config(self, variant: str, seed: int) -> Config:
         """Config of one run."""
-        data = SEEN if self.data_dir else (*GENERATED_SEEN, *GENERATED_SETS)
+        data = self.seen if self.data_dir else (*GENERATED_SEEN, *GENERATED_SETS, *OWN_ANNOTATIONS, *OWN_SEQUENCES)
         length = f"DATA.TRAIN.SAMPLE_PER_EPOCH={self.steps * self.batch}", "TRAIN.EPOCH=1"
         fixed = f"TRAIN.SEED={seed}", f"TRAIN.BATCH_SIZE={self.batch}", "TRAIN.NUM_WORKER=0", "TRAIN.EMA=0.995"
         no_validation = "DATA.VAL.DATASETS_NAME=[]", "DATA.VAL.DATASETS_RATIO=[]"
@@ -99,6 +103,8 @@ def unseen_pairs(study: Study) -> dict[str, list[dict]]:
         overrides = (
             *study.shared,
             *(UNSEEN if study.data_dir else GENERATED_UNSEEN),
+            *OWN_ANNOTATIONS,
+            *OWN_SEQUENCES,
             *("DATA.TRAIN.DATASETS_NAME=[SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO=[1]"),
             f"DATA.VAL.DATASETS_NAME=[{','.join(names)}]",
             f"DATA.VAL.DATASETS_RATIO=[{','.join('1' for _ in names)}]",
@@ -173,7 +179,8 @@ def run_study(study: Study, processes: int, minutes: float) -> pd.DataFrame:
             write_images(study.folder / part, min(number, 4 * study.steps), first_seed=10_000 * (part == "unseen"))
     settings = {
         "images": study.data_dir or "generated", "videos": list(study.videos), "config": study.config,
-        "shared": list(study.shared), "batch": study.batch, "steps": study.steps, "pairs": study.pairs,
+        "shared": list(study.shared), "seen": list(study.seen), "batch": study.batch, "steps": study.steps,
+        "pairs": study.pairs,
     }  # fmt: skip
     claim_folder(study.folder, settings, overwrite=False, remedy="choose another --out")
     waiting = [run for run in study.runs() if not study.run_file(*run).is_file()]

@@ -1,12 +1,13 @@
-"""Tables III and IV of the paper at a small scale: effect of the paper's parts on a small network trained from scratch.
+"""Tables III and IV of the paper at a small scale: effect of the paper's parts on a small network.
 
+--config vitt_scratch trains from random weights, lite_224 on top of the pretrained stem, which stays as it is.
 Every variant is trained with the same data and steps, from three seeds. It is then evaluated on pairs composed of still
 images and, with --data_dir, of frames of videos, none of which are in the training data. An interrupted run is resumed,
 and finished runs are kept. Without --data_dir the images are generated, and videos are left out.
 """
 
 from _common import SMALL_CROPS, interleaved, report
-from _study import Study, means_and_spreads, run_from_arguments, study_arguments
+from _study import SEEN, Study, means_and_spreads, run_from_arguments, study_arguments
 
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,17 @@ from lib.test.analysis.plots.scores import plot_scores
 from lib.test.analysis.tables import Table, render
 
 FRAMES = 10  # per timed call
-SHARED = *SMALL_CROPS, "LOSS.TAL.MODULATE_POSITIVES=true", "LOSS.WEIGHT.CLS=5"  # Eq. 10 as printed
+SHARED = {  # config -> overrides of all runs; the loss is Eq. 10 as printed
+    "vitt_scratch": (*SMALL_CROPS, "LOSS.TAL.MODULATE_POSITIVES=true", "LOSS.WEIGHT.CLS=5"),
+    "lite_224": ("TRAIN.FREEZE_STEM=1", "DATA.NEGATIVE=0", "TRAIN.WARMUP_STEPS=100", "DATA.STILLS.LIMIT=2500"),
+}
+SEEN_BY = {  # training data without the images and videos of the unseen pairs
+    "vitt_scratch": SEEN,
+    "lite_224": (
+        *SEEN[:2], "DATA.TRAIN.DATASETS_RATIO=[0.1,0.42,0.24,0.14,0.06,0.04]",
+        "DATA.TRAIN.DATASETS_NAME=[VIEWS,PASTED,'data:video_train2','data:video_train',GOT10K_train_full,LASOT]",
+    ),
+}  # fmt: skip
 VARIANTS = {
     "full": (),
     "no TAL": ("LOSS.TAL.ENABLED=false",),
@@ -42,7 +53,8 @@ def costs(study: Study, rounds: int) -> pd.DataFrame:
         for variant, overrides in study.variants.items()
         if not any("TAL" in override for override in overrides)  # only the loss differs; the network is that of "full"
     }
-    search = torch.randn(1, 3, 128, 128)
+    crops = study.run_config("full", 0).DATA
+    search = torch.randn(1, 3, crops.SEARCH.SIZE, crops.SEARCH.SIZE)
 
     @torch.inference_mode()
     def track(network, tokens, _round):
@@ -50,7 +62,8 @@ def costs(study: Study, rounds: int) -> pd.DataFrame:
             network.track(tokens, search)
 
     with torch.inference_mode():
-        tokens = networks["full"].encode_template(torch.randn(1, 3, 64, 64), torch.tensor([[0.2, 0.2, 0.6, 0.6]]))
+        template = torch.randn(1, 3, crops.TEMPLATE.SIZE, crops.TEMPLATE.SIZE)
+        tokens = networks["full"].encode_template(template, torch.tensor([[0.2, 0.2, 0.6, 0.6]]))
     seconds = interleaved({name: partial(track, network, tokens) for name, network in networks.items()}, rounds)
     return pd.DataFrame(
         {
@@ -75,7 +88,9 @@ def draw_scores(study: Study) -> Path | None:
 
 
 def main() -> None:
-    args = study_arguments(__doc__, "output/ablation").parse_args()
+    parser = study_arguments(__doc__, "output/ablation")
+    parser.add_argument("--config", default="vitt_scratch", choices=SHARED)
+    args = parser.parse_args()
 
     def conclude(study: Study, runs: pd.DataFrame) -> None:
         if not len(runs):
@@ -90,7 +105,8 @@ def main() -> None:
         print(f"figure: {draw_scores(study)}; table: {study.folder / 'table.csv'}")
         report({f"{v}.{c}": x for v, row in table.iterrows() for c, x in row.dropna().items()}, args.json)
 
-    run_from_arguments(Study("vitt_scratch", VARIANTS, SHARED, 32, Path(args.out)), args, conclude)
+    study = Study(args.config, VARIANTS, SHARED[args.config], 32, Path(args.out), seen=SEEN_BY[args.config])
+    run_from_arguments(study, args, conclude)
 
 
 if __name__ == "__main__":
