@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from doubles import PROJECT, REAL_DATA, TINY, needs_real_data
+from lxml import etree
 
 from lib.demo import SHIPPED, STATIC
 from lib.synthetic import SyntheticSequence
@@ -159,6 +160,16 @@ def test_video_in_boxes_and_video_out(workspace, tmp_path):
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 9
     _, frame = capture.read()
     assert frame.shape == (64, 96, 3)
+    for form, name in (("mot", "t.txt"), ("cvat", "t.xml")):
+        text = succeeds("tracking/video_demo.py", *arguments, "--optional_box", 20, 20, 20, 20,
+                        "--tracks", tmp_path / name, "--tracks_format", form, "--step", 4)  # fmt: skip
+        assert f"tracks: {tmp_path / name}" in text
+    lines = (tmp_path / "t.txt").read_text().splitlines()
+    assert lines[0] == "1,1,21.00,21.00,20.00,20.00,1.0000,-1,-1,-1"
+    assert [line.split(",")[0] for line in lines] == ["1", "5", "9"]
+    tree = etree.parse(tmp_path / "t.xml")
+    assert tree.findtext(".//name") == "clip.mp4" and tree.findtext(".//size") == "9"
+    assert [box.get("frame") for box in tree.iter("box")] == ["0", "4", "8"]
     for box, message in (
         ((1, 2, 3), "3 values; expected four"),
         ((1, 2, "x", 4), "expected four numbers"),
@@ -166,6 +177,7 @@ def test_video_in_boxes_and_video_out(workspace, tmp_path):
         ((500, 2, 10, 4), "outside the image of 96 x 64"),
     ):
         fails(message, "tracking/video_demo.py", *arguments, "--optional_box", *box)
+    fails("need each other", "tracking/video_demo.py", *arguments, "--optional_box", 1, 2, 3, 4, "--tracks", "t.json")
 
 
 def test_without_words_the_shipped_weights_track_a_video_of_their_own(tmp_path):

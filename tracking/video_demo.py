@@ -16,6 +16,8 @@ import torch
 
 from lib.test.evaluation.origin import claim_outputs
 from lib.test.evaluation.results import output_files, result_file, write_result
+from lib.test.evaluation.track_files import FORMATS, Clip, TargetTrack, write_tracks
+from lib.test.evaluation.track_sequence import Track
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.utils.network_parameters import shipped_weights
 from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command, tracker_options
@@ -51,6 +53,10 @@ def main() -> None:
         parser.error(f"--save_results {video}: this is the input video; name another file")
     if video:
         check_video_name(video)
+    if bool(args.tracks) != bool(args.tracks_format) or args.step < 1:
+        parser.error(
+            f"--tracks and --tracks_format ({', '.join(FORMATS)}) need each other; --step has to be at least 1"
+        )
     source = FrameSource(clip, args.depth == "full")
     if box is None and args.optional_box is None and has_display():
         box = ask_for_box(source.first())
@@ -58,25 +64,35 @@ def main() -> None:
     folder = make_folder(paths.results_dir / name / config / "video")
     identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
     overwrite = args.overwrite or not args.what  # the generated video is written again each time
-    if video:
-        claim_outputs(folder, [[Path(video)]], identity, overwrite)
+    for file in filter(None, (video, args.tracks)):
+        claim_outputs(folder, [[Path(file)]], identity, overwrite)
     names = result_names(clip)
     choices = [output_files(folder, choice) for choice in names]
     result = names[claim_outputs(folder, choices, identity, overwrite)]
+    height, width = source.first().shape[:2]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
     track, ended_by = track_video(tracker, source, box, video)
     write_result(folder, result, *track)
-    count = len(track.times)
-    print(f"{count} frames, {count / track.times.sum():.1f} frames/s in the tracker")
-    print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
-    if video:
-        print(f"video: {video}")
+    if args.tracks:
+        about = Clip(Path(clip).name, len(track.times), width, height, source.names)
+        write_tracks(Path(args.tracks), args.tracks_format, [TargetTrack.of(1, track)], about, args.step)
+    told = {f"boxes{f' of {len(track.times)} frames' if ended_by else ''}": result_file(folder, result)}
+    tell(track, {**told, "video": video, "tracks": args.tracks})
     if ended_by is not None and not (
         source.endless and type(ended_by) is KeyboardInterrupt
     ):  # Ctrl-C is the normal end for a camera
-        print(f"stopped at frame {count} of {source.length or 'an unknown number'}", file=sys.stderr)
+        print(f"stopped at frame {len(track.times)} of {source.length or 'an unknown number'}", file=sys.stderr)
         raise ended_by
+
+
+def tell(track: Track, files: dict[str, Path | str | None]) -> None:
+    """Print the speed, and the files that were written."""
+    count = len(track.times)
+    print(f"{count} frames, {count / track.times.sum():.1f} frames/s in the tracker")
+    for kind, file in files.items():
+        if file:
+            print(f"{kind}: {file}")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -95,6 +111,15 @@ def arguments() -> argparse.ArgumentParser:
         help="box of the target in the first frame: x y w h in pixels; default: draw it in a window",
     )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
+    parser.add_argument("--tracks", metavar="FILE", help="write the track for annotation and multi-object tools")
+    parser.add_argument(
+        "--tracks_format",
+        choices=FORMATS,
+        help="mot: MOTChallenge text; coco: COCO with track ids; cvat: CVAT for video 1.1; csv",
+    )
+    parser.add_argument(
+        "--step", type=int, default=1, help="tracks: every N-th frame, and where the target is lost or found"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results of another video with this name")
     add_depth_argument(parser)
     add_weight_arguments(parser)

@@ -22,7 +22,7 @@ class FrameSource:
     """Iterable over the frames of a video file, a stream (its URL), a camera (its number) or a folder of images.
 
     Frames are RGB uint8 (H, W, 3) and can be read once. fps: mean number of frames per second; length: number of
-    frames, None if unknown.
+    frames, None if unknown; names: the names of a folder's images, else None.
     """
 
     def __init__(self, source: str, full_range: bool = False):
@@ -30,6 +30,7 @@ class FrameSource:
         path = Path(source)
         self.fps = 25.0
         self.length: int | None = None
+        self.names: list[str] | None = None
         self.endless = False  # whether it runs until the user stops it
         if source.isdigit() and not path.exists():
             self.endless = True
@@ -38,7 +39,7 @@ class FrameSource:
             files = image_files(path)
             if not files:
                 raise DataError(f"{path}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
-            self.length = len(files)
+            self.length, self.names = len(files), [file.name for file in files]
             frames = FrameFiles(files)
             frames.full_range = full_range
             self._frames = (frames[index] for index in range(len(frames)))
