@@ -72,7 +72,7 @@ def video_fps(tracker, folder: Path, length: int) -> float:
     """
     box = write_clip(folder / "clip.mp4", STEADY_SEED, length, (720, 1280))
     started = time.perf_counter()
-    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).whole().boxes
+    boxes = track_video(tracker, FrameSource(str(folder / "clip.mp4")), box, None).boxes
     return len(boxes) / (time.perf_counter() - started)
 
 

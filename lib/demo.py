@@ -43,7 +43,7 @@ def run_demo(save_dir: str | None = None, overrides: Collection[str] = (), num_s
     print("1. Generating a video of 640 x 360 pixels and tracking it with the shipped weights", flush=True)
     box = write_clip(clip)
     tracker = make_tracker("sdtrack", DEFAULT_CONFIG, **options)
-    times = track_video(tracker, FrameSource(str(clip)), box, tracked).whole().times
+    times = track_video(tracker, FrameSource(str(clip)), box, tracked).times
     print(f"   {len(times) / times.sum():.1f} frames/s in the tracker")
     makers = {
         SHIPPED: lambda _device: make_tracker("sdtrack", DEFAULT_CONFIG, **options),

@@ -170,6 +170,14 @@ def test_video_in_boxes_and_video_out(workspace, tmp_path):
     tree = etree.parse(tmp_path / "t.xml")
     assert tree.findtext(".//name") == "clip.mp4" and tree.findtext(".//size") == "9"
     assert [box.get("frame") for box in tree.iter("box")] == ["0", "4", "8"]
+    two = "--optional_box", 20, 20, 20, 20, "--optional_box", 50, 20, 9, 9
+    text = succeeds("tracking/video_demo.py", *arguments, *two, "--tracks", tmp_path / "two.txt",
+                    "--tracks_format", "csv")  # fmt: skip
+    several = [workspace / "output" / "results" / "sdtrack" / "demo" / "video" / f"clip_{k}.txt" for k in (1, 2)]
+    assert all(f"boxes: {file}" in text for file in several)
+    np.testing.assert_allclose(np.loadtxt(several[0]), boxes, atol=0.1)
+    assert np.loadtxt(several[1])[0].tolist() == [50, 20, 9, 9]
+    assert (tmp_path / "two.txt").read_text().splitlines()[2].startswith("0,2,50.00,20.00,9.00,9.00,")
     for box, message in (
         ((1, 2, 3), "3 values; expected four"),
         ((1, 2, "x", 4), "expected four numbers"),

@@ -51,7 +51,7 @@ RULES = {
         "lib.utils.parsing",
     },
     "lib.test.vot": {"lib.test.evaluation", "lib.test.analysis.tables", "lib.registry", "lib.utils", "external"},
-    "lib.vis": {"lib.utils", "lib.test.evaluation"},
+    "lib.vis": {"lib.utils", "lib.test.evaluation", "lib.test.tracker"},
     "lib.vis.report": {"lib.utils", "lib.test.evaluation", "lib.test.analysis"},
     "lib.demo": {"lib"},
     "lib.plugin": {"lib.modernise", "lib.utils"},

@@ -14,7 +14,7 @@ from lib.errors import DataError
 from lib.utils.image import write_jpeg
 from lib.utils.video import FrameSource, VideoWriter, result_names
 from lib.utils.video_file import VideoFile, without_secrets
-from lib.vis.tracked_video import track_video
+from lib.vis.tracked_video import track_targets, track_video
 
 SIZE = (96, 64)  # width, height
 
@@ -222,7 +222,8 @@ def test_boxes_before_an_error_or_an_interruption_are_kept(tmp_path):
     for number, image in enumerate(MOVING[:8]):
         write_jpeg(tmp_path / f"{number}.jpg", image)
     (tmp_path / "6.jpg").write_bytes(b"broken")
-    track, ended_by = track_video(DriftingTracker(), FrameSource(str(tmp_path)), [5, 5, 16, 12], tmp_path / "v.mp4")
+    source = FrameSource(str(tmp_path))
+    [track], ended_by = track_targets(DriftingTracker(), source, [[5, 5, 16, 12]], tmp_path / "v.mp4")
     assert len(track.boxes) == 6 and isinstance(ended_by, DataError) and "6.jpg" in str(ended_by)
     assert len(list(FrameSource(str(tmp_path / "v.mp4")))) == 6
     (tmp_path / "0.jpg").write_bytes(b"broken")

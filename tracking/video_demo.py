@@ -17,7 +17,6 @@ import torch
 from lib.test.evaluation.origin import claim_outputs
 from lib.test.evaluation.results import output_files, result_file, write_result
 from lib.test.evaluation.track_files import FORMATS, Clip, TargetTrack, write_tracks
-from lib.test.evaluation.track_sequence import Track
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.utils.network_parameters import shipped_weights
 from lib.utils.cli import add_depth_argument, add_weight_arguments, run_command, tracker_options
@@ -26,7 +25,7 @@ from lib.utils.files import make_folder
 from lib.synthetic.writer import write_clip
 from lib.utils.video import FrameSource, check_video_name, result_names
 from lib.utils.video_file import without_secrets
-from lib.vis.tracked_video import track_video
+from lib.vis.tracked_video import track_targets
 from lib.vis.window import ask_for_box, has_display
 
 
@@ -34,65 +33,77 @@ def main() -> None:
     parser = arguments()
     args = parser.parse_intermixed_args()
     paths = local_paths(args.data_dir, args.save_dir)
-    words, box, video = args.what, None, args.save_results
-    if len(words) not in (0, 1, 3):
-        parser.error(f"{' '.join(words)}: expected VIDEO, or tracker, config and VIDEO, or no arguments")
-    if len(words) < 3:
+    if len(args.what) not in (0, 1, 3):
+        parser.error(f"{' '.join(args.what)}: expected VIDEO, or tracker, config and VIDEO, or no arguments")
+    if len(args.what) < 3:
         args.checkpoint = args.checkpoint or str(shipped_weights(DEFAULT_CONFIG))
-    if not words:
-        if args.optional_box:
-            parser.error(
-                f"--optional_box {' '.join(args.optional_box)}: no video is named; name it before --optional_box"
-            )
-        folder = make_folder(paths.save_dir / "demo")
-        words, video = [str(folder / "clip.mp4")], video or str(folder / "clip_tracked.mp4")
-        box = write_clip(folder / "clip.mp4")
-        print(f"no video is named: generated {words[0]}, tracking it from the box {box}")
-    name, config, clip = words if len(words) == 3 else [DEFAULT_SCRIPT, DEFAULT_CONFIG, *words]
-    if video and Path(video).absolute() == Path(clip).absolute():
-        parser.error(f"--save_results {video}: this is the input video; name another file")
-    if video:
-        check_video_name(video)
-    if bool(args.tracks) != bool(args.tracks_format) or args.step < 1:
-        parser.error(
-            f"--tracks and --tracks_format ({', '.join(FORMATS)}) need each other; --step has to be at least 1"
-        )
+    given = None if args.what else generate_video(args, parser, make_folder(paths.save_dir / "demo"))
+    name, config, clip = args.what if len(args.what) == 3 else [DEFAULT_SCRIPT, DEFAULT_CONFIG, *args.what]
+    check_outputs(args, parser, clip)
     source = FrameSource(clip, args.depth == "full")
-    if box is None and args.optional_box is None and has_display():
-        box = ask_for_box(source.first())
-    box = box or parse_box(args.optional_box, parser)
+    boxes = [given] if given else chosen_boxes(args, parser, source)
     folder = make_folder(paths.results_dir / name / config / "video")
-    identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
-    overwrite = args.overwrite or not args.what  # the generated video is written again each time
-    for file in filter(None, (video, args.tracks)):
-        claim_outputs(folder, [[Path(file)]], identity, overwrite)
-    names = result_names(clip)
-    choices = [output_files(folder, choice) for choice in names]
-    result = names[claim_outputs(folder, choices, identity, overwrite)]
+    results = claim_results(args, clip, folder, len(boxes), overwrite=args.overwrite or given is not None)
     height, width = source.first().shape[:2]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
-    track, ended_by = track_video(tracker, source, box, video)
-    write_result(folder, result, *track)
+    tracks, ended_by = track_targets(tracker, source, boxes, args.save_results)
+    for result, track in zip(results, tracks):
+        write_result(folder, result, *track)
+    count = len(tracks[0].times)
+    print(f"{count} frames, {count / tracks[0].times.sum():.1f} frames/s in the tracker")
+    for result in results:
+        print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
     if args.tracks:
-        about = Clip(Path(clip).name, len(track.times), width, height, source.names)
-        write_tracks(Path(args.tracks), args.tracks_format, [TargetTrack.of(1, track)], about, args.step)
-    told = {f"boxes{f' of {len(track.times)} frames' if ended_by else ''}": result_file(folder, result)}
-    tell(track, {**told, "video": video, "tracks": args.tracks})
+        about = Clip(Path(clip).name, count, width, height, source.names)
+        targets = [TargetTrack.of(number, track) for number, track in enumerate(tracks, start=1)]
+        write_tracks(Path(args.tracks), args.tracks_format, targets, about, args.step)
+        print(f"tracks: {args.tracks}")
+    if args.save_results:
+        print(f"video: {args.save_results}")
     if ended_by is not None and not (
         source.endless and type(ended_by) is KeyboardInterrupt
     ):  # Ctrl-C is the normal end for a camera
-        print(f"stopped at frame {len(track.times)} of {source.length or 'an unknown number'}", file=sys.stderr)
+        print(f"stopped at frame {count} of {source.length or 'an unknown number'}", file=sys.stderr)
         raise ended_by
 
 
-def tell(track: Track, files: dict[str, Path | str | None]) -> None:
-    """Print the speed, and the files that were written."""
-    count = len(track.times)
-    print(f"{count} frames, {count / track.times.sum():.1f} frames/s in the tracker")
-    for kind, file in files.items():
-        if file:
-            print(f"{kind}: {file}")
+def generate_video(args: argparse.Namespace, parser: argparse.ArgumentParser, folder: Path) -> list[float]:
+    """Write a generated video, name it in the arguments, and return the target's box."""
+    if args.optional_box:
+        words = " ".join(args.optional_box[0])
+        parser.error(f"--optional_box {words}: no video is named; name it before --optional_box")
+    args.what = [str(folder / "clip.mp4")]
+    args.save_results = args.save_results or str(folder / "clip_tracked.mp4")
+    box = write_clip(folder / "clip.mp4")
+    print(f"no video is named: generated {args.what[0]}, tracking it from the box {box}")
+    return box
+
+
+def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser, clip: str) -> None:
+    """End the command with a usage error if an output cannot be written as it is named."""
+    if args.save_results and Path(args.save_results).absolute() == Path(clip).absolute():
+        parser.error(f"--save_results {args.save_results}: this is the input video; name another file")
+    if args.save_results:
+        check_video_name(args.save_results)
+    if bool(args.tracks) != bool(args.tracks_format) or args.step < 1:
+        parser.error(f"--tracks and --tracks_format ({', '.join(FORMATS)}) need each other; --step has to be 1 or more")
+
+
+def claim_results(args: argparse.Namespace, clip: str, folder: Path, targets: int, overwrite: bool) -> list[str]:
+    """Names of the targets' results that no other video has taken: <video>, or <video>_1, <video>_2 ... for several.
+
+    Raises ResultError if an output belongs to another video, unless overwrite is set.
+    """
+    identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
+    for file in filter(None, (args.save_results, args.tracks)):
+        claim_outputs(folder, [[Path(file)]], identity, overwrite)
+    choices = [
+        [name] if targets == 1 else [f"{name}_{number}" for number in range(1, targets + 1)]
+        for name in result_names(clip)
+    ]
+    files = [[file for result in names for file in output_files(folder, result)] for names in choices]
+    return choices[claim_outputs(folder, files, identity, overwrite)]
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -107,8 +118,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--optional_box",
         nargs="+",
+        action="append",
         metavar="N",
-        help="box of the target in the first frame: x y w h in pixels; default: draw it in a window",
+        help="box of the target in the first frame: x y w h in pixels; once per target; default: draw it in a window",
     )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
     parser.add_argument("--tracks", metavar="FILE", help="write the track for annotation and multi-object tools")
@@ -126,13 +138,21 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_box(words: list[str] | None, parser: argparse.ArgumentParser) -> list[float]:
-    """The four numbers of --optional_box (xywh in pixels); ends the command with a usage error for anything else."""
-    if words is None:
+def chosen_boxes(args: argparse.Namespace, parser: argparse.ArgumentParser, source: FrameSource) -> list[list[float]]:
+    """The boxes of --optional_box (xywh in pixels), or the one drawn in a window; ends the command with a usage error
+    for anything else."""
+    if args.optional_box is None and has_display():
+        return [ask_for_box(source.first())]
+    if args.optional_box is None:
         parser.error(
             "there is no display for a window in which to draw the target: give its box in the first frame "
             "with --optional_box x y w h (pixels)"
         )
+    return [parse_box(words, parser) for words in args.optional_box]
+
+
+def parse_box(words: list[str], parser: argparse.ArgumentParser) -> list[float]:
+    """The four numbers of a box (xywh in pixels); ends the command with a usage error for anything else."""
     try:
         box = [float(word) for word in words]
     except ValueError:

@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +41,7 @@ GRAPH = ("onnxruntime", "onnxruntime-int8", "openvino", "openvino-bf16")
 BACKENDS = (AUTO, *TORCH, *CUDA, *GRAPH)
 SAME_BOXES = (AUTO, "torch", "cuda-graph")  # backends with the same operations in the same precision
 Encode = Callable[[Tensor, Tensor], Tensor]  # template crop (1, 3, S, S), its box (1, 4) -> template tokens
-Find = Callable[[Tensor, Tensor], dict[str, Tensor]]  # template tokens, search crop (1, 3, S, S) -> network output
+Find = Callable[[Tensor, Tensor], dict[str, Tensor]]  # template tokens, search crops (B, 3, S, S) -> network output
 
 
 def resolve_backend(backend: str, device: torch.device) -> str:
@@ -86,10 +87,12 @@ def make_find(backend: str, network: OneStreamNetwork, device: torch.device, siz
     """
     backend = resolve_backend(backend, device)
     if backend in GRAPH:
-        return _by_graph(backend, network, sizes)
+        find = _per_batch(Graphs(backend, network, sizes).load)
+        find(*_example_inputs(network, sizes))  # exports and loads now, so that no frame waits for it
+        return find
     find = _half_precision(network) if "bf16" in backend else with_stacked_weights(network)
     if backend in CUDA:
-        return CudaGraph(lambda *inputs: tensors_of(find(*inputs)), backend)
+        return _per_batch(lambda _size: CudaGraph(lambda *inputs: tensors_of(find(*inputs)), backend))
     return _compiled(backend, find, network, device, sizes) if "compile" in backend else find
 
 
@@ -139,21 +142,55 @@ def _compiled(
     return compiled
 
 
-def _by_graph(backend: str, network: OneStreamNetwork, sizes: tuple[int, int]) -> Find:
-    names = list(example_output(network, sizes))
-    with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder) / "search.onnx"
-        write_search(network, sizes, graph)
-        if backend == "onnxruntime-int8":
-            write_int8(graph, graph.with_name("int8.onnx"))
-            graph = graph.with_name("int8.onnx")
-        if backend.startswith("onnxruntime"):
-            run = load_onnxruntime(graph)
-        else:
-            run = load_openvino(graph, half=backend == "openvino-bf16")
+def _per_batch(make: Callable[[int], Find]) -> Find:
+    """A function that calls make(B) for its first inputs of each batch size B, and keeps what it returns."""
+    found: dict[int, Find] = {}
 
     def find(template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
-        values = run(template_tokens.numpy(), search_images.numpy())
-        return {name: torch.from_numpy(value) for name, value in zip(names, values)}
+        size = search_images.shape[0]
+        if size not in found:
+            found[size] = make(size)
+        return found[size](template_tokens, search_images)
 
     return find
+
+
+@torch.no_grad()
+def _example_inputs(network: OneStreamNetwork, sizes: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    template, box, search = example(sizes)
+    return network.encode_template(template, box), search
+
+
+class Graphs:
+    """Graphs of `track` for ONNX Runtime or OpenVINO: one for a single target, one for any number of targets.
+
+    backend: of GRAPH. The graphs are exported when they are first needed, which takes some seconds.
+    """
+
+    def __init__(self, backend: str, network: OneStreamNetwork, sizes: tuple[int, int]):
+        """sizes: as in make_find."""
+        self.backend, self.network, self.sizes = backend, network, sizes
+        self.names = list(example_output(network, sizes))
+        self.folder = tempfile.TemporaryDirectory()
+        self.sessions: dict[Path, Callable[..., list[np.ndarray]]] = {}  # of ONNX Runtime, which takes any batch
+
+    def load(self, batch: int) -> Find:
+        """The function that computes a batch of this size."""
+        graph = Path(self.folder.name) / ("search.onnx" if batch == 1 else "search_many.onnx")
+        if not graph.exists():
+            if batch > 1:
+                logger.info("backend %s: exporting the graph for several targets", self.backend)
+            write_search(self.network, self.sizes, graph, any_batch=batch > 1)
+            if self.backend == "onnxruntime-int8":
+                exact = graph.rename(graph.with_suffix(".float.onnx"))
+                write_int8(exact, graph)
+        if self.backend.startswith("onnxruntime"):
+            run = self.sessions[graph] = self.sessions.get(graph) or load_onnxruntime(graph)
+        else:
+            run = load_openvino(graph, half=self.backend == "openvino-bf16", batch=batch)
+
+        def find(template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
+            values = run(template_tokens.numpy(), search_images.numpy())
+            return {name: torch.from_numpy(value) for name, value in zip(self.names, values)}
+
+        return find

@@ -20,6 +20,8 @@ from lib.errors import ConfigError, TrackingError
 from lib.models.vit.one_stream import OneStreamNetwork
 from lib.utils.extras import require
 
+MAX_TARGETS = 1024  # in one batch of a graph
+
 
 class Search(nn.Module):
     """A network's `track` with a flat output: only the tensors that a tracking session reads."""
@@ -71,20 +73,23 @@ def example_output(network: OneStreamNetwork, sizes: tuple[int, int]) -> dict[st
 
 
 @torch.no_grad()
-def write_search(network: OneStreamNetwork, sizes: tuple[int, int], file: Path) -> None:
+def write_search(network: OneStreamNetwork, sizes: tuple[int, int], file: Path, *, any_batch: bool = False) -> None:
     """Write the graph of `track` to a file: inputs template_tokens, search_images; outputs named as in track's output.
 
-    sizes: sides of the template crop and the search crop in pixels. Raises TrackingError if the export fails,
-    ConfigError if a package is missing.
+    sizes: sides of the template crop and the search crop in pixels. any_batch: for any number of targets, instead of
+    one. Raises TrackingError if the export fails, ConfigError if a package is missing.
     """
     template, box, search = example(sizes)
     tokens = network.encode_template(template, box)
+    if any_batch:  # an exported example of one target would fix the number
+        tokens, search = torch.cat([tokens] * 2), torch.cat([search] * 2)
     _export(
         Search(network),
         (tokens, search),
         ["template_tokens", "search_images"],
         list(example_output(network, sizes)),
         file,
+        any_batch=any_batch,
     )
 
 
@@ -100,14 +105,26 @@ def write_template(network: OneStreamNetwork, sizes: tuple[int, int], file: Path
 
 
 def _export(
-    module: Search | Template, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], file: Path
+    module: Search | Template,
+    inputs: tuple[Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    file: Path,
+    any_batch: bool = False,
 ) -> None:
     for package in ("onnx", "onnxscript"):
         require("export", package, "an ONNX graph")
     try:
         with _quiet():
+            batch = torch.export.Dim("batch", min=1, max=MAX_TARGETS)
             program = torch.onnx.export(
-                module.eval(), inputs, dynamo=True, input_names=names, output_names=outputs, verbose=False
+                module.eval(),
+                inputs,
+                dynamo=True,
+                input_names=names,
+                output_names=outputs,
+                dynamic_shapes={name: {0: batch} for name in names} if any_batch else None,
+                verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
@@ -170,11 +187,11 @@ def load_onnxruntime(graph: Path) -> Callable[..., list[np.ndarray]]:
     return lambda *inputs: session.run(None, dict(zip(names, inputs)))
 
 
-def load_openvino(graph: Path, *, half: bool = False) -> Callable[..., list[np.ndarray]]:
+def load_openvino(graph: Path, *, half: bool = False, batch: int = 1) -> Callable[..., list[np.ndarray]]:
     """Like load_onnxruntime, but runs the graph with OpenVINO. Input and output tensors are float32.
 
-    half: compute in bfloat16. Raises ConfigError if OpenVINO is missing, or if half is set and the processor does not
-    compute in bfloat16.
+    half: compute in bfloat16; batch: number of targets, for a graph of any number. Raises ConfigError if OpenVINO is
+    missing, or if half is set and the processor does not compute in bfloat16.
     """
     require("export", "openvino", "backend openvino")
     import openvino
@@ -187,7 +204,11 @@ def load_openvino(graph: Path, *, half: bool = False) -> Callable[..., list[np.n
         "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
         "PERFORMANCE_HINT": "LATENCY",
     }
-    request = core.compile_model(core.read_model(str(graph)), "CPU", settings).create_infer_request()
+    model = core.read_model(str(graph))
+    if model.is_dynamic():
+        shapes = {index: [batch, *list(value.partial_shape)[1:]] for index, value in enumerate(model.inputs)}
+        model.reshape(shapes)
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def run(*inputs: np.ndarray) -> list[np.ndarray]:
         request.infer(dict(enumerate(inputs)))

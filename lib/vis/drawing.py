@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 GREEN, ORANGE, GREY = (0, 200, 90), (255, 140, 0), (170, 170, 170)
+COLOURS = ORANGE, (80, 170, 255), (230, 90, 200), (250, 220, 60), (120, 230, 220), (200, 150, 255)  # of targets
 
 
 def draw_box(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int], caption: str = "") -> None:

@@ -1,5 +1,7 @@
 """Runs a tracker on a video and draws its boxes."""
 
+import time
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -9,58 +11,91 @@ from tqdm import tqdm
 
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import read_result
-from lib.test.evaluation.track_sequence import Track, frames_ahead, row_of, track_frames
+from lib.test.evaluation.track_sequence import Row, Track, frames_ahead, row_of, track_frames
+from lib.test.tracker.multi import MultiTracker
 from lib.utils.video import FrameSource, VideoWriter
-from lib.vis.drawing import GREEN, GREY, ORANGE, draw_box
+from lib.vis.drawing import COLOURS, GREEN, GREY, ORANGE, draw_box
 
 
-class VideoTrack(NamedTuple):
-    """A tracker's answers on a video, and the exception that ended it early (an error, Ctrl-C, a signal), or None."""
+class VideoTracks(NamedTuple):
+    """A tracker's answers on a video, a Track per target, and the exception that ended it early (an error, Ctrl-C, a
+    signal), or None."""
 
-    track: Track
+    tracks: list[Track]
     ended_by: BaseException | None
 
-    def whole(self) -> Track:
-        """The track if it is complete. Raises the exception that ended it early."""
-        if self.ended_by is not None:
-            raise self.ended_by
-        return self.track
+
+def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> Track:
+    """Like track_targets, for one target and a whole video. Raises the exception that ends it early."""
+    tracks, ended_by = track_targets(tracker, source, [box], video)
+    if ended_by is not None:
+        raise ended_by
+    return tracks[0]
 
 
-def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> VideoTrack:
-    """Track to the end of the source. If `video` is given, write it with box, score and mean speed so far.
+def track_targets(
+    tracker, source: FrameSource, boxes: Collection[list[float]], video: str | Path | None
+) -> VideoTracks:
+    """Track one or more targets to the end of the source. If `video` is given, write it with boxes, scores and the mean
+    speed so far.
 
-    A target that the tracker does not take for present has a grey box.
-    box: [x, y, w, h] in pixels of the first frame. An error or interruption after the first frame is returned together
-    with the track so far; an earlier one is raised.
+    boxes: one [x, y, w, h] per target, in pixels of the first frame; more than one needs a tracker with a network. A
+    target that is not taken for present has a grey box. The times of several targets are those of the whole frame. An
+    error or interruption after the first frame is returned together with the tracks so far; an earlier one is raised.
     """
-    rows: list[tuple[list[float], float, float, float]] = []
+    rows: list[list[Row]] = [[] for _ in boxes]
     total, ended_by = 0.0, None
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
         frames = tqdm(frames_ahead(source), total=source.length, unit="frame")
         try:
-            for frame, answer, seconds in track_frames(tracker, frames, box):
-                rows.append(row_of(answer["target_bbox"], answer, seconds))
+            for frame, answers, seconds in _answers(tracker, frames, boxes):
+                for kept, answer in zip(rows, answers):
+                    kept.append(row_of(answer["target_bbox"], answer, seconds))
                 total += seconds
                 if writer:
-                    _draw_answer(frame, answer, f"{len(rows) / total:.0f} fps")
+                    _draw_answers(frame, answers, f"{len(rows[0]) / total:.0f} fps")
                     writer.write(frame)
         except (Exception, KeyboardInterrupt) as error:
-            if not rows:
+            if not rows[0]:
                 raise
             ended_by = error
         finally:
             frames.close()
-    return VideoTrack(Track.of(rows), ended_by)
+    return VideoTracks([Track.of(kept) for kept in rows], ended_by)
 
 
-def _draw_answer(frame: np.ndarray, answer: dict, speed: str) -> None:
-    """Draw box, score and speed into a frame (H, W, 3); a target that is not present is grey and called lost."""
-    lost = answer.get("present") is False
-    score = [f"{answer['best_score']:.2f}"] if answer.get("best_score") is not None else []
-    caption = ", ".join([*(["lost"] if lost else []), *score, speed])
-    draw_box(frame, answer["target_bbox"], GREY if lost else ORANGE, caption)
+def _answers(
+    tracker, frames: Iterable[np.ndarray], boxes: Collection[list[float]]
+) -> Iterator[tuple[np.ndarray, list[dict], float]]:
+    """Each frame, the answers of all targets and the seconds they took."""
+    if len(boxes) == 1:
+        for frame, answer, seconds in track_frames(tracker, frames, boxes[0]):
+            yield frame, [answer], seconds
+        return
+    multi = MultiTracker(tracker)
+    for index, frame in enumerate(frames):
+        started = time.perf_counter()
+        if index:
+            found = multi.update(frame).values()
+            answers = [{"target_bbox": box, "best_score": score, "present": seen} for box, score, seen in found]
+        else:
+            for box in boxes:
+                multi.add(frame, box)
+            answers = [{"target_bbox": box, "present": True} for box in boxes]
+        yield frame, answers, time.perf_counter() - started
+
+
+def _draw_answers(frame: np.ndarray, answers: Collection[dict], speed: str) -> None:
+    """Draw boxes and scores into a frame (H, W, 3), and the speed at the first one. A target that is not present is
+    grey and called lost. Several targets have numbers, from 1."""
+    for number, answer in enumerate(answers):
+        lost = answer.get("present") is False
+        caption = [str(number + 1)] if len(answers) > 1 else []
+        caption += ["lost"] if lost else []
+        caption += [f"{answer['best_score']:.2f}"] if answer.get("best_score") is not None else []
+        caption += [speed] if number == 0 else []
+        draw_box(frame, answer["target_bbox"], GREY if lost else COLOURS[number % len(COLOURS)], ", ".join(caption))
 
 
 def write_video(sequence: Sequence, results: Path, path: Path, fps: float = 15) -> Path:

@@ -59,7 +59,7 @@ def test_a_video_whose_frames_change_their_size_is_tracked_and_drawn(tracker, tm
     for number, size in enumerate(sizes):
         cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.resize(FRAME, size))
     source = FrameSource(str(tmp_path))
-    track = track_video(tracker, source, [40, 30, 20, 25], tmp_path / "out" / "drawn.mp4").whole()
+    track = track_video(tracker, source, [40, 30, 20, 25], tmp_path / "out" / "drawn.mp4")
     assert track.boxes.shape == (5, 4) and np.isfinite(track.boxes).all()
     drawn = [frame.shape[:2] for frame in FrameSource(str(tmp_path / "out" / "drawn.mp4"))]
     assert drawn == [(120, 160)] * 5

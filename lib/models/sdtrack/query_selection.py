@@ -66,7 +66,7 @@ class MiniDetector(nn.Module):
 
         A is anchors_per_cell. Input in half precision gives output in float32.
         """
-        batch = len(features)
+        batch = features.shape[0]  # len() would fix it in an exported graph
         logits = self.class_head(self.class_tower(features)).permute(0, 2, 3, 1).reshape(batch, -1)
         deltas = self.box_head(self.box_tower(features)).permute(0, 2, 3, 1).reshape(batch, -1, 4)
         return at_least_float32(logits), (at_least_float32(deltas) + self.anchor_logits).sigmoid()

@@ -15,6 +15,9 @@ from lib.test.evaluation.data import Sequence
 READ_AHEAD = 4  # frames that are read in advance
 
 
+Row = tuple[Collection[float], float, float, float]  # of a Track
+
+
 class Track(NamedTuple):
     """A tracker's answers in one pass, one row per frame."""
 
@@ -24,12 +27,12 @@ class Track(NamedTuple):
     present: np.ndarray  # (T,) 1 or 0, NaN if the tracker does not tell whether the target is there
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[Collection[float], float, float, float]]) -> "Track":
+    def of(cls, rows: Iterable[Row]) -> "Track":
         """Build a Track from one row_of per frame."""
         return cls(*(np.array(column, float) for column in zip(*rows)))
 
 
-def row_of(box: Collection[float], answer: dict, seconds: float) -> tuple[Collection[float], float, float, float]:
+def row_of(box: Collection[float], answer: dict, seconds: float) -> Row:
     """A frame's row of a Track: its box [x, y, w, h] in pixels, and what a tracker's answer tells beside it."""
     score, present = answer.get("best_score"), answer.get("present")
     return box, seconds, np.nan if score is None else score, np.nan if present is None else float(present)
@@ -60,7 +63,7 @@ def track_frames(
 
 def track_sequence(tracker, sequence: Sequence, after_frame: Callable[[], object] = lambda: None) -> Track:
     """Track a whole sequence in one pass. Raises TrackingError if an answer contains NaN or Inf."""
-    rows: list[tuple[Collection[float], float, float, float]] = []
+    rows: list[Row] = []
     frames = sequence.video.frames
     ahead = frames_ahead(frames[index] for index in range(len(frames)))
     for _, answer, seconds in track_frames(tracker, ahead, sequence.init_bbox):

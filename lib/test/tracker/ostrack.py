@@ -51,7 +51,7 @@ class OSTrackTracker(NetworkTracker):
         plain, (x, y, w, h) = super().window(box, factor, size), box
         return OSTrackWindow(plain.left, plain.top, plain.side, plain.size, centre=(x + w / 2, y + h / 2))
 
-    def min_side(self) -> float:
+    def min_side(self, box: Sequence[float]) -> float:
         """MIN_SIDE for every target, also for smaller ones."""
         return MIN_SIDE
 
@@ -60,10 +60,10 @@ class OSTrackTracker(NetworkTracker):
         height, width = (max(side - 1, 1) for side in image.shape[:2])
         return crop_image(image[:height, :width], window)
 
-    def candidates(self, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, answer: dict[str, Tensor], row: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Scores (N,), boxes (N, 4) cxcywh in fractions of the crop, ranking scores (N,), one per score map cell."""
-        scores = answer["score_map"][0, 0]
-        return scores.flatten(), answer["pred_boxes"][0], (scores * self.rank).flatten()
+        scores = answer["score_map"][row, 0]
+        return scores.flatten(), answer["pred_boxes"][row], (scores * self.rank).flatten()
 
 
 def hann_window(size: int, device: torch.device) -> Tensor:

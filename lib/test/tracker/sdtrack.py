@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from lib.models.sdtrack import build_sdtrack
-from lib.test.tracker.session import NetworkTracker, hann_factor
+from lib.test.tracker.session import NetworkTracker, Target, hann_factor
 from lib.test.utils.network_parameters import NetworkParams
 from lib.utils.overlap import iou
 
@@ -18,16 +18,16 @@ class SDTrackTracker(NetworkTracker):
         """params: from lib.test.parameter.sdtrack."""
         super().__init__(params, build_sdtrack(params.cfg, training=False))
 
-    def candidates(self, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, answer: dict[str, Tensor], row: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Scores (N,), boxes (N, 4) cxcywh in fractions of the crop, ranking scores (N,), one per query."""
-        scores, boxes = answer["pred_logits"][0].sigmoid(), answer["pred_boxes"][0]
+        scores, boxes = answer["pred_logits"][row].sigmoid(), answer["pred_boxes"][row]
         return scores, boxes, scores * hann_factor(boxes, self.cfg.TEST.HANN_WEIGHT)
 
-    def choose(self, boxes: np.ndarray, scores: np.ndarray, best: int) -> np.ndarray:
+    def choose(self, target: Target, boxes: np.ndarray, scores: np.ndarray, best: int) -> np.ndarray:
         """Box (4,) xywh from boxes (N, 4) in image pixels and scores (N,), by TEST.VOTING and TEST.SIZE_UPDATE."""
         test = self.cfg.TEST
         chosen = voted_box(boxes, scores, best, test.VOTING) if test.VOTING else boxes[best]
-        return with_steady_size(chosen, np.array(self.box[2:]), test.SIZE_UPDATE)
+        return with_steady_size(chosen, np.array(target.box[2:]), test.SIZE_UPDATE)
 
 
 def voted_box(boxes: np.ndarray, scores: np.ndarray, best: int, overlap: float) -> np.ndarray:
