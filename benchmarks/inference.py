@@ -9,6 +9,7 @@ alternately with the yardstick.
 <config>.outside_ms, .outside_share: time of a 720p frame in the first network's session outside the network (crop,
 transfer, choice of the box), and its share of the frame.
 <config>.<backend>.video_fps: small configs on a 720p video file from end to end; one of the threads decodes.
+<config>.<backend>.<k>_targets.ratio_vs_single: a frame with k targets in one batch, over k frames with one target.
 """
 
 from _common import interleaved, random_tracker, report, video_fps
@@ -28,12 +29,14 @@ from lib.config.loader import load_config
 from lib.registry import find_part
 from lib.deploy.backends import GRAPH, TORCH, make_find
 from lib.deploy.onnx_graphs import example
+from lib.test.tracker.multi import MultiTracker
 from lib.utils.crop import crop_image, crop_window
 from lib.utils.normalize import Normalizer
 
 NETWORKS = ("vitb_300", "vitb_300_noenc", "vitb6_300", "ostrack/vitb_256_mae_32x4_ep300", "vitt_scratch", "lite_224")
 TOKENS, DIM, HEADS, DEPTH = 320, 768, 12, 12
 SMALL = ("demo", "vitt_128", "vitt_scratch", "lite_224")  # configs that are timed on a video
+TARGETS = (1, 2, 4, 8)
 BOX = [600.0, 300.0, 80.0, 90.0]  # in a frame of 1280 x 720 pixels
 
 
@@ -85,6 +88,25 @@ def outside(config: str, rounds: int) -> dict[str, float]:
     }
 
 
+def several(config: str, backend: str, rounds: int) -> dict[str, float]:
+    """Time a frame with 1, 2, 4 and 8 targets in one batch, over as many passes of one target."""
+    multi = MultiTracker(random_tracker(config, backend))
+    frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    numbers = [multi.add(frame, BOX) for _ in range(max(TARGETS))]
+    everyone = dict(multi.targets)
+
+    def update(count: int, _round: int) -> None:
+        multi.targets = {number: everyone[number] for number in numbers[:count]}
+        multi.update(frame)
+
+    times = interleaved({str(count): partial(update, count) for count in TARGETS}, rounds)
+    single = times["1"].median
+    return {
+        f"{config}.{backend}.{count}_targets.ratio_vs_single": times[str(count)].median / (count * single)
+        for count in TARGETS
+    }
+
+
 def crop_job() -> Callable[[int], object]:
     """Return a job that crops 256 px out of a 720p frame and normalises them."""
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
@@ -121,6 +143,10 @@ def main() -> None:
         for config, backend in itertools.product(args.networks if args.quick else SMALL, args.backends):
             tracker = random_tracker(config, backend)
             figures[f"{config}.{backend}.video_fps"] = video_fps(tracker, Path(folder), 10 if args.quick else 300)
+    torch.set_num_threads(args.threads)
+    for config, backend in itertools.product(args.networks if args.quick else SMALL, args.backends):
+        if "compile" not in backend and not (args.quick and backend != "torch"):
+            figures |= several(config, backend, args.rounds)
     report(figures, args.json)
 
 
