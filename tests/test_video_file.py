@@ -2,13 +2,18 @@
 
 import re
 import struct
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
-from doubles import DriftingTracker
+from doubles import PROJECT, DriftingTracker
 
 from lib.errors import DataError
 from lib.utils.image import write_jpeg
@@ -179,6 +184,7 @@ def test_a_streams_name_and_origin_have_no_password():
     assert without_secrets(url) == "rtsp://cam:554/live/one"
     assert result_names(url) == ["one", "cam_554_live_one"]
     assert result_names("http://x/" + "a" * 400) == ["a" * 100] * 2
+    assert result_names("-") == ["stdin"]
 
 
 def test_results_are_named_after_files_and_whole_folders(tmp_path):
@@ -229,6 +235,61 @@ def test_boxes_before_an_error_or_an_interruption_are_kept(tmp_path):
     (tmp_path / "0.jpg").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"0\.jpg"):
         track_video(DriftingTracker(), FrameSource(str(tmp_path)), [5, 5, 16, 12], None)
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves a file; /stalls/... sends half of it and then nothing."""
+
+    protocol_version, content = "HTTP/1.0", b""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        stalls = self.path.startswith("/stalls")
+        self.wfile.write(self.content[: len(self.content) // 2] if stalls else self.content)
+        self.wfile.flush()
+        if stalls:
+            self.server.ended.wait(20)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    Server.content = encode(tmp_path / "served.mkv", "libx264", MOVING * 4).read_bytes()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as http:
+        http.ended = threading.Event()
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.ended.set()
+        http.shutdown()
+
+
+def test_a_stream_has_the_frames_of_the_file(server, tmp_path):
+    frames = list(FrameSource(f"{server}/served.mkv?token=secret"))
+    expected = list(FrameSource(str(tmp_path / "served.mkv")))
+    assert len(frames) == len(expected) == 4 * len(MOVING)
+    assert all((one == other).all() for one, other in zip(frames, expected))
+
+
+def test_a_stream_that_stalls_ends_with_the_frames_so_far(server):
+    seen, started = [], time.monotonic()
+    message = r"served\.mkv: it stalled: no data for 0\.5 s \(--stall_timeout\); \d+ frames could be read"
+    with pytest.raises(DataError, match=message):
+        seen.extend(iter(FrameSource(f"{server}/stalls/served.mkv?token=secret", stall_timeout=0.5)))
+    assert time.monotonic() - started < 10
+    assert 10 < len(seen) < 4 * len(MOVING)
+
+
+def test_standard_input_is_a_source(tmp_path):
+    content = encode(tmp_path / "a.mkv", "libx264", MOVING[:6]).read_bytes()
+    script = "from lib.utils.video import FrameSource; print(len(list(FrameSource('-'))))"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], input=content, capture_output=True, check=False, cwd=PROJECT
+    )
+    assert answer.stdout.split() == [b"6"], answer.stderr
 
 
 def test_frames_are_those_that_opencv_reads(tmp_path):

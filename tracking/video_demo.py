@@ -24,7 +24,7 @@ from lib.utils.local_paths import local_paths
 from lib.utils.files import make_folder
 from lib.synthetic.writer import write_clip
 from lib.utils.video import FrameSource, check_video_name, result_names
-from lib.utils.video_file import without_secrets
+from lib.utils.video_file import STALL_TIMEOUT, without_secrets
 from lib.vis.tracked_video import track_targets
 from lib.vis.window import ask_for_box, has_display
 
@@ -40,7 +40,7 @@ def main() -> None:
     given = None if args.what else generate_video(args, parser, make_folder(paths.save_dir / "demo"))
     name, config, clip = args.what if len(args.what) == 3 else [DEFAULT_SCRIPT, DEFAULT_CONFIG, *args.what]
     check_outputs(args, parser, clip)
-    source = FrameSource(clip, args.depth == "full")
+    source = FrameSource(clip, args.depth == "full", args.stall_timeout)
     boxes = [given] if given else chosen_boxes(args, parser, source)
     folder = make_folder(paths.results_dir / name / config / "video")
     results = claim_results(args, clip, folder, len(boxes), overwrite=args.overwrite or given is not None)
@@ -113,7 +113,7 @@ def arguments() -> argparse.ArgumentParser:
         "what",
         nargs="*",
         metavar="[TRACKER CONFIG] VIDEO",
-        help="a video file, a folder of images, a stream (rtsp://...), a camera's number",
+        help="a video file, a folder of images, a stream (rtsp://...), a camera's number, or - (standard input)",
     )
     parser.add_argument(
         "--optional_box",
@@ -131,6 +131,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--step", type=int, default=1, help="tracks: every N-th frame, and where the target is lost or found"
+    )
+    parser.add_argument(
+        "--stall_timeout",
+        type=float,
+        default=STALL_TIMEOUT,
+        metavar="S",
+        help="end when a stream sends nothing for S s",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results of another video with this name")
     add_depth_argument(parser)

@@ -12,21 +12,23 @@ from lib.errors import DataError
 from lib.utils.files import make_folder
 from lib.utils.frame_files import FrameFiles, image_files
 from lib.utils.image import IMAGE_SUFFIXES, check_size
-from lib.utils.video_file import VideoFile, without_secrets
+from lib.utils.video_file import STALL_TIMEOUT, STDIN, VideoFile, without_secrets
 
 LONGEST_NAME = 100  # maximum length of a result name made from a stream's URL
 WRITTEN = (".mp4", ".mov", ".mkv", ".avi")  # suffixes that a video can be written to
 
 
 class FrameSource:
-    """Iterable over the frames of a video file, a stream (its URL), a camera (its number) or a folder of images.
+    """Iterable over the frames of a video file, a stream (its URL), a camera (its number), a folder of images, or
+    standard input ("-").
 
     Frames are RGB uint8 (H, W, 3) and can be read once. fps: mean number of frames per second; length: number of
     frames, None if unknown; names: the names of a folder's images, else None.
     """
 
-    def __init__(self, source: str, full_range: bool = False):
-        """full_range: as in lib.utils.frame_files.FrameFiles. Raises DataError if the source cannot be opened."""
+    def __init__(self, source: str, full_range: bool = False, stall_timeout: float = STALL_TIMEOUT):
+        """full_range: as in lib.utils.frame_files.FrameFiles; stall_timeout: seconds without data after which a stream
+        ends with an error. Raises DataError if the source cannot be opened."""
         path = Path(source)
         self.fps = 25.0
         self.length: int | None = None
@@ -43,8 +45,8 @@ class FrameSource:
             frames = FrameFiles(files)
             frames.full_range = full_range
             self._frames = (frames[index] for index in range(len(frames)))
-        elif path.is_file() or "://" in source:
-            video = VideoFile(source, full_range)
+        elif path.is_file() or "://" in source or source == STDIN:
+            video = VideoFile(source, full_range, stall_timeout)
             self.endless = "://" in source and video.length is None
             self.fps, self.length, self._frames = video.fps, video.length, iter(video)
         else:
@@ -86,12 +88,14 @@ def result_names(source: str) -> list[str]:
     """Candidate names for the results of a video, simplest first.
 
     A file: its name without suffix, with suffix, with its folder. A folder: its name, its name with its parent folder.
-    A stream: the last part of its URL, the whole URL; at most LONGEST_NAME characters of them.
+    A stream: the last part of its URL, the whole URL; at most LONGEST_NAME characters of them. Standard input: stdin.
     """
     if "://" in source:
         plain = without_secrets(source).partition("://")[2]
         words = [word for word in re.sub(r"[^\w./-]+", "_", plain).split("/") if word] or ["stream"]
         return [words[-1][-LONGEST_NAME:], "_".join(words)[-LONGEST_NAME:]]
+    if source == STDIN:
+        return ["stdin"]
     path = Path(source).resolve()
     names = [path.name] if path.is_dir() else [path.stem, path.name]
     return [*names, f"{path.parent.name}_{path.name}"]

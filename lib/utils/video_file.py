@@ -6,6 +6,7 @@ DataError is raised, but only after the last readable frame, so that no frame is
 
 import logging
 import shlex
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,32 +23,42 @@ from lib.utils.image import check_size, find_levels, log_levels, to_8_bits
 
 logger = logging.getLogger("sdtrack")
 
-TIMEOUT = 15.0  # seconds without data after which a network stream fails
+STALL_TIMEOUT = 10.0  # seconds without data after which a network stream fails
+STDIN = "-"  # the name of standard input
 NO_VIDEO = ("tty",)  # FFmpeg opens text files as recordings of a terminal
 EARLY_SECONDS, EARLY_SHARE = 0.5, 0.02  # a stream may end this much before its announced duration
 HOLE, EVEN_SHARE = 3, 0.9  # a hole is a time step of HOLE usual ones, if EVEN_SHARE of the steps are usual
 
 
 class VideoFile:
-    """Iterable over the frames of a video file, or of a stream such as rtsp://..., as RGB uint8 (H, W, 3).
+    """Iterable over the frames of a video file, a stream such as rtsp://..., or standard input ("-"), as RGB uint8
+    (H, W, 3).
 
     fps: mean frame rate; length: number of frames, None if the file does not state it. Raises DataError that names the
     codec and a remedy if the video cannot be decoded.
     """
 
-    def __init__(self, name: str, full_range: bool = False):
-        """full_range: as in lib.utils.frame_files.FrameFiles."""
-        self._is_file, self._full_range = "://" not in name, full_range
+    def __init__(self, name: str, full_range: bool = False, stall_timeout: float = STALL_TIMEOUT):
+        """full_range: as in lib.utils.frame_files.FrameFiles; stall_timeout: seconds without data after which a stream
+        ends with an error."""
+        self._is_file, self._full_range = "://" not in name and name != STDIN, full_range
+        self._stall_timeout = stall_timeout
         self.name = name if self._is_file else without_secrets(name)
         try:
             if self._is_file:  # "file:", since FFmpeg takes a name with a colon for a URL
                 self._container = av.open(f"file:{name}", options={"protocol_whitelist": "file,crypto,data"})
+            elif name == STDIN:
+                self._container = av.open(sys.stdin.buffer)
             else:
-                self._container = av.open(name, timeout=TIMEOUT)
+                self._container = av.open(name, timeout=stall_timeout)
+        except av.ExitError as error:
+            raise DataError(
+                f"{self.name}: cannot be opened: no data for {stall_timeout:g} s (--stall_timeout)"
+            ) from error
         except (av.FFmpegError, ValueError) as error:
             other = looks_like(Path(name)) if self._is_file and Path(name).is_file() else ""
             other = other or "check with a video player whether the file is a complete video"
-            raise DataError(f"{name}: cannot be opened as a video ({_reason(error)}); {other}") from error
+            raise DataError(f"{self.name}: cannot be opened as a video ({_reason(error)}); {other}") from error
         self._stream = self._container.streams.best("video")
         if self._stream is None or self._container.format.name in NO_VIDEO:
             raise DataError(f"{name}: cannot be opened as a video (it contains none)")
@@ -61,7 +72,7 @@ class VideoFile:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield every frame in order. Raises DataError at the end if frames are missing, or if none could be read."""
         to_rgb, count = _ToRgb(self.name, self._full_range), 0
-        decoding = _Decoding(self._container, self._stream)
+        decoding = _Decoding(self._container, self._stream, self._stall_timeout)
         try:
             for frame in _progressive(decoding):
                 check_size(frame.width, frame.height, self.name)
@@ -122,8 +133,8 @@ class _Decoding:
     that the decoder, or the container (for their packet), marks as corrupt.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
-        self._container, self._stream = container, stream
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, stall_timeout: float):
+        self._container, self._stream, self._stall_timeout = container, stream, stall_timeout
         self.problem, self.reason, self.damaged = "", "the file has no frames", 0
         self._packets = self._frames = self._discarded = self._lost = self._first_lost = 0
         self._end = 0.0
@@ -133,6 +144,9 @@ class _Decoding:
         try:
             for packet in self._container.demux(self._stream):
                 yield from self._decoded(packet)
+        except av.ExitError:
+            self.problem = f"it stalled: no data for {self._stall_timeout:g} s (--stall_timeout)"
+            return
         except av.FFmpegError as error:
             self.reason = _reason(error)
             self.problem = f"reading stopped ({self.reason})"
