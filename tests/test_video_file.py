@@ -229,7 +229,7 @@ def test_boxes_before_an_error_or_an_interruption_are_kept(tmp_path):
         write_jpeg(tmp_path / f"{number}.jpg", image)
     (tmp_path / "6.jpg").write_bytes(b"broken")
     source = FrameSource(str(tmp_path))
-    [track], ended_by = track_targets(DriftingTracker(), source, [[5, 5, 16, 12]], tmp_path / "v.mp4")
+    [track], ended_by, _ = track_targets(DriftingTracker(), source, [[5, 5, 16, 12]], tmp_path / "v.mp4")
     assert len(track.boxes) == 6 and isinstance(ended_by, DataError) and "6.jpg" in str(ended_by)
     assert len(list(FrameSource(str(tmp_path / "v.mp4")))) == 6
     (tmp_path / "0.jpg").write_bytes(b"broken")
@@ -290,6 +290,28 @@ def test_standard_input_is_a_source(tmp_path):
         [sys.executable, "-c", script], input=content, capture_output=True, check=False, cwd=PROJECT
     )
     assert answer.stdout.split() == [b"6"], answer.stderr
+
+
+class SlowTracker(DriftingTracker):
+    def track(self, image, info=None):
+        time.sleep(0.1)
+        return super().track(image, info)
+
+
+def test_in_real_time_late_frames_keep_the_last_answer(tmp_path):
+    path = encode(tmp_path / "a.mkv", "libx264", MOVING[:20])
+    source = FrameSource(str(path))
+    [track], ended_by, delays = track_targets(
+        SlowTracker(), source, [[5, 5, 16, 12]], tmp_path / "v.mp4", realtime=True
+    )
+    assert ended_by is None and len(track.boxes) == 20, "a row for every frame"
+    dropped = track.times == 0
+    assert 5 < dropped.sum() < 18 and len(delays) == 20 - dropped.sum()
+    assert (
+        np.isnan(track.scores[dropped]).all() and (track.boxes[1:][dropped[1:]] == track.boxes[:-1][dropped[1:]]).all()
+    )
+    assert 0.1 < np.median(delays) < 5
+    assert len(list(FrameSource(str(tmp_path / "v.mp4")))) == 20, "the video has its own length"
 
 
 def test_frames_are_those_that_opencv_reads(tmp_path):

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from lib.test.evaluation.origin import claim_outputs
@@ -47,11 +48,14 @@ def main() -> None:
     height, width = source.first().shape[:2]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
-    tracks, ended_by = track_targets(tracker, source, boxes, args.save_results)
+    tracks, ended_by, delays = track_targets(tracker, source, boxes, args.save_results, args.realtime)
     for result, track in zip(results, tracks):
         write_result(folder, result, *track)
-    count = len(tracks[0].times)
-    print(f"{count} frames, {count / tracks[0].times.sum():.1f} frames/s in the tracker")
+    count, seconds = len(tracks[0].times), tracks[0].times
+    print(f"{count} frames, {(seconds > 0).sum() / seconds.sum():.1f} frames/s in the tracker")
+    if args.realtime:
+        late = 1000 * np.median(delays)
+        print(f"{count - len(delays)} frames dropped; answers {late:.0f} ms after the frame's arrival (median)")
     for result in results:
         print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
     if args.tracks:
@@ -131,6 +135,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--step", type=int, default=1, help="tracks: every N-th frame, and where the target is lost or found"
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="as a camera sends it: frames that come too late are dropped"
     )
     parser.add_argument(
         "--stall_timeout",

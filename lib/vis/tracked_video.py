@@ -13,56 +13,69 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import read_result
 from lib.test.evaluation.track_sequence import Row, Track, frames_ahead, row_of, track_frames
 from lib.test.tracker.multi import MultiTracker
+from lib.utils.live import LatestFrames
 from lib.utils.video import FrameSource, VideoWriter
 from lib.vis.drawing import COLOURS, GREEN, GREY, ORANGE, draw_box
 
 
 class VideoTracks(NamedTuple):
-    """A tracker's answers on a video, a Track per target, and the exception that ended it early (an error, Ctrl-C, a
-    signal), or None."""
+    """A tracker's answers on a video: a Track per target; the exception that ended it early (an error, Ctrl-C, a
+    signal), or None; and, in real time, the seconds from the arrival of each tracked frame to its answer, (n,).
+    """
 
     tracks: list[Track]
     ended_by: BaseException | None
+    delays: np.ndarray
 
 
 def track_video(tracker, source: FrameSource, box: list[float], video: str | Path | None) -> Track:
     """Like track_targets, for one target and a whole video. Raises the exception that ends it early."""
-    tracks, ended_by = track_targets(tracker, source, [box], video)
+    tracks, ended_by, _ = track_targets(tracker, source, [box], video)
     if ended_by is not None:
         raise ended_by
     return tracks[0]
 
 
 def track_targets(
-    tracker, source: FrameSource, boxes: Collection[list[float]], video: str | Path | None
+    tracker, source: FrameSource, boxes: Collection[list[float]], video: str | Path | None, realtime: bool = False
 ) -> VideoTracks:
     """Track one or more targets to the end of the source. If `video` is given, write it with boxes, scores and the mean
     speed so far.
 
     boxes: one [x, y, w, h] per target, in pixels of the first frame; more than one needs a tracker with a network. A
-    target that is not taken for present has a grey box. The times of several targets are those of the whole frame. An
-    error or interruption after the first frame is returned together with the tracks so far; an earlier one is raised.
+    target that is not taken for present has a grey box. The times of several targets are those of the whole frame.
+    realtime: frames arrive at their own pace, and late ones are dropped; they keep the last answer, without a score and
+    in no time. An error or interruption after the first frame is returned together with the tracks so far; an earlier
+    one is raised.
     """
     rows: list[list[Row]] = [[] for _ in boxes]
-    total, ended_by = 0.0, None
+    live = LatestFrames(source, None if source.endless else source.fps) if realtime else None
+    delays: list[float] = []
+    total, tracked, ended_by = 0.0, 0, None
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
-        frames = tqdm(frames_ahead(source), total=source.length, unit="frame")
+        frames = tqdm(live or frames_ahead(source), total=None if realtime else source.length, unit="frame")
         try:
             for frame, answers, seconds in _answers(tracker, frames, boxes):
+                late = live.last.number - len(rows[0]) if live else 0
                 for kept, answer in zip(rows, answers):
+                    kept += late * [(kept[-1][0], 0.0, np.nan, kept[-1][3])] if late else []
                     kept.append(row_of(answer["target_bbox"], answer, seconds))
-                total += seconds
+                total, tracked = total + seconds, tracked + 1
+                if live:
+                    delays.append(time.perf_counter() - live.last.time)
+                    frames.set_postfix_str(f"{1000 * delays[-1]:.0f} ms late", refresh=False)
                 if writer:
-                    _draw_answers(frame, answers, f"{len(rows[0]) / total:.0f} fps")
-                    writer.write(frame)
+                    _draw_answers(frame, answers, f"{tracked / total:.0f} fps")
+                    for _ in range(late + 1):
+                        writer.write(frame)
         except (Exception, KeyboardInterrupt) as error:
             if not rows[0]:
                 raise
             ended_by = error
         finally:
             frames.close()
-    return VideoTracks([Track.of(kept) for kept in rows], ended_by)
+    return VideoTracks([Track.of(kept) for kept in rows], ended_by, np.array(delays))
 
 
 def _answers(
