@@ -80,7 +80,7 @@ def test_they_mix_with_composed_pairs_and_get_the_same_tint_and_occluders(paths)
 
 
 def test_a_training_reads_no_frame_and_the_file_is_used_again(paths, tmp_path, monkeypatch):
-    cfg = tiny_config(*PLAIN, "DATA.CROPS_ON_DEVICE=true", "TRAIN.NUM_WORKER=1", "TRAIN.PRINT_INTERVAL=1")
+    cfg = tiny_config(*PLAIN, "DATA.CROPS_ON_DEVICE=true", "TRAIN.PRINT_INTERVAL=1")
     here = replace(paths, save_dir=tmp_path)
     TrainingData.of(cfg, here).loaders()
     files = sorted((tmp_path / "cache" / "crops").glob("*.npy"))
