@@ -39,6 +39,7 @@ TORCH = ("torch", "torch-bf16", "torch-compile", "torch-compile-bf16")
 CUDA = ("cuda-graph", "cuda-graph-bf16")
 GRAPH = ("onnxruntime", "onnxruntime-int8", "openvino", "openvino-bf16")
 BACKENDS = (AUTO, *TORCH, *CUDA, *GRAPH)
+GRAPH_FILE = "search.onnx"
 SAME_BOXES = (AUTO, "torch", "cuda-graph")  # backends with the same operations in the same precision
 Encode = Callable[[Tensor, Tensor], Tensor]  # template crop (1, 3, S, S), its box (1, 4) -> template tokens
 Find = Callable[[Tensor, Tensor], dict[str, Tensor]]  # template tokens, search crops (B, 3, S, S) -> network output
@@ -171,26 +172,39 @@ class Graphs:
         """sizes: as in make_find."""
         self.backend, self.network, self.sizes = backend, network, sizes
         self.names = list(example_output(network, sizes))
-        self.folder = tempfile.TemporaryDirectory()
-        self.sessions: dict[Path, Callable[..., list[np.ndarray]]] = {}  # of ONNX Runtime, which takes any batch
+        self.folder: tempfile.TemporaryDirectory[str] | None = None  # of the graph for several targets
+        self.many: Callable[..., list[np.ndarray]] | None = None  # ONNX Runtime's function for it, for any batch
 
     def load(self, batch: int) -> Find:
         """The function that computes a batch of this size."""
-        graph = Path(self.folder.name) / ("search.onnx" if batch == 1 else "search_many.onnx")
-        if not graph.exists():
-            if batch > 1:
-                logger.info("backend %s: exporting the graph for several targets", self.backend)
-            write_search(self.network, self.sizes, graph, any_batch=batch > 1)
-            if self.backend == "onnxruntime-int8":
-                exact = graph.rename(graph.with_suffix(".float.onnx"))
-                write_int8(exact, graph)
-        if self.backend.startswith("onnxruntime"):
-            run = self.sessions[graph] = self.sessions.get(graph) or load_onnxruntime(graph)
+        if batch == 1:
+            with tempfile.TemporaryDirectory() as folder:
+                run = self._run(self._export(Path(folder), any_batch=False), batch)
+        elif self.many is not None:
+            run = self.many
         else:
-            run = load_openvino(graph, half=self.backend == "openvino-bf16", batch=batch)
+            if self.folder is None:
+                logger.info("backend %s: exporting the graph for several targets", self.backend)
+                self.folder = tempfile.TemporaryDirectory()
+                self._export(Path(self.folder.name), any_batch=True)
+            run = self._run(Path(self.folder.name) / GRAPH_FILE, batch)
+            self.many = run if self.backend.startswith("onnxruntime") else None
 
         def find(template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
             values = run(template_tokens.numpy(), search_images.numpy())
             return {name: torch.from_numpy(value) for name, value in zip(self.names, values)}
 
         return find
+
+    def _export(self, folder: Path, any_batch: bool) -> Path:
+        graph = folder / GRAPH_FILE
+        write_search(self.network, self.sizes, graph, any_batch=any_batch)
+        if self.backend == "onnxruntime-int8":
+            exact = graph.rename(folder / "float.onnx")
+            write_int8(exact, graph)
+        return graph
+
+    def _run(self, graph: Path, batch: int) -> Callable[..., list[np.ndarray]]:
+        if self.backend.startswith("onnxruntime"):
+            return load_onnxruntime(graph)
+        return load_openvino(graph, half=self.backend == "openvino-bf16", batch=batch)

@@ -73,6 +73,11 @@ class TrainingData:
         self.composer.stored.extend(some for some in sets if isinstance(some, StoredCrops))
         return sets
 
+    @property
+    def stored(self) -> bool:
+        """Whether some training samples are painted from stored crops."""
+        return any(isinstance(some, StoredCrops) for some in self.training_sets)
+
     def check(self) -> list[DatasetReport]:
         """One report per data set. Of each, at most CHECKED_BEFORE_TRAINING sequences are checked, evenly spaced.
 
@@ -126,14 +131,14 @@ class TrainingData:
     def _extend(self, split: str) -> Callable | None:
         if self.is_composed(self.cfg.DATA[split].DATASETS_NAME):
             return self.composer.extend
-        return self.composer.place if split == "TRAIN" and self.composer.stored else None
+        return self.composer.place if split == "TRAIN" and self.stored else None
 
     def preparation(self, device: torch.device) -> BatchPreparation:
         """The function that turns a batch of the loaders into network input on a device: it paints composed samples and
         normalises the crops."""
         normalize = Normalizer(self.cfg.DATA.MEAN, self.cfg.DATA.STD, device)
-        composed, stored = self.is_composed(self.names), self.training_sets and self.composer.stored
-        paint = self.composer.painter(device, composed) if composed or stored else None
+        composed = self.is_composed(self.names)
+        paint = self.composer.painter(device, composed) if self.stored or composed else None
         return BatchPreparation(normalize, paint)
 
 
