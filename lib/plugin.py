@@ -8,13 +8,13 @@ import ast
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from lib.errors import SDTrackError
 from lib.modernise import modernised
 from lib.utils.files import make_folder, read_bytes, write_atomically
 from lib.utils.local_paths import PROJECT
+from lib.utils.modules import imported_modules, imports, imports_among, module_file
 from lib.utils.parsing import parse_json
 
 ROOTS = (
@@ -58,16 +58,7 @@ ACTOR_LINES = """\
 
 def plugin_modules() -> dict[str, Path]:
     """The modules to export: name -> file in this project."""
-    found: dict[str, Path] = {}
-    todo = list(ROOTS)
-    while todo:
-        name = todo.pop()
-        path = _module_file(PROJECT, name)
-        if name in found or name in HOST or path is None:
-            continue
-        found[name] = path
-        todo += [name for names in _imports(path) for name in names]
-    return {name: path for name, path in sorted(found.items()) if path.name != "__init__.py" or path.stat().st_size}
+    return imported_modules(PROJECT, ROOTS, without=HOST)
 
 
 def plugin_files() -> dict[PurePosixPath, bytes]:
@@ -82,7 +73,7 @@ def plugin_files() -> dict[PurePosixPath, bytes]:
 def requirements() -> list[str]:
     """Names of the packages that the plugin requires: those imported at the top level of its modules."""
     trees = [ast.parse(read_bytes(path)).body for path in plugin_modules().values()]
-    names = {names[0].partition(".")[0] for tree in trees for names in _imports_among(tree)}
+    names = {names[0].partition(".")[0] for tree in trees for names in imports_among(tree)}
     return sorted(names - sys.stdlib_module_names - {"lib"})
 
 
@@ -171,35 +162,15 @@ def check_host(host: Path) -> None:
     """Raise SDTrackError unless the folder has the modules in HOST and the names that the plugin imports from them."""
     if not (host / TRAIN_SCRIPT).is_file():
         raise SDTrackError(f"{host}: not an OSTrack-style checkout; it lacks {TRAIN_SCRIPT}")
-    wanted = [names for path in plugin_modules().values() for names in _imports(path) if names[0] in HOST]
+    wanted = [names for path in plugin_modules().values() for names in imports(path) if names[0] in HOST]
     for module, *names in sorted(wanted):
-        path = _module_file(host, module)
+        path = module_file(host, module)
         if path is None:
             raise SDTrackError(f"{host}: not an OSTrack-style checkout; it lacks {module.replace('.', '/')}.py")
         there = _names(path)
         missing = [name for full in names if (name := full.removeprefix(f"{module}.")) not in there]
         if missing and "*" not in there:
             raise SDTrackError(f"{path}: it lacks {', '.join(missing)}, which the plugin imports from a host")
-
-
-def _module_file(root: Path, name: str) -> Path | None:
-    place = root.joinpath(*name.split("."))
-    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
-
-
-def _imports(path: Path) -> Iterable[list[str]]:
-    """For each import statement: the module, followed by the dotted names imported from it."""
-    return _imports_among(ast.walk(ast.parse(read_bytes(path))))
-
-
-def _imports_among(nodes: Iterable[ast.AST]) -> Iterable[list[str]]:
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            continue
-        if isinstance(node, ast.Import):
-            yield from ([alias.name] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
 
 
 def _names(path: Path) -> set[str]:

@@ -14,10 +14,10 @@ from lib.utils.box_ops import (
     box_cxcywh_to_xyxy,
     box_xywh_to_xyxy,
     box_xyxy_to_cxcywh,
-    clip_box,
 )
 from lib.utils.crop import CropWindow, crop_image, crop_window
 from lib.utils.normalize import Normalizer
+from lib.utils.overlap import clip_box
 
 RNG = np.random.default_rng(3)
 CPU = torch.device("cpu")

@@ -14,8 +14,10 @@ RULES = {
     "lib.config.host": {"lib.config", "lib.utils.logs"},
     "lib.registry": set(),
     "lib.models": {"lib.utils"},
-    "lib.deploy": {"lib.utils", "lib.models.vit.one_stream"},
+    "lib.deploy": {"lib.utils", "lib.models.vit.one_stream", "lib.runtime.engines"},
     "lib.deploy.export": {"lib.deploy", "lib.utils", "lib.test.tracker.session"},
+    "lib.deploy.runtime": {"lib.deploy", "lib.runtime", "lib.utils", "lib.test.tracker.session"},
+    "lib.runtime": {"lib.test.tracker.targets", "lib.test.tracker.choice", "lib.test.tracker.multi", "lib.utils"},
     "lib.train.data": {"lib.utils", "lib.train.dataset"},
     "lib.train.dataset": {"lib.utils", "lib.synthetic"},
     "lib.train.composed": {"lib.utils", "lib.train.data", "lib.train.dataset"},
@@ -59,7 +61,13 @@ RULES = {
     "tracking": {"lib"},
     "external": set(),
 }
-WITHOUT_TORCH = ("lib.test.analysis", "lib.test.vot.eao", "lib.test.vot.multistart", "lib.test.vot.resets")
+WITHOUT_TORCH = (
+    "lib.test.analysis",
+    "lib.test.vot.eao",
+    "lib.test.vot.multistart",
+    "lib.test.vot.resets",
+    "lib.runtime",
+)
 
 TRACKERS = {"sdtrack", "ostrack"}
 ROOMS = ("lib.models", "lib.config")  # a tracker has a package of its own there, elsewhere modules of its name
@@ -110,7 +118,7 @@ def test_a_module_imports_only_what_its_layer_may(module, path):
     assert not wrong, f"{module} imports {sorted(wrong)}; its layer may import {sorted(allowed)}"
 
 
-def test_scoring_never_imports_torch():
+def test_scoring_and_the_runtime_never_import_torch():
     """Neither itself nor through a module of ours."""
     files = dict(modules())
     todo, seen = [name for name in files if any(covers(prefix, name) for prefix in WITHOUT_TORCH)], set()

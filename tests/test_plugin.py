@@ -276,8 +276,8 @@ def test_only_a_host_is_written_to(host, tmp_path):
     with pytest.raises(SDTrackError, match="not an OSTrack-style checkout"):
         export_plugin(tmp_path)
     box_ops = host / "lib" / "utils" / "box_ops.py"
-    box_ops.write_text(box_ops.read_text().replace("def clip_box", "def cut_box"))
-    with pytest.raises(SDTrackError, match=r"box_ops\.py: it lacks clip_box"):
+    box_ops.write_text(box_ops.read_text().replace("def box_xyxy_to_cxcywh", "def to_cxcywh"))
+    with pytest.raises(SDTrackError, match=r"box_ops\.py: it lacks box_xyxy_to_cxcywh"):
         export_plugin(host)
     box_ops.unlink()
     with pytest.raises(SDTrackError, match=r"it lacks lib/utils/box_ops\.py"):

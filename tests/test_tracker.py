@@ -10,10 +10,10 @@ from lib.errors import CheckpointError, ConfigError, TrackingError
 from lib.registry import PARTS, find_part, make_tracker, tracker_names
 from lib.test.evaluation.track_sequence import track_sequence
 from lib.test.parameter.sdtrack import parameters
-from lib.test.tracker.sdtrack import voted_box, with_steady_size
+from lib.test.tracker.choice import voted_box, with_steady_size
 from lib.test.tracker.session import hann_factor
 from lib.test.utils.network_parameters import find_weights
-from lib.utils.box_ops import clip_box
+from lib.utils.overlap import clip_box
 
 IMAGE = RolledFrames.image
 

@@ -2,6 +2,9 @@
 
 Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, and prints their speed. If the outputs
 of the graphs on the crops of a generated video do not agree with PyTorch's, nothing is written.
+
+--format runtime --to DIR writes a package instead (pip install DIR), which tracks without PyTorch. It must pass its own
+test first.
 """
 
 import _init_paths  # noqa: F401
@@ -14,18 +17,24 @@ from lib.errors import TrackingError
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.deploy.export import FORMATS, clear_target, compare_graphs, write_graphs
+from lib.deploy.runtime import GRAPHS, PACKAGE, check_target, run_test, write_package
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.cli import add_override_argument, run_command
 from lib.utils.local_paths import local_paths
 from lib.utils.files import make_folder, write_atomically
 
+RUNTIME = "runtime"
 FRAMES = 30
 
 
 def main() -> None:
     args = arguments().parse_args()
     paths = local_paths(save_dir=args.save_dir)
-    target = Path(args.to) if args.to else paths.save_dir / "exports" / args.script / args.config
+    package = args.format == RUNTIME
+    default = paths.save_dir / "exports" / args.script / (f"{args.config}-{RUNTIME}" if package else args.config)
+    target = make_folder(args.to or default)
+    if package:
+        check_target(target)
     tracker = make_tracker(
         args.script,
         args.config,
@@ -37,24 +46,34 @@ def main() -> None:
     )
     if not isinstance(tracker, NetworkTracker):
         raise TrackingError(f"--script {args.script}: this tracker has no network to export")
-    video = synthetic_sequences()[0].video
-    frames = [video.frames[index] for index in range(FRAMES)]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_graphs(tracker, args.format, work)
-        found = compare_graphs(tracker, args.format, work, frames, video.ground_truth[0].tolist())
-        print(
-            f"largest difference from PyTorch on {FRAMES - 1} crops of a generated video: box {found.pixels:.1g} px, "
-            f"score {found.score:.1g}, template tokens {found.tokens:.1g}"
-        )
-        found.check(args.format)
-        clear_target(make_folder(target), tracker.params.weights.sha256, args.overwrite)
-        for file in sorted(work.iterdir()):
-            content = file.read_bytes()
-            write_atomically(target / file.name, lambda path, content=content: path.write_bytes(content))
-            print(f"{target / file.name}: {len(content) / 1e6:.1f} MB")
-    speed_up = found.torch_ms / found.graph_ms
-    print(f"{found.graph_ms:.1f} ms per search crop, PyTorch {found.torch_ms:.1f} ms: {speed_up:.2f} times as fast")
+        if package:
+            write_package(tracker, f"{args.script}/{args.config}", args.graphs, work)
+            summary = run_test(work) + f"\ninstall it with: pip install {target}"
+        else:
+            write_graphs(tracker, args.format, work)
+            summary = compare(tracker, args.format, work)
+        clear_target(target / PACKAGE if package else target, tracker.params.weights.sha256, args.overwrite)
+        for file in sorted(path for path in work.rglob("*") if path.is_file()):
+            content, place = file.read_bytes(), target / file.relative_to(work)
+            write_atomically(place, lambda path, content=content: path.write_bytes(content))
+            print(f"{place}: {len(content) / 1e6:.1f} MB")
+    print(summary)
+
+
+def compare(tracker: NetworkTracker, form: str, folder: Path) -> str:
+    """Compare the graphs in a folder with PyTorch on a generated video. Raises TrackingError if they do not agree."""
+    video = synthetic_sequences()[0].video
+    frames = [video.frames[index] for index in range(FRAMES)]
+    found = compare_graphs(tracker, form, folder, frames, video.ground_truth[0].tolist())
+    print(
+        f"largest difference from PyTorch on {FRAMES - 1} crops of a generated video: box {found.pixels:.1g} px, "
+        f"score {found.score:.1g}, template tokens {found.tokens:.1g}"
+    )
+    found.check(form)
+    times = found.torch_ms / found.graph_ms
+    return f"{found.graph_ms:.1f} ms per search crop, PyTorch {found.torch_ms:.1f} ms: {times:.2f} times as fast"
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -62,8 +81,13 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="config of the tracker")
-    parser.add_argument("--format", default="onnx", choices=sorted(FORMATS))
-    parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>")
+    parser.add_argument("--format", default="onnx", choices=sorted([*FORMATS, RUNTIME]))
+    parser.add_argument("--graphs", default="onnx", choices=GRAPHS, help="of the runtime package: what computes there")
+    parser.add_argument(
+        "--to",
+        metavar="DIR",
+        help="default: <save_dir>/exports/<script>/<config>, for a package with -runtime behind it",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")
     parser.add_argument("--checkpoint", help="weights file to use instead of the trained one below save_dir")
     parser.add_argument("--save_dir", help="folder that holds the checkpoints")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lib.deploy.backends import with_stacked_weights
 from lib.deploy.onnx_graphs import (
+    convert_to_openvino,
     example,
     example_output,
     load_onnxruntime,
@@ -23,7 +24,6 @@ from lib.deploy.onnx_graphs import (
 )
 from lib.errors import TrackingError
 from lib.test.tracker.session import NetworkTracker
-from lib.utils.extras import require
 from lib.utils.parsing import parse_json
 
 FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "openvino": ".xml"}
@@ -75,10 +75,7 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
             write_int8(exact, file)
             exact.unlink()
         if form == "openvino":
-            require("export", "openvino", "the format openvino")
-            import openvino
-
-            openvino.save_model(openvino.convert_model(str(file)), file.with_suffix(".xml"), compress_to_fp16=False)
+            convert_to_openvino(file)
             file.unlink()
     about = {
         "weights": Path(params.checkpoint).name,
@@ -175,7 +172,7 @@ def crops_of(
 def _difference(tracker: NetworkTracker, answer: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float, float]:
     chosen = []
     for given in (answer, other):
-        scores, boxes, ranked = tracker.candidates(given)
+        scores, boxes, ranked = (value[0] for value in tracker.candidates(given))
         best = int(ranked.argmax())
         chosen.append((scores[best], boxes[best]))
     (score, box), (other_score, other_box) = chosen

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.errors import ConfigError, TrackingError
+from lib.errors import TrackingError
 from lib.models.vit.one_stream import OneStreamNetwork
+from lib.runtime.engines import Run, run_with_onnxruntime, run_with_openvino
 from lib.utils.extras import require
 
 MAX_TARGETS = 1024  # in one batch of a graph
@@ -83,7 +83,7 @@ def write_search(network: OneStreamNetwork, sizes: tuple[int, int], file: Path, 
     tokens = network.encode_template(template, box)
     if any_batch:  # an exported example of one target would fix the number
         tokens, search = torch.cat([tokens] * 2), torch.cat([search] * 2)
-    _export(
+    export_graph(
         Search(network),
         (tokens, search),
         ["template_tokens", "search_images"],
@@ -101,17 +101,21 @@ def write_template(network: OneStreamNetwork, sizes: tuple[int, int], file: Path
     ConfigError if a package is missing.
     """
     template, box, _ = example(sizes)
-    _export(Template(network), (template, box), ["template_images", "template_boxes"], ["template_tokens"], file)
+    export_graph(Template(network), (template, box), ["template_images", "template_boxes"], ["template_tokens"], file)
 
 
-def _export(
-    module: Search | Template,
+def export_graph(
+    module: nn.Module,
     inputs: tuple[Tensor, ...],
     names: list[str],
     outputs: list[str],
     file: Path,
     any_batch: bool = False,
 ) -> None:
+    """Write a module, with its network as `module.network`, as a graph with these names of inputs and outputs.
+
+    inputs: examples, of at least two targets for any_batch, a graph for any number of them. Raises as write_search.
+    """
     for package in ("onnx", "onnxscript"):
         require("export", package, "an ONNX graph")
     try:
@@ -149,6 +153,17 @@ def write_int8(graph: Path, file: Path) -> None:
         quantize_dynamic(graph, file, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
 
 
+def convert_to_openvino(graph: Path) -> None:
+    """Write a graph (.onnx) beside itself in OpenVINO's form (.xml and .bin), in float32.
+
+    Raises ConfigError if OpenVINO is missing.
+    """
+    require("export", "openvino", "a graph for OpenVINO")
+    import openvino
+
+    openvino.save_model(openvino.convert_model(str(graph)), graph.with_suffix(".xml"), compress_to_fp16=False)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Suppress warnings during an export.
@@ -169,49 +184,21 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def load_onnxruntime(graph: Path) -> Callable[..., list[np.ndarray]]:
-    """Load a graph with ONNX Runtime, for the CPU.
+def load_onnxruntime(graph: Path) -> Run:
+    """Load a graph with ONNX Runtime, for the CPU, with the same number of threads as PyTorch.
 
     Returns a function from the graph's input tensors to its output tensors: arrays, in the order of the graph. Raises
     ConfigError if ONNX Runtime is missing.
     """
     require("export", "onnxruntime", "backend onnxruntime")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # otherwise its threads spin while they wait for the next frame, on the cores that crop and decode
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
-    return lambda *inputs: session.run(None, dict(zip(names, inputs)))
+    return run_with_onnxruntime(graph, torch.get_num_threads())
 
 
-def load_openvino(graph: Path, *, half: bool = False, batch: int = 1) -> Callable[..., list[np.ndarray]]:
+def load_openvino(graph: Path, *, half: bool = False, batch: int = 1) -> Run:
     """Like load_onnxruntime, but runs the graph with OpenVINO. Input and output tensors are float32.
 
     half: compute in bfloat16; batch: number of targets, for a graph of any number. Raises ConfigError if OpenVINO is
     missing, or if half is set and the processor does not compute in bfloat16.
     """
     require("export", "openvino", "backend openvino")
-    import openvino
-
-    core = openvino.Core()
-    if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ConfigError("backend openvino-bf16: this processor does not compute in bfloat16; choose openvino")
-    settings = {
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    model = core.read_model(str(graph))
-    if model.is_dynamic():
-        shapes = {index: [batch, *list(value.partial_shape)[1:]] for index, value in enumerate(model.inputs)}
-        model.reshape(shapes)
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-
-    def run(*inputs: np.ndarray) -> list[np.ndarray]:
-        request.infer(dict(enumerate(inputs)))
-        return [output.data.copy() for output in request.output_tensors]
-
-    return run
+    return run_with_openvino(graph, torch.get_num_threads(), half=half, batch=batch)

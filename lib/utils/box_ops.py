@@ -3,8 +3,6 @@
 Names and signatures are the same as in OSTrack, so that the plugin also runs with the module of an OSTrack host.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -23,11 +21,3 @@ def box_xywh_to_xyxy(x: Tensor) -> Tensor:
 def box_xyxy_to_cxcywh(x: Tensor) -> Tensor:
     """Convert boxes (..., 4) from xyxy to cxcywh."""
     return torch.cat([(x[..., :2] + x[..., 2:]) / 2, x[..., 2:] - x[..., :2]], dim=-1)
-
-
-def clip_box(box: Sequence[float], H: int, W: int, margin: float = 0) -> list[float]:
-    """Clip box [x, y, w, h] (pixels) to an H x W image, keeping at least `margin` pixels inside (OSTrack's rule)."""
-    x, y, w, h = box
-    x1, x2 = min(max(0, x), W - margin), min(max(margin, x + w), W)
-    y1, y2 = min(max(0, y), H - margin), min(max(margin, y + h), H)
-    return [x1, y1, max(margin, x2 - x1), max(margin, y2 - y1)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lib.errors import TrackingError
-from lib.test.tracker.session import NetworkTracker, Target
+from lib.test.tracker.targets import Target, TargetTracker
 
 
 class Result(NamedTuple):
@@ -20,6 +20,11 @@ class Result(NamedTuple):
     present: bool
 
 
+def as_result(answer: dict[str, Any]) -> Result:
+    """A session's answer as a Result; present is True for a config that does not tell."""
+    return Result(answer["target_bbox"], answer["best_score"], bool(answer.get("present", True)))
+
+
 class MultiTracker:
     """Tracks targets that may join and leave at any frame. Each has a number, from 1, that is never used again.
 
@@ -27,10 +32,10 @@ class MultiTracker:
     passes, if the config searches for it.
     """
 
-    def __init__(self, tracker: NetworkTracker):
-        """tracker: a session of lib.registry.make_tracker, whose network and settings are used; it must not track a
-        target of its own meanwhile. Raises TrackingError for a tracker without a network."""
-        if not isinstance(tracker, NetworkTracker):
+    def __init__(self, tracker: TargetTracker):
+        """tracker: a session with a network, which is used as it is, with its settings; it may track a target of its
+        own besides. Raises TrackingError for a tracker without a network."""
+        if not isinstance(tracker, TargetTracker):
             raise TrackingError(
                 f"{type(tracker).__name__} tracks one target only; several need a tracker with a network"
             )
@@ -39,7 +44,7 @@ class MultiTracker:
         self._numbers = count(1)
 
     def add(self, image: np.ndarray, box: Iterable[float]) -> int:
-        """Add a target at box [x, y, w, h] in pixels of image (H, W, 3) uint8 RGB, and return its number.
+        """Add a target at box [x, y, w, h] in pixels of an image as the session takes it, and return its number.
 
         Raises TrackingError if the box is not finite, has no area or lies outside the image.
         """
@@ -56,14 +61,11 @@ class MultiTracker:
         del self.targets[number]
 
     def update(self, image: np.ndarray) -> dict[int, Result]:
-        """Locate all targets in the next image (H, W, 3) uint8 RGB: number -> Result.
+        """Locate all targets in the next image: number -> Result.
 
         Raises TrackingError if the network answers NaN or Inf.
         """
         if not self.targets:
             return {}
         answers = self.tracker.advance(image, list(self.targets.values()))
-        return {
-            number: Result(answer["target_bbox"], answer["best_score"], bool(answer.get("present", True)))
-            for number, answer in zip(self.targets, answers)
-        }
+        return {number: as_result(answer) for number, answer in zip(self.targets, answers)}

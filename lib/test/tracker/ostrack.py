@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lib.models.ostrack import build_ostrack
-from lib.test.tracker.session import MIN_SIDE, NetworkTracker
+from lib.test.tracker.session import NetworkTracker
+from lib.test.tracker.targets import MIN_SIDE
 from lib.test.utils.network_parameters import NetworkParams
 from lib.utils.crop import CropWindow, crop_image
 
@@ -60,10 +61,10 @@ class OSTrackTracker(NetworkTracker):
         height, width = (max(side - 1, 1) for side in image.shape[:2])
         return crop_image(image[:height, :width], window)
 
-    def candidates(self, answer: dict[str, Tensor], row: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores (N,), boxes (N, 4) cxcywh in fractions of the crop, ranking scores (N,), one per score map cell."""
-        scores = answer["score_map"][row, 0]
-        return scores.flatten(), answer["pred_boxes"][row], (scores * self.rank).flatten()
+    def candidates(self, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (B, N), boxes (B, N, 4) cxcywh in fractions of the crop, ranking scores (B, N), one per cell."""
+        scores = answer["score_map"][:, 0]
+        return scores.flatten(1), answer["pred_boxes"], (scores * self.rank).flatten(1)
 
 
 def hann_window(size: int, device: torch.device) -> Tensor:
