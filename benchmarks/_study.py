@@ -257,6 +257,7 @@ def study_arguments(description: str | None, out: str) -> argparse.ArgumentParse
         help="data sets of the video pairs, such as folder:PATH; no run may have trained on them",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", metavar="NAME", help="only these; default: all")
     parser.add_argument("--steps", type=int, default=400, help="training steps of a run")
     parser.add_argument("--pairs", type=int, default=1024, help="pairs per kind in the evaluation")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs at a time, each with one thread")
@@ -276,6 +277,10 @@ def run_from_arguments(study: Study, args: argparse.Namespace, conclude: Callabl
             study = replace(study, folder=Path(folder), variants=variants, seeds=1, steps=1, pairs=study.batch)
             conclude(study, run_study(study, args.processes, args.budget))
         return
+    if unknown := set(args.variants or ()) - set(study.variants):
+        raise SystemExit(f"--variants: unknown: {', '.join(sorted(unknown))}; there are {', '.join(study.variants)}")
+    if args.variants:
+        study = replace(study, variants={name: study.variants[name] for name in args.variants})
     data_dir = args.data_dir and str(Path(args.data_dir).absolute())
     study = replace(
         study, folder=Path(args.out).absolute(), data_dir=data_dir, videos=tuple(args.videos),
