@@ -192,6 +192,32 @@ def test_every_kind_of_network_becomes_a_graph(script, overrides, tmp_path):
             np.testing.assert_allclose(value, expected.numpy(), atol=1e-4, err_msg=name)
 
 
+SIGNAL_AFTER_GRAPHS = """
+import faulthandler, gc, os, signal, sys
+from pathlib import Path
+from lib.runtime.engines import run_with_openvino
+
+faulthandler.enable()
+first, second = (run_with_openvino(Path(sys.argv[1]), 1) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGUSR1)
+print("alive")
+"""
+
+
+def test_a_signal_after_graphs_are_gone_does_not_end_the_process(tmp_path):
+    """OpenVINO's objects replace the stack of signals, and put back one that may be gone."""
+    network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
+    write_template(network, SIZES, tmp_path / "template.onnx")
+    command = [sys.executable, "-c", SIGNAL_AFTER_GRAPHS, tmp_path / "template.onnx"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert (run.returncode, run.stdout.split()) == (0, ["handled", "alive"]), run.stderr
+
+
 def test_a_network_that_is_no_graph_is_named(tmp_path):
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     track = network.track

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,15 +27,26 @@ def run_with_onnxruntime(graph: Path, threads: int) -> Run:
     return lambda *inputs: session.run(None, dict(zip(names, inputs)))
 
 
+@cache
+def _openvino_core() -> Any:
+    """The only openvino.Core of this process.
+
+    Each one replaces the memory on which the process handles signals and puts back what was there before it when it is
+    deleted. With two of them, that may be memory of one that is gone: the next signal, such as Ctrl-C, then ends the
+    process (SIGSEGV).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def run_with_openvino(graph: Path, threads: int, *, half: bool = False, batch: int = 1) -> Run:
     """Load a graph (.onnx or .xml) with OpenVINO. Input and output arrays are float32.
 
     threads: how many compute; 0: one per core. half: compute in bfloat16. batch: number of targets, for a graph of any
     number. Raises ConfigError if half is set and the processor does not compute in bfloat16.
     """
-    import openvino
-
-    core = openvino.Core()
+    core = _openvino_core()
     if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise ConfigError("backend openvino-bf16: this processor does not compute in bfloat16; choose openvino")
     settings = {
