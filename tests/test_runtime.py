@@ -128,13 +128,14 @@ def test_a_session_with_crops_of_its_own_is_refused(tmp_path, monkeypatch, tiny_
 
 
 def test_a_folder_of_somebody_is_not_written_over(tmp_path):
-    check_target(tmp_path)
+    graphs = tmp_path / PACKAGE
+    check_target(tmp_path, graphs)
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(TrackingError, match="it is not empty and holds no sdtrack_runtime; choose another folder"):
-        check_target(tmp_path)
-    (tmp_path / PACKAGE).mkdir()
-    (tmp_path / PACKAGE / "about.json").write_text("{}")
-    check_target(tmp_path)
+    with pytest.raises(TrackingError, match="it is not empty and holds no export of this kind; choose another folder"):
+        check_target(tmp_path, graphs)
+    graphs.mkdir()
+    (graphs / "about.json").write_text("{}")
+    check_target(tmp_path, graphs)
 
 
 def reachable(python):

@@ -3,8 +3,8 @@
 Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, and prints their speed. If the outputs
 of the graphs on the crops of a generated video do not agree with PyTorch's, nothing is written.
 
---format runtime --to DIR writes a package instead (pip install DIR), which tracks without PyTorch. It must pass its own
-test first.
+--format runtime --to DIR writes a package instead (pip install DIR), which tracks without PyTorch; it must pass its own
+test first. --format web --to DIR writes a page that tracks in the browser.
 """
 
 import _init_paths  # noqa: F401
@@ -18,23 +18,25 @@ from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.deploy.export import FORMATS, clear_target, compare_graphs, write_graphs
 from lib.deploy.runtime import GRAPHS, PACKAGE, check_target, run_test, write_package
+from lib.deploy.web import write_page
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.cli import add_override_argument, run_command
 from lib.utils.local_paths import local_paths
 from lib.utils.files import make_folder, write_atomically
 
-RUNTIME = "runtime"
+RUNTIME, WEB = "runtime", "web"
 FRAMES = 30
 
 
 def main() -> None:
     args = arguments().parse_args()
     paths = local_paths(save_dir=args.save_dir)
-    package = args.format == RUNTIME
-    default = paths.save_dir / "exports" / args.script / (f"{args.config}-{RUNTIME}" if package else args.config)
+    alone = args.format in (RUNTIME, WEB)  # in a folder that holds nothing else
+    default = paths.save_dir / "exports" / args.script / (f"{args.config}-{args.format}" if alone else args.config)
     target = make_folder(args.to or default)
-    if package:
-        check_target(target)
+    graphs = target / PACKAGE if args.format == RUNTIME else target
+    if alone:
+        check_target(target, graphs)
     tracker = make_tracker(
         args.script,
         args.config,
@@ -48,18 +50,26 @@ def main() -> None:
         raise TrackingError(f"--script {args.script}: this tracker has no network to export")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if package:
-            write_package(tracker, f"{args.script}/{args.config}", args.graphs, work)
-            summary = run_test(work) + f"\ninstall it with: pip install {target}"
-        else:
-            write_graphs(tracker, args.format, work)
-            summary = compare(tracker, args.format, work)
-        clear_target(target / PACKAGE if package else target, tracker.params.weights.sha256, args.overwrite)
+        summary = write(tracker, args, work, target)
+        clear_target(graphs, tracker.params.weights.sha256, args.overwrite)
         for file in sorted(path for path in work.rglob("*") if path.is_file()):
             content, place = file.read_bytes(), target / file.relative_to(work)
             write_atomically(place, lambda path, content=content: path.write_bytes(content))
             print(f"{place}: {len(content) / 1e6:.1f} MB")
     print(summary)
+
+
+def write(tracker: NetworkTracker, args: argparse.Namespace, folder: Path, target: Path) -> str:
+    """Write the files into a folder and check them; returns what to say at the end. target: where they will lie."""
+    name = f"{args.script}/{args.config}"
+    if args.format == RUNTIME:
+        write_package(tracker, name, args.graphs, folder)
+        return f"{run_test(folder)}\ninstall it with: pip install {target}"
+    if args.format == WEB:
+        agreement = write_page(tracker, name, args.onnxruntime_web and Path(args.onnxruntime_web), folder)
+        return f"{agreement}\nopen it through a server: python -m http.server --directory {target}"
+    write_graphs(tracker, args.format, folder)
+    return compare(tracker, args.format, folder)
 
 
 def compare(tracker: NetworkTracker, form: str, folder: Path) -> str:
@@ -81,13 +91,10 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="config of the tracker")
-    parser.add_argument("--format", default="onnx", choices=sorted([*FORMATS, RUNTIME]))
+    parser.add_argument("--format", default="onnx", choices=sorted([*FORMATS, RUNTIME, WEB]))
     parser.add_argument("--graphs", default="onnx", choices=GRAPHS, help="of the runtime package: what computes there")
-    parser.add_argument(
-        "--to",
-        metavar="DIR",
-        help="default: <save_dir>/exports/<script>/<config>, for a package with -runtime behind it",
-    )
+    parser.add_argument("--onnxruntime_web", metavar="FILE", help="of the page: npm's archive; default: npm fetches it")
+    parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>[-runtime|-web]")
     parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")
     parser.add_argument("--checkpoint", help="weights file to use instead of the trained one below save_dir")
     parser.add_argument("--save_dir", help="folder that holds the checkpoints")

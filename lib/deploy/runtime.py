@@ -57,10 +57,19 @@ class Candidates(nn.Module):
         return candidate_table(*self.candidates(tensors_of(self.network.track(template_tokens, search_images))))
 
 
-def check_target(folder: Path) -> None:
-    """Raise TrackingError for a folder with files that are not those of a package, which would overwrite some."""
-    if any(folder.iterdir()) and not (folder / PACKAGE / ABOUT).is_file():
-        raise TrackingError(f"{folder}: it is not empty and holds no {PACKAGE}; choose another folder with --to")
+def check_target(folder: Path, graphs: Path) -> None:
+    """Raise TrackingError for a folder with files of somebody's, some of which could be overwritten.
+
+    graphs: the folder itself or one in it, where an earlier export has its about.json.
+    """
+    if any(folder.iterdir()) and not (graphs / ABOUT).is_file():
+        raise TrackingError(f"{folder}: it is not empty and holds no export of this kind; choose another folder: --to")
+
+
+def check_portable(tracker: NetworkTracker, name: str) -> None:
+    """Raise TrackingError unless a session consists of what lib.runtime knows. name: script/config."""
+    if not tracker.PORTABLE:
+        raise TrackingError(f"{name}: its session has crops of its own, which only this project knows")
 
 
 def write_package(tracker: NetworkTracker, name: str, graphs: str, folder: Path) -> None:
@@ -70,13 +79,10 @@ def write_package(tracker: NetworkTracker, name: str, graphs: str, folder: Path)
     TrackingError if the tracker's session is not the package's or the network cannot be exported, ConfigError if a
     package is missing.
     """
-    if not tracker.PORTABLE:
-        raise TrackingError(f"{name}: its session has crops of its own, which the runtime package does not know")
+    check_portable(tracker, name)
     inside = folder / PACKAGE
     inside.mkdir()
-    _write_graphs(tracker, GRAPHS[graphs], inside)
-    settings = {**_settings(tracker, name), "engines": GRAPHS[graphs]}
-    (inside / ABOUT).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    write_graphs_and_settings(tracker, name, GRAPHS[graphs], inside)
     for module, path in imported_modules(PROJECT, MODULES).items():
         (inside / f"{module.rpartition('.')[2]}.py").write_text(_renamed(path.read_text(encoding="utf-8")), "utf-8")
     needs = [OLDEST[package] for package in ("numpy", "opencv", *GRAPHS[graphs])]
@@ -86,7 +92,7 @@ def write_package(tracker: NetworkTracker, name: str, graphs: str, folder: Path)
         "packages": ", ".join(["NumPy", "OpenCV", *GRAPHS[graphs]]),
         "engine": GRAPHS[graphs][0],
         "config": name,
-        "weights": settings["weights"],
+        "weights": Path(tracker.params.checkpoint).name,
     }
     for path in FILES.rglob("*.py"):
         (folder / path.relative_to(FILES)).write_bytes(path.read_bytes())
@@ -94,7 +100,7 @@ def write_package(tracker: NetworkTracker, name: str, graphs: str, folder: Path)
         text = Template(path.read_text(encoding="utf-8")).substitute(values)
         (folder / path.stem).write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_bytes((PROJECT / "LICENSE").read_bytes())
-    (folder / "expected.json").write_text(json.dumps(_expected(tracker)) + "\n", encoding="utf-8")
+    (folder / "expected.json").write_text(json.dumps(expected_answers(tracker)) + "\n", encoding="utf-8")
 
 
 def run_test(folder: Path) -> str:
@@ -107,7 +113,13 @@ def run_test(folder: Path) -> str:
 
 
 @torch.no_grad()
-def _write_graphs(tracker: NetworkTracker, engines: Sequence[str], folder: Path) -> None:
+def write_graphs_and_settings(tracker: NetworkTracker, name: str, engines: Sequence[str], folder: Path) -> None:
+    """Write the graphs for these engines, and about.json: what lib.runtime's Tracker reads.
+
+    name: script/config. Raises TrackingError if the network cannot be exported, ConfigError if a package is missing.
+    """
+    settings = {**_settings(tracker, name), "engines": engines}
+    (folder / ABOUT).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     sizes = tracker.params.template_size, tracker.params.search_size
     write_template(tracker.network, sizes, folder / "template.onnx")
     template, box, search = example(sizes)
@@ -141,7 +153,7 @@ def _renamed(text: str) -> str:
     return re.sub(r"^from lib(?:\.\w+)*\.(\w+) import", rf"from {PACKAGE}.\1 import", text, flags=re.MULTILINE)
 
 
-def _expected(tracker: NetworkTracker) -> dict[str, Any]:
+def expected_answers(tracker: NetworkTracker) -> dict[str, Any]:
     """Boxes and scores that the tracker answers to the scene of the package's test, with PyTorch."""
     first, *others = (np.ascontiguousarray(frame[:, :, ::-1]) for frame in moving_square(FRAMES))
     tracker.initialize(first, {"init_bbox": FIRST_BOX})
