@@ -10,9 +10,14 @@ alternately with the yardstick.
 transfer, choice of the box), and its share of the frame.
 <config>.<backend>.video_fps: small configs on a 720p video file from end to end; one of the threads decodes.
 <config>.<backend>.<k>_targets.ratio_vs_single: a frame with k targets in one batch, over k frames with one target.
+
+With --exports also the runtime package of lite_224 (seconds of its installation, OpenVINO included, and to the first
+box; a 720p frame, and over that of the session with the same engine) and its page in Chromium (a 720p frame, one
+thread). With --int8 DIR also the graph that export.py --format onnx-int8-static or openvino-int8 wrote there.
 """
 
 from _common import interleaved, random_tracker, report, video_fps
+from _exports import int8_rows, runtime_rows, web_rows
 
 import argparse
 from collections.abc import Callable
@@ -122,6 +127,8 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", default=TORCH + GRAPH)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--exports", action="store_true", help="also the runtime package and the page")
+    parser.add_argument("--int8", metavar="DIR", help="also the graph with static integers in this folder")
     parser.add_argument("--quick", action="store_true", help="a small network, one round, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
@@ -147,6 +154,12 @@ def main() -> None:
     for config, backend in itertools.product(args.networks if args.quick else SMALL, args.backends):
         if "compile" not in backend and not (args.quick and backend != "torch"):
             figures |= several(config, backend, args.rounds)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if args.exports:
+            figures |= runtime_rows(folder / "package", BOX, args.rounds) | web_rows(folder / "web", args.rounds)
+        if args.int8:
+            figures |= int8_rows(Path(args.int8), folder, args.rounds)
     report(figures, args.json)
 
 

@@ -17,6 +17,7 @@ RULES = {
     "lib.deploy": {"lib.utils", "lib.models.vit.one_stream", "lib.runtime.engines"},
     "lib.deploy.export": {"lib.deploy", "lib.utils", "lib.test.tracker.session"},
     "lib.deploy.runtime": {"lib.deploy", "lib.runtime", "lib.utils", "lib.test.tracker.session"},
+    "lib.deploy.int8_export": {"lib.deploy", "lib.runtime.engines", "lib.test.tracker.session"},
     "lib.deploy.web": {"lib.deploy", "lib.runtime", "lib.utils", "lib.test.tracker.session"},
     "lib.runtime": {"lib.test.tracker.targets", "lib.test.tracker.choice", "lib.test.tracker.multi", "lib.utils"},
     "lib.train.data": {"lib.utils", "lib.train.dataset"},

@@ -4,7 +4,9 @@ Writes template.onnx and search.onnx (openvino: .xml with .bin) and about.json, 
 of the graphs on the crops of a generated video do not agree with PyTorch's, nothing is written.
 
 --format runtime --to DIR writes a package instead (pip install DIR), which tracks without PyTorch; it must pass its own
-test first. --format web --to DIR writes a page that tracks in the browser.
+test first. --format web --to DIR writes a page that tracks in the browser. --format onnx-int8-static and openvino-int8
+compute in 8-bit integers whose ranges come from the videos in --calibrate; layers that move the box too far stay in
+float; if AUC on the videos in --validate falls by more than half a point of 100, nothing is written.
 """
 
 import _init_paths  # noqa: F401
@@ -15,8 +17,14 @@ from pathlib import Path
 
 from lib.errors import TrackingError
 from lib.registry import DEFAULT_CONFIG, DEFAULT_SCRIPT, make_tracker
+from lib.test.analysis.conventions import get_convention
+from lib.test.analysis.evaluation import score_results
+from lib.test.analysis.metrics import summarize
+from lib.test.evaluation.folderdataset import folder_sequences
+from lib.test.evaluation.track_dataset import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.deploy.export import FORMATS, clear_target, compare_graphs, write_graphs
+from lib.deploy.int8_export import STATIC, calibration_inputs, write_static
 from lib.deploy.runtime import GRAPHS, PACKAGE, check_target, run_test, write_package
 from lib.deploy.web import write_page
 from lib.test.tracker.session import NetworkTracker
@@ -25,17 +33,21 @@ from lib.utils.local_paths import local_paths
 from lib.utils.files import make_folder, write_atomically
 
 RUNTIME, WEB = "runtime", "web"
-FRAMES = 30
+FRAMES = 30  # of the generated video
+CLIPS, LENGTH, STEP = 40, 6, 4  # videos, and frames of each, every STEP-th, that give the ranges of integers
 
 
 def main() -> None:
-    args = arguments().parse_args()
+    parser = arguments()
+    args = parser.parse_args()
+    if args.format in STATIC and not (args.calibrate and args.validate):
+        parser.error(f"--format {args.format} needs --calibrate FOLDER and --validate FOLDER, with different videos")
     paths = local_paths(save_dir=args.save_dir)
-    alone = args.format in (RUNTIME, WEB)  # in a folder that holds nothing else
-    default = paths.save_dir / "exports" / args.script / (f"{args.config}-{args.format}" if alone else args.config)
+    separate = args.format in (RUNTIME, WEB)  # in a folder that holds nothing else
+    default = paths.save_dir / "exports" / args.script / (f"{args.config}-{args.format}" if separate else args.config)
     target = make_folder(args.to or default)
     graphs = target / PACKAGE if args.format == RUNTIME else target
-    if alone:
+    if separate:
         check_target(target, graphs)
     tracker = make_tracker(
         args.script,
@@ -68,11 +80,32 @@ def write(tracker: NetworkTracker, args: argparse.Namespace, folder: Path, targe
     if args.format == WEB:
         agreement = write_page(tracker, name, args.onnxruntime_web and Path(args.onnxruntime_web), folder)
         return f"{agreement}\nopen it through a server: python -m http.server --directory {target}"
+    if args.format in STATIC:
+        return write_in_integers(tracker, args, folder)
     write_graphs(tracker, args.format, folder)
-    return compare(tracker, args.format, folder)
+    return compare_with_pytorch(tracker, args.format, folder)
 
 
-def compare(tracker: NetworkTracker, form: str, folder: Path) -> str:
+def write_in_integers(tracker: NetworkTracker, args: argparse.Namespace, folder: Path) -> str:
+    """Write graphs of a format in STATIC and validate them; returns what was found."""
+    calibrate, validate = (folder_sequences(Path(place)) for place in (args.calibrate, args.validate))
+    few = calibrate[:: max(1, len(calibrate) // CLIPS)][:CLIPS]
+    videos = [sequence.video for sequence in few]
+    parts = [range(len(video.frames))[: STEP * LENGTH : STEP] for video in videos]
+    clips = [([v.frames[at] for at in part], v.ground_truth[0].tolist()) for v, part in zip(videos, parts)]
+    convention = get_convention(None, "folder")
+
+    def score(name: str) -> float:
+        with tempfile.TemporaryDirectory() as place:
+            summary = run_sequences(lambda _device: tracker, validate, Path(place))
+            if summary.failed:
+                raise TrackingError(f"{name}: {summary}")
+            return summarize(score_results(Path(place), validate, convention), convention)["AUC"]
+
+    return write_static(tracker, args.format, calibration_inputs(tracker, clips), score, args.float_above, folder)
+
+
+def compare_with_pytorch(tracker: NetworkTracker, form: str, folder: Path) -> str:
     """Compare the graphs in a folder with PyTorch on a generated video. Raises TrackingError if they do not agree."""
     video = synthetic_sequences()[0].video
     frames = [video.frames[index] for index in range(FRAMES)]
@@ -91,8 +124,11 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="which tracker, such as sdtrack")
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="config of the tracker")
-    parser.add_argument("--format", default="onnx", choices=sorted([*FORMATS, RUNTIME, WEB]))
+    parser.add_argument("--format", default="onnx", choices=sorted([*FORMATS, *STATIC, RUNTIME, WEB]))
     parser.add_argument("--graphs", default="onnx", choices=GRAPHS, help="of the runtime package: what computes there")
+    parser.add_argument("--calibrate", metavar="FOLDER", help="of static integers: videos with a first box")
+    parser.add_argument("--validate", metavar="FOLDER", help="of static integers: videos to score, with ground truth")
+    parser.add_argument("--float_above", type=float, default=0.15, metavar="PIXELS", help="of static integers")
     parser.add_argument("--onnxruntime_web", metavar="FILE", help="of the page: npm's archive; default: npm fetches it")
     parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>[-runtime|-web]")
     parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")

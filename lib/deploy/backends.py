@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import cast
@@ -30,6 +30,7 @@ from lib.deploy.onnx_graphs import (
 )
 from lib.errors import ConfigError
 from lib.models.vit.one_stream import OneStreamNetwork
+from lib.runtime.engines import Run
 from lib.utils.device import fast_half_precision
 
 logger = logging.getLogger("sdtrack")
@@ -162,6 +163,16 @@ def _example_inputs(network: OneStreamNetwork, sizes: tuple[int, int]) -> tuple[
     return network.encode_template(template, box), search
 
 
+def find_with(run: Run, names: Sequence[str]) -> Find:
+    """A function like `network.track` that runs a graph. names: of the graph's outputs."""
+
+    def find(template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
+        values = run(template_tokens.numpy(), search_images.numpy())
+        return {name: torch.from_numpy(value) for name, value in zip(names, values)}
+
+    return find
+
+
 class Graphs:
     """Graphs of `track` for ONNX Runtime or OpenVINO: one for a single target, one for any number of targets.
 
@@ -189,12 +200,7 @@ class Graphs:
                 self._export(Path(self.folder.name), any_batch=True)
             run = self._run(Path(self.folder.name) / GRAPH_FILE, batch)
             self.many = run if self.backend.startswith("onnxruntime") else None
-
-        def find(template_tokens: Tensor, search_images: Tensor) -> dict[str, Tensor]:
-            values = run(template_tokens.numpy(), search_images.numpy())
-            return {name: torch.from_numpy(value) for name, value in zip(self.names, values)}
-
-        return find
+        return find_with(run, self.names)
 
     def _export(self, folder: Path, any_batch: bool) -> Path:
         graph = folder / GRAPH_FILE

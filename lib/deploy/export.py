@@ -169,11 +169,13 @@ def crops_of(
     return inputs
 
 
+def chosen(tracker: NetworkTracker, answer: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Score and box (4,) cxcywh, in fractions of the search crop, of the best candidate in the network's answer."""
+    scores, boxes, ranked = (value[0] for value in tracker.candidates(answer))
+    best = int(ranked.argmax())
+    return scores[best], boxes[best]
+
+
 def _difference(tracker: NetworkTracker, answer: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float, float]:
-    chosen = []
-    for given in (answer, other):
-        scores, boxes, ranked = (value[0] for value in tracker.candidates(given))
-        best = int(ranked.argmax())
-        chosen.append((scores[best], boxes[best]))
-    (score, box), (other_score, other_box) = chosen
+    (score, box), (other_score, other_box) = (chosen(tracker, given) for given in (answer, other))
     return float((box - other_box).abs().max()) * tracker.params.search_size, float((score - other_score).abs())

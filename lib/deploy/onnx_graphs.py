@@ -119,7 +119,7 @@ def export_graph(
     for package in ("onnx", "onnxscript"):
         require("export", package, "an ONNX graph")
     try:
-        with _quiet():
+        with quiet():
             batch = torch.export.Dim("batch", min=1, max=MAX_TARGETS)
             program = torch.onnx.export(
                 module.eval(),
@@ -149,7 +149,7 @@ def write_int8(graph: Path, file: Path) -> None:
     require("export", "onnxruntime", "a graph in int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _quiet():
+    with quiet():
         quantize_dynamic(graph, file, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
 
 
@@ -165,7 +165,7 @@ def convert_to_openvino(graph: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Suppress warnings during an export.
 
     The exporter warns about its own deprecated calls and about torchvision operators that these graphs do not use. ONNX

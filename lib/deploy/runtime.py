@@ -58,7 +58,7 @@ class Candidates(nn.Module):
 
 
 def check_target(folder: Path, graphs: Path) -> None:
-    """Raise TrackingError for a folder with files of somebody's, some of which could be overwritten.
+    """Raise TrackingError for a folder with other files, some of which could be overwritten.
 
     graphs: the folder itself or one in it, where an earlier export has its about.json.
     """
@@ -104,7 +104,7 @@ def write_package(tracker: NetworkTracker, name: str, graphs: str, folder: Path)
 
 
 def run_test(folder: Path) -> str:
-    """Run the package's own test in a process of its own. Returns what it prints; raises TrackingError if it fails."""
+    """Run the package's own test in a process of its own. Returns what it prints. Raises TrackingError if it fails."""
     command = [sys.executable, str(folder / TEST)]
     run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
     if run.returncode:
