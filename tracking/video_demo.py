@@ -27,7 +27,9 @@ from lib.synthetic.writer import write_clip
 from lib.utils.video import FrameSource, check_video_name, result_names
 from lib.utils.video_file import STALL_TIMEOUT, without_secrets
 from lib.vis.tracked_video import track_targets
-from lib.vis.window import ask_for_box, has_display
+from lib.vis.window import TrackingWindow, ask_for_box, has_display
+
+MAX_IN_WINDOW = 20  # targets
 
 
 def main() -> None:
@@ -44,11 +46,14 @@ def main() -> None:
     source = FrameSource(clip, args.depth == "full", args.stall_timeout)
     boxes = [given] if given else chosen_boxes(args, parser, source)
     folder = make_folder(paths.results_dir / name / config / "video")
-    results = claim_results(args, clip, folder, len(boxes), overwrite=args.overwrite or given is not None)
+    most = max(MAX_IN_WINDOW, len(boxes)) if args.show else len(boxes)
+    results = claim_results(args, clip, folder, len(boxes), most, overwrite=args.overwrite or given is not None)
     height, width = source.first().shape[:2]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
-    tracks, ended_by, delays = track_targets(tracker, source, boxes, args.save_results, args.realtime)
+    window = TrackingWindow() if args.show else None
+    tracks, ended_by, delays = track_targets(tracker, source, boxes, args.save_results, args.realtime, window, most)
+    results = results[: len(tracks)]
     for result, track in zip(results, tracks):
         write_result(folder, result, *track)
     count, seconds = len(tracks[0].times), tracks[0].times
@@ -90,20 +95,25 @@ def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser, cli
         parser.error(f"--save_results {args.save_results}: this is the input video; name another file")
     if args.save_results:
         check_video_name(args.save_results)
+    if args.show and not has_display():
+        parser.error("--show: there is no display for a window")
     if bool(args.tracks) != bool(args.tracks_format) or args.step < 1:
         parser.error(f"--tracks and --tracks_format ({', '.join(FORMATS)}) need each other; --step has to be 1 or more")
 
 
-def claim_results(args: argparse.Namespace, clip: str, folder: Path, targets: int, overwrite: bool) -> list[str]:
+def claim_results(
+    args: argparse.Namespace, clip: str, folder: Path, targets: int, most: int, overwrite: bool
+) -> list[str]:
     """Names of the targets' results that no other video has taken: <video>, or <video>_1, <video>_2 ... for several.
 
-    Raises ResultError if an output belongs to another video, unless overwrite is set.
+    targets: at the start; most: with those that may join. Raises ResultError if an output belongs to another video,
+    unless overwrite is set.
     """
     identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
     for file in filter(None, (args.save_results, args.tracks)):
         claim_outputs(folder, [[Path(file)]], identity, overwrite)
     choices = [
-        [name] if targets == 1 else [f"{name}_{number}" for number in range(1, targets + 1)]
+        [name if number == targets == 1 else f"{name}_{number}" for number in range(1, most + 1)]
         for name in result_names(clip)
     ]
     files = [[file for result in names for file in output_files(folder, result)] for names in choices]
@@ -125,6 +135,9 @@ def arguments() -> argparse.ArgumentParser:
         action="append",
         metavar="N",
         help="box of the target in the first frame: x y w h in pixels; once per target; default: draw it in a window",
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="show it in a window: space pauses, a adds a target, q ends"
     )
     parser.add_argument("--save_results", metavar="FILE.mp4", help="write the video with the box drawn in")
     parser.add_argument("--tracks", metavar="FILE", help="write the track for annotation and multi-object tools")

@@ -16,6 +16,9 @@ from lib.test.tracker.multi import MultiTracker
 from lib.utils.live import LatestFrames
 from lib.utils.video import FrameSource, VideoWriter
 from lib.vis.drawing import COLOURS, GREEN, GREY, ORANGE, draw_box
+from lib.vis.window import TrackingWindow
+
+NOT_YET: Row = (4 * [np.nan], 0.0, np.nan, 0.0)  # of a target that joins later
 
 
 class VideoTracks(NamedTuple):
@@ -37,7 +40,13 @@ def track_video(tracker, source: FrameSource, box: list[float], video: str | Pat
 
 
 def track_targets(
-    tracker, source: FrameSource, boxes: Collection[list[float]], video: str | Path | None, realtime: bool = False
+    tracker,
+    source: FrameSource,
+    boxes: Collection[list[float]],
+    video: str | Path | None,
+    realtime: bool = False,
+    window: TrackingWindow | None = None,
+    most: int = 1,
 ) -> VideoTracks:
     """Track one or more targets to the end of the source. If `video` is given, write it with boxes, scores and the mean
     speed so far.
@@ -45,18 +54,22 @@ def track_targets(
     boxes: one [x, y, w, h] per target, in pixels of the first frame; more than one needs a tracker with a network. A
     target that is not taken for present has a grey box. The times of several targets are those of the whole frame.
     realtime: frames arrive at their own pace, and late ones are dropped; they keep the last answer, without a score and
-    in no time. An error or interruption after the first frame is returned together with the tracks so far; an earlier
-    one is raised.
+    in no time. window: shows the frames, and lets the user end it or add targets, up to `most` in all; their boxes are
+    NaN in earlier frames. An error or interruption after the first frame is returned together with the tracks so far;
+    an earlier one is raised.
     """
     rows: list[list[Row]] = [[] for _ in boxes]
     live = LatestFrames(source, None if source.endless else source.fps) if realtime else None
     delays: list[float] = []
     total, tracked, ended_by = 0.0, 0, None
+    joining: list[list[float]] | None = [] if window else None
     with ExitStack() as stack:
+        if window:
+            stack.callback(window.close)
         writer = stack.enter_context(VideoWriter(video, source.fps)) if video else None
         frames = tqdm(live or frames_ahead(source), total=None if realtime else source.length, unit="frame")
         try:
-            for frame, answers, seconds in _answers(tracker, frames, boxes):
+            for frame, answers, seconds in _answers(tracker, frames, boxes, joining):
                 late = live.last.number - len(rows[0]) if live else 0
                 for kept, answer in zip(rows, answers):
                     kept += late * [(kept[-1][0], 0.0, np.nan, kept[-1][3])] if late else []
@@ -65,10 +78,13 @@ def track_targets(
                 if live:
                     delays.append(time.perf_counter() - live.last.time)
                     frames.set_postfix_str(f"{1000 * delays[-1]:.0f} ms late", refresh=False)
-                if writer:
+                if writer or window:
                     _draw_answers(frame, answers, f"{tracked / total:.0f} fps")
+                if writer:
                     for _ in range(late + 1):
                         writer.write(frame)
+                if window and not _shown(window, frame, rows, joining, most):
+                    break
         except (Exception, KeyboardInterrupt) as error:
             if not rows[0]:
                 raise
@@ -78,11 +94,25 @@ def track_targets(
     return VideoTracks([Track.of(kept) for kept in rows], ended_by, np.array(delays))
 
 
+def _shown(
+    window: TrackingWindow, frame: np.ndarray, rows: list[list[Row]], joining: list[list[float]], most: int
+) -> bool:
+    """Show a frame, and let the targets join that the user draws. Returns False if the user ends it."""
+    goes_on = window.show(frame, len(rows) < most)
+    for box in window.drawn:
+        rows.append((len(rows[0]) - 1) * [NOT_YET] + [(box, 0.0, np.nan, 1.0)])
+        joining.append(box)
+    return goes_on
+
+
 def _answers(
-    tracker, frames: Iterable[np.ndarray], boxes: Collection[list[float]]
+    tracker, frames: Iterable[np.ndarray], boxes: Collection[list[float]], joining: list[list[float]] | None = None
 ) -> Iterator[tuple[np.ndarray, list[dict], float]]:
-    """Each frame, the answers of all targets and the seconds they took."""
-    if len(boxes) == 1:
+    """Each frame, which may be drawn into, the answers of all targets and the seconds they took.
+
+    joining: boxes of further targets, which the caller adds while it has the frame; None: it adds none.
+    """
+    if len(boxes) == 1 and joining is None:
         for frame, answer, seconds in track_frames(tracker, frames, boxes[0]):
             yield frame, [answer], seconds
         return
@@ -96,7 +126,10 @@ def _answers(
             for box in boxes:
                 multi.add(frame, box)
             answers = [{"target_bbox": box, "present": True} for box in boxes]
-        yield frame, answers, time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        yield frame.copy() if joining is not None else frame, answers, seconds
+        while joining:
+            multi.add(frame, joining.pop(0))
 
 
 def _draw_answers(frame: np.ndarray, answers: Collection[dict], speed: str) -> None:
