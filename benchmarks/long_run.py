@@ -1,6 +1,7 @@
 """Check that memory, open files and processes do not grow over a long run.
 
-One run is a tracker on one sequence of --frames frames. The other is a training of --steps steps with two loader
+One run is a tracker on one sequence of --frames frames; a quarter as long are runs with 1 to 8 targets that join and
+leave, one for each of --backends. The last is a training of --steps steps with two loader
 workers on 40 synthetic sequences in GOT-10k's layout. Memory of the process and its children, file handles and number
 of children are recorded 50 times per run. Memory counts each anonymous and shared page once, without mapped files.
 <run>.growth_mb: mean memory in the last tenth of the records minus that in the second tenth.
@@ -20,6 +21,7 @@ import torch
 
 from lib.config.loader import load_config
 from lib.registry import make_tracker
+from lib.test.tracker.multi import MultiTracker
 from lib.test.utils.network_parameters import shipped_weights
 from lib.train import train_script
 from lib.train.admin.settings import Settings
@@ -59,6 +61,22 @@ def tracking(frames: int) -> Iterator[None]:
     tracker.initialize(turns[0], {"init_bbox": scene.annotation.boxes[0]})
     for number in range(frames):
         tracker.track(turns[number % len(turns)])
+        yield
+
+
+def joining(frames: int, backend: str) -> Iterator[None]:
+    """Track 1 to 8 targets, one of which joins or leaves in about every tenth frame; yields after each frame."""
+    options = {"checkpoint": shipped_weights("vitt_scratch"), "device": "cpu", "backend": backend}
+    multi = MultiTracker(make_tracker("sdtrack", "vitt_scratch", **options))
+    scene, generator = SyntheticSequence(3, 60, 240, 320), np.random.default_rng(0)
+    pictures = [scene.frame(index) for index in range(60)]
+    for number in range(frames):
+        frame, chance = pictures[number % 60], generator.random()
+        if not multi.targets or (chance < 0.05 and len(multi.targets) < 8):
+            multi.add(frame, [*generator.uniform(0, 200, 2), 40, 40])
+        elif chance > 0.95 and len(multi.targets) > 1:
+            multi.remove(int(generator.choice(list(multi.targets))))
+        multi.update(frame)
         yield
 
 
@@ -106,19 +124,27 @@ class Watch:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=20_000)
-    parser.add_argument("--steps", type=int, default=5_000)
+    parser.add_argument("--steps", type=int, default=5_000, help="0: no training")
+    parser.add_argument("--backends", nargs="+", default=["torch", "onnxruntime", "openvino"])
     parser.add_argument("--picture", metavar="FILE.png", help="plot of the memory")
     parser.add_argument("--quick", action="store_true", help="a few frames and steps, only to check that it runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     if args.quick:
-        args.frames, args.steps = 50, 50
-    watches = {"tracking": Watch(args.frames // SAMPLES), "training": Watch(args.steps // SAMPLES)}
-    for _ in tracking(args.frames):
-        watches["tracking"]()
-    training(args.steps, watches["training"])
+        args.frames, args.steps, args.backends = 200, 50, ["torch"]
+    part = args.frames // 4
+    runs = {"tracking": (tracking(args.frames), args.frames)}
+    runs |= {f"targets, {backend}": (joining(part, backend), part) for backend in args.backends}
+    watches = {}
+    for name, (run, length) in runs.items():
+        watches[name] = Watch(length // SAMPLES)
+        for _ in run:
+            watches[name]()
+    if args.steps:
+        watches["training"] = Watch(args.steps // SAMPLES)
+        training(args.steps, watches["training"])
     figures: dict[str, float] = {}
-    axes = plt.subplots(1, 2, figsize=(10, 3.5))[1]
+    axes = plt.subplots(1, len(watches), figsize=(5 * len(watches), 3.5), squeeze=False)[1][0]
     for axis, (name, watch) in zip(axes, watches.items()):
         rows = np.array(watch.rows)
         tenth = len(rows) // 10
@@ -129,7 +155,7 @@ def main() -> None:
         axis.plot(np.arange(1, len(rows) + 1) * watch.every, rows[:, 0])
         axis.set(
             title=name,
-            xlabel="frames" if name == "tracking" else "steps",
+            xlabel="steps" if name == "training" else "frames",
             ylabel="MB",
             ylim=(0, 1.2 * rows[:, 0].max()),
         )

@@ -218,6 +218,25 @@ def test_a_signal_after_graphs_are_gone_does_not_end_the_process(tmp_path):
     assert (run.returncode, run.stdout.split()) == (0, ["handled", "alive"]), run.stderr
 
 
+@pytest.mark.parametrize("script", ["sdtrack", "ostrack"])
+def test_a_graph_for_any_number_of_targets_takes_any_or_is_refused(script, tmp_path):
+    elimination = ["MODEL.BACKBONE.CE_LOC=[1]", "MODEL.BACKBONE.CE_KEEP_RATIO=0.6"] if script == "ostrack" else []
+    cfg = load_config(script, "demo", [*(TINY if script == "sdtrack" else OSTRACK), *elimination])
+    network = find_part(script, "build")(cfg, training=False).eval()
+    graph = tmp_path / "search.onnx"
+    if elimination:
+        with pytest.raises(TrackingError, match="OSTrack cannot be exported as a graph for any number of targets"):
+            write_search(network, SIZES, graph, any_batch=True)
+        return
+    write_search(network, SIZES, graph, any_batch=True)
+    template, box, search = example(SIZES)
+    tokens, crops = network.encode_template(template, box).detach().numpy(), search.numpy()
+    for count in (1, 3):
+        values = load_onnxruntime(graph)(*(np.concatenate([value] * count) for value in (tokens, crops)))
+        for (name, expected), value in zip(example_output(network, SIZES).items(), values, strict=True):
+            np.testing.assert_allclose(value, np.concatenate([expected.numpy()] * count), atol=1e-4, err_msg=name)
+
+
 def test_a_network_that_is_no_graph_is_named(tmp_path):
     network = find_part("sdtrack", "build")(tiny_config(), training=False).eval()
     track = network.track

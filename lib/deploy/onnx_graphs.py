@@ -138,6 +138,11 @@ def export_graph(
         ) from error
     if program is None:
         raise TrackingError("PyTorch exported no graph")
+    if any_batch and any(value.shape and isinstance(value.shape[0], int) for value in program.model.graph.inputs):
+        raise TrackingError(
+            f"{type(module.network).__name__} cannot be exported as a graph for any number of targets; use it with "
+            "PyTorch (backend torch)"
+        )
     program.save(str(file))
 
 
