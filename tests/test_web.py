@@ -125,6 +125,23 @@ def test_a_video_is_tracked_with_the_boxes_of_python(page, browser, clip, tmp_pa
 
 
 @needs_browser
+def test_another_video_ends_the_tracking_of_the_first(page, browser, clip):
+    url, _ = page
+    browser.get(f"{url}/")
+    wait_for(browser, "Choose a video or the camera.")
+    for _ in range(2):
+        browser.find_element("id", "file").send_keys(str(clip))
+        wait_for(browser, "Draw a box")
+        fill_in(browser, SCENE.annotation.boxes[0])
+        browser.find_element("id", "track").click()
+        wait_for(browser, "Tracking.")
+        browser.execute_script("document.getElementById('file').value = ''")
+    wait_for(browser, "The video has ended")
+    rows = browser.execute_script("return sdtrack.state.rows.map(row => row.time)")
+    assert len(rows) <= len(SCENE.annotation.boxes) and np.all(np.diff(rows) > 0), "no frame of the first one"
+
+
+@needs_browser
 def test_a_box_is_drawn_with_the_pointer_and_a_file_that_is_no_video_is_named(page, browser, clip, tmp_path):
     url, _ = page
     browser.get(f"{url}/")

@@ -9,7 +9,7 @@ const video = Object.assign(document.createElement("video"), { muted: true, play
 const boxInputs = ["x", "y", "w", "h"].map(part);
 const keepsFrames = new URLSearchParams(location.search).has("keep"); // for tests: the pixels of each tracked frame
 
-const state = { tracker: null, live: false, tracking: false, paused: false, shown: null, time: 0, rows: [], lost: false };
+const state = { tracker: null, live: false, source: 0, tracking: false, paused: false, shown: null, time: 0, rows: [], lost: false };
 export const kept = []; // with ?keep: { time, box, score, present, pixels (a PNG's data URL) } of each tracked frame
 window.sdtrack = { state, kept };
 
@@ -34,10 +34,15 @@ function offer() {
 }
 
 async function open(source) {
-  [state.tracking, state.paused, state.rows] = [false, false, []];
+  [state.tracking, state.paused, state.rows, state.shown] = [false, false, [], null];
+  state.source += 1; // ends the loops over the earlier source
+  video.pause();
+  video.srcObject?.getTracks().forEach((one) => one.stop());
+  if (video.src) URL.revokeObjectURL(video.src);
   state.live = source instanceof MediaStream;
   if (state.live) video.srcObject = source;
   else [video.srcObject, video.src] = [null, URL.createObjectURL(source)];
+  offer();
   await new Promise((done, failed) => {
     video.onloadeddata = done;
     video.onerror = () => failed(new Error("this browser cannot decode the video"));
@@ -50,7 +55,7 @@ async function open(source) {
   show(read());
   say("Draw a box around the target with the pointer, or type it, and press Track.");
   offer();
-  if (state.live) preview();
+  if (state.live) preview(state.source);
 }
 
 /** Read the video's frame onto the canvas. */
@@ -70,14 +75,14 @@ function show(frame, box, present = true) {
 }
 
 /** Show a camera's picture until a target is chosen. */
-function preview() {
-  if (state.tracking || !state.live) return;
+function preview(source) {
+  if (state.tracking || state.source !== source) return;
   if (!drawing) show(read(), typedBox());
-  requestAnimationFrame(preview);
+  requestAnimationFrame(() => preview(source));
 }
 
 async function track() {
-  const box = typedBox();
+  const [box, { source }] = [typedBox(), state];
   try {
     await state.tracker.init(state.shown, box);
   } catch (error) {
@@ -91,6 +96,7 @@ async function track() {
   let [frames, since] = [0, performance.now()];
   for await (const { frame, time } of nextFrames()) {
     const answer = await state.tracker.update(frame);
+    if (state.source !== source) return;
     note(frame, time, answer);
     show(frame, answer.box, answer.present);
     tell(answer);
@@ -99,6 +105,7 @@ async function track() {
     part("speed").textContent = (frames / seconds).toFixed(1);
     if (seconds > 2) [frames, since] = [0, performance.now()];
   }
+  if (state.source !== source) return;
   state.tracking = false;
   say(`The video has ended: ${state.rows.length} frames. The boxes can be downloaded.`);
   offer();
@@ -107,11 +114,11 @@ async function track() {
 /** Frames and their times in seconds, as they come. A file waits while a frame is tracked, a camera does not; where the
  * machine is busy, the browser skips frames of a file as well. The frame that is shown already is left out. */
 async function* nextFrames() {
-  let last = state.time;
+  let [last, { source }] = [state.time, state];
   while (!video.ended) {
     while (state.paused) await new Promise((done) => setTimeout(done, 50));
     const time = await nextTime();
-    if (time === null) return;
+    if (time === null || state.source !== source) return;
     if (!state.live) video.pause();
     if (time !== last) yield { frame: read(), time };
     last = time;
@@ -191,10 +198,12 @@ part("download").addEventListener("click", () => {
   link.click();
 });
 
-/** Show a failure in the status line. */
+/** Show a failure in the status line, unless another source was chosen meanwhile. */
 function guarded(promise) {
+  const { source } = state;
   promise.catch((error) => {
-    [state.tracking] = [false];
+    if (state.source !== source) return;
+    state.tracking = false;
     say(`It failed: ${error.message}`);
     offer();
   });
