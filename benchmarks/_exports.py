@@ -30,7 +30,7 @@ IN_PAGE = """
     const [count, done] = arguments, image = new ImageData(1280, 720);
     const pixels = new Uint8Array(image.data.buffer);
     for (let i = 0; i < pixels.length; i++) pixels[i] = (i * 2654435761) >>> 24;
-    const tracker = sdtrack.state.tracker;
+    const tracker = sdtrack.tracker;
     (async () => {
         await tracker.init(image, [600, 300, 80, 90]);
         const times = [];

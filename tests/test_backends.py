@@ -15,7 +15,7 @@ from doubles import PROJECT, TINY, RolledFrames, tiny_config
 from lib.config.loader import load_config
 from lib.deploy.backends import BACKENDS, _log_choice, make_encode, make_find, resolve_backend
 from lib.deploy.cuda_graph import CudaGraph
-from lib.deploy.export import clear_target, compare_graphs, write_graphs
+from lib.deploy.export import check_weights, compare_graphs, write_export, write_graphs
 from lib.deploy.onnx_graphs import (
     example,
     example_output,
@@ -307,15 +307,31 @@ def test_a_networks_costs_are_printed_and_written(tmp_path):
 
 
 def test_graphs_of_other_weights_are_replaced_only_when_that_is_asked_for(tmp_path):
-    folder = tmp_path / "graphs"
+    folder, work = tmp_path / "graphs", tmp_path / "work"
     folder.mkdir()
-    clear_target(folder, "a", False)
+    work.mkdir()
+    check_weights(folder, "a", False)
     (folder / "about.json").write_text(json.dumps({"sha256": "a"}))
-    for name in ("template.onnx", "search.xml", "search.bin", "mine.txt"):
-        (folder / name).write_text("x")
-    clear_target(folder, "a", False)
+    check_weights(folder, "a", False)
     with pytest.raises(TrackingError, match="graphs holds graphs of other weights: --overwrite"):
-        clear_target(folder, "b", False)
-    assert len(list(folder.iterdir())) == 5
-    clear_target(folder, "b", True)
-    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+        check_weights(folder, "b", False)
+    check_weights(folder, "b", True)
+    for name in ("template.onnx", "search.xml", "search.bin", "layers.csv", "mine.txt"):
+        (folder / name).write_text("old")
+    for name in ("about.json", "template.onnx", "search.onnx"):
+        (work / name).write_text("new")
+    written = [path.name for path in write_export(work, folder, folder)]
+    assert written == ["search.onnx", "template.onnx", "about.json"], "what says that it is complete comes last"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "about.json": "new", "template.onnx": "new", "search.onnx": "new", "mine.txt": "old"
+    }  # fmt: skip
+
+
+def test_an_export_that_is_interrupted_is_not_taken_for_complete(tmp_path):
+    folder, work = tmp_path / "graphs", tmp_path / "work"
+    for place in (folder, work):
+        place.mkdir()
+        for name in ("about.json", "search.onnx"):
+            (place / name).write_text(place.name)
+    next(write_export(work, folder, folder))
+    assert [path.name for path in folder.iterdir()] == ["search.onnx"]

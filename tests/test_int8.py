@@ -10,6 +10,7 @@ import pytest
 from doubles import PROJECT
 
 from lib.deploy import static_int8
+from lib.deploy.export import write_graphs
 from lib.deploy.int8_export import calibration_inputs, write_static
 from lib.deploy.onnx_graphs import load_onnxruntime, load_openvino
 from lib.errors import DataError, TrackingError
@@ -41,6 +42,7 @@ def test_layers_that_move_the_box_stay_in_float(tracker, tmp_path, form):
         return 70.0
 
     find = tracker.find
+    write_graphs(tracker, "onnx", tmp_path)
     summary = write_static(tracker, form, inputs, score, LIMIT, tmp_path)
     assert tracker.find is find
     rows = list(csv.DictReader((tmp_path / "layers.csv").open()))
@@ -64,12 +66,20 @@ def test_layers_that_move_the_box_stay_in_float(tracker, tmp_path, form):
 
 def test_what_loses_accuracy_is_refused(tracker, tmp_path):
     aucs = {"float": 70.0, "onnx-int8-static": 69.4}
+    write_graphs(tracker, "onnx", tmp_path)
     with pytest.raises(TrackingError, match=r"70\.00 in float, 69\.40 .*falls by more than 0\.5; nothing was written"):
         write_static(tracker, "onnx-int8-static", calibration_inputs(tracker, [CLIP]), aucs.get, 0.1, tmp_path)
 
 
+def test_a_limit_that_no_layer_keeps_is_refused(tracker, tmp_path):
+    write_graphs(tracker, "onnx", tmp_path)
+    inputs = calibration_inputs(tracker, [CLIP])
+    with pytest.raises(TrackingError, match="layers moves the box by more than -1 px"):
+        write_static(tracker, "onnx-int8-static", inputs, lambda _name: 70.0, -1, tmp_path)
+
+
 def test_too_few_frames_are_named(tracker):
-    with pytest.raises(DataError, match=r"--calibrate: 3 frames after the first ones; at least 16 are needed"):
+    with pytest.raises(DataError, match="1 videos give 3 frames after their first ones; at least 16 are needed"):
         calibration_inputs(tracker, [(CLIP[0][:4], CLIP[1])])
 
 

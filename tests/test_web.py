@@ -96,11 +96,12 @@ def test_a_video_is_tracked_with_the_boxes_of_python(page, browser, clip, tmp_pa
     wait_for(browser, "Draw a box")
     fill_in(browser, [0, 0, 0, 5])
     browser.find_element("id", "track").click()
-    assert not browser.execute_script("return sdtrack.state.tracking"), "the form asks for a width"
+    assert not browser.execute_script("return document.getElementById('start').checkValidity()"), "it asks for a width"
+    assert "Draw a box" in browser.find_element("id", "status").text
     fill_in(browser, [9000, 0, 5, 5])
     browser.find_element("id", "track").click()
     wait_for(browser, "lies outside the picture")
-    first = round(RATE * browser.execute_script("return sdtrack.state.time"))
+    first = round(RATE * browser.execute_script("return sdtrack.shown.time"))
     box = SCENE.annotation.boxes[first].tolist()
     fill_in(browser, box)
     browser.find_element("id", "track").click()
@@ -135,9 +136,9 @@ def test_another_video_ends_the_tracking_of_the_first(page, browser, clip):
         fill_in(browser, SCENE.annotation.boxes[0])
         browser.find_element("id", "track").click()
         wait_for(browser, "Tracking.")
-        browser.execute_script("document.getElementById('file').value = ''")
     wait_for(browser, "The video has ended")
-    rows = browser.execute_script("return sdtrack.state.rows.map(row => row.time)")
+    assert not browser.find_element("id", "track").is_enabled(), "there is nothing left to track"
+    rows = browser.execute_script("return sdtrack.rows.map(row => row.time)")
     assert len(rows) <= len(SCENE.annotation.boxes) and np.all(np.diff(rows) > 0), "no frame of the first one"
 
 
@@ -162,7 +163,6 @@ def test_a_box_is_drawn_with_the_pointer_and_a_file_that_is_no_video_is_named(pa
     [scale] = browser.execute_script(draw)
     drawn = [float(browser.find_element("id", name).get_attribute("value")) for name in "xywh"]
     np.testing.assert_allclose(drawn, scale * np.array([20, 30, 40, 50]), atol=2)
-    assert browser.switch_to.active_element is not None
     names = browser.execute_script(
         "return [...document.querySelectorAll('input,button')].map(e => (e.labels?.[0] ?? e).textContent.trim())"
     )
@@ -174,8 +174,8 @@ def test_the_folder_holds_the_page_and_the_pinned_library(page):
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     library = {"ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm", "VERSION"}
     assert names == {
-        "LICENSE", "about.json", "crop.js", "index.html", "page.js", "recovery.js", "search.onnx", "style.css",
-        "template.onnx", "tracker.js", *(f"ort/{name}" for name in library),
+        "LICENSE", "about.json", "crop.js", "index.html", "page.js", "recovery.js", "search.onnx", "source.js",
+        "style.css", "template.onnx", "tracker.js", *(f"ort/{name}" for name in library),
     }  # fmt: skip
     assert web.INTEGRITY in (folder / "ort" / "VERSION").read_text()
     for path in folder.glob("*.*"):

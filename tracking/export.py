@@ -23,14 +23,14 @@ from lib.test.analysis.metrics import summarize
 from lib.test.evaluation.folderdataset import folder_sequences
 from lib.test.evaluation.track_dataset import run_sequences
 from lib.test.evaluation.syntheticdataset import synthetic_sequences
-from lib.deploy.export import FORMATS, clear_target, compare_graphs, write_graphs
+from lib.deploy.export import FORMATS, check_weights, compare_graphs, write_export, write_graphs
 from lib.deploy.int8_export import STATIC, calibration_inputs, write_static
 from lib.deploy.runtime import GRAPHS, PACKAGE, check_target, run_test, write_package
 from lib.deploy.web import write_page
 from lib.test.tracker.session import NetworkTracker
 from lib.utils.cli import add_override_argument, run_command
 from lib.utils.local_paths import local_paths
-from lib.utils.files import make_folder, write_atomically
+from lib.utils.files import make_folder
 
 RUNTIME, WEB = "runtime", "web"
 FRAMES = 30  # of the generated video
@@ -42,12 +42,13 @@ def main() -> None:
     args = parser.parse_args()
     if args.format in STATIC and not (args.calibrate and args.validate):
         parser.error(f"--format {args.format} needs --calibrate FOLDER and --validate FOLDER, with different videos")
+    if args.format in STATIC and Path(args.calibrate).resolve() == Path(args.validate).resolve():
+        parser.error(f"--calibrate and --validate: both are {args.calibrate}; different videos are needed")
     paths = local_paths(save_dir=args.save_dir)
-    separate = args.format in (RUNTIME, WEB)  # in a folder that holds nothing else
-    default = paths.save_dir / "exports" / args.script / (f"{args.config}-{args.format}" if separate else args.config)
-    target = make_folder(args.to or default)
+    folder = f"{args.config}-{args.format}" if args.format in (*STATIC, RUNTIME, WEB) else args.config
+    target = make_folder(args.to or paths.save_dir / "exports" / args.script / folder)
     graphs = target / PACKAGE if args.format == RUNTIME else target
-    if separate:
+    if args.format in (RUNTIME, WEB):
         check_target(target, graphs)
     tracker = make_tracker(
         args.script,
@@ -60,14 +61,11 @@ def main() -> None:
     )
     if not isinstance(tracker, NetworkTracker):
         raise TrackingError(f"--script {args.script}: this tracker has no network to export")
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        summary = write(tracker, args, work, target)
-        clear_target(graphs, tracker.params.weights.sha256, args.overwrite)
-        for file in sorted(path for path in work.rglob("*") if path.is_file()):
-            content, place = file.read_bytes(), target / file.relative_to(work)
-            write_atomically(place, lambda path, content=content: path.write_bytes(content))
-            print(f"{place}: {len(content) / 1e6:.1f} MB")
+    check_weights(graphs, tracker.params.weights.sha256, args.overwrite)
+    with tempfile.TemporaryDirectory() as work:
+        summary = write(tracker, args, Path(work), target.resolve())
+        for file in write_export(Path(work), target, graphs):
+            print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
     print(summary)
 
 
@@ -88,6 +86,8 @@ def write(tracker: NetworkTracker, args: argparse.Namespace, folder: Path, targe
 
 def write_in_integers(tracker: NetworkTracker, args: argparse.Namespace, folder: Path) -> str:
     """Write graphs of a format in STATIC and validate them; returns what was found."""
+    write_graphs(tracker, "onnx", folder)
+    print(f"float: {compare_with_pytorch(tracker, 'onnx', folder)}")
     calibrate, validate = (folder_sequences(Path(place)) for place in (args.calibrate, args.validate))
     few = calibrate[:: max(1, len(calibrate) // CLIPS)][:CLIPS]
     videos = [sequence.video for sequence in few]
@@ -126,11 +126,21 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="config of the tracker")
     parser.add_argument("--format", default="onnx", choices=sorted([*FORMATS, *STATIC, RUNTIME, WEB]))
     parser.add_argument("--graphs", default="onnx", choices=GRAPHS, help="of the runtime package: what computes there")
-    parser.add_argument("--calibrate", metavar="FOLDER", help="of static integers: videos with a first box")
-    parser.add_argument("--validate", metavar="FOLDER", help="of static integers: videos to score, with ground truth")
-    parser.add_argument("--float_above", type=float, default=0.15, metavar="PIXELS", help="of static integers")
+    parser.add_argument("--calibrate", metavar="FOLDER", help="of static integers: videos in the layout of folder:PATH")
+    parser.add_argument("--validate", metavar="FOLDER", help="of static integers: others, with ground truth")
+    parser.add_argument(
+        "--float_above",
+        type=float,
+        default=0.15,
+        metavar="PIXELS",
+        help="of static integers: a layer that moves the box by more pixels of the crop stays in float",
+    )
     parser.add_argument("--onnxruntime_web", metavar="FILE", help="of the page: npm's archive; default: npm fetches it")
-    parser.add_argument("--to", metavar="DIR", help="default: <save_dir>/exports/<script>/<config>[-runtime|-web]")
+    parser.add_argument(
+        "--to",
+        metavar="DIR",
+        help="default: <save_dir>/exports/<script>/<config>, with -<format> for a package, a page and static integers",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace graphs of other weights")
     parser.add_argument("--checkpoint", help="weights file to use instead of the trained one below save_dir")
     parser.add_argument("--save_dir", help="folder that holds the checkpoints")

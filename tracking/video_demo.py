@@ -10,6 +10,7 @@ import _init_paths  # noqa: F401
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,6 @@ from lib.utils.video_file import STALL_TIMEOUT, without_secrets
 from lib.vis.tracked_video import track_targets
 from lib.vis.window import TrackingWindow, ask_for_box, has_display
 
-MAX_IN_WINDOW = 20  # targets
-
 
 def main() -> None:
     parser = arguments()
@@ -46,14 +45,13 @@ def main() -> None:
     source = FrameSource(clip, args.depth == "full", args.stall_timeout)
     boxes = [given] if given else chosen_boxes(args, parser, source)
     folder = make_folder(paths.results_dir / name / config / "video")
-    most = max(MAX_IN_WINDOW, len(boxes)) if args.show else len(boxes)
-    results = claim_results(args, clip, folder, len(boxes), most, overwrite=args.overwrite or given is not None)
+    results = claim_results(args, clip, folder, len(boxes), overwrite=args.overwrite or given is not None)
     height, width = source.first().shape[:2]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
     torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
     window = TrackingWindow() if args.show else None
-    tracks, ended_by, delays = track_targets(tracker, source, boxes, args.save_results, args.realtime, window, most)
-    results = results[: len(tracks)]
+    tracks, ended_by, delays = track_targets(tracker, source, boxes, args.save_results, args.realtime, window)
+    results += claim_joined(clip, folder, range(len(boxes) + 1, len(tracks) + 1))
     for result, track in zip(results, tracks):
         write_result(folder, result, *track)
     count, seconds = len(tracks[0].times), tracks[0].times
@@ -63,6 +61,8 @@ def main() -> None:
         print(f"{count - len(delays)} frames dropped; answers {late:.0f} ms after the frame's arrival (median)")
     for result in results:
         print(f"boxes{f' of {count} frames' if ended_by else ''}: {result_file(folder, result)}")
+    if args.show and ended_by is None and count < (source.length or 0):
+        print(f"ended in the window at frame {count} of {source.length}")
     if args.tracks:
         about = Clip(Path(clip).name, count, width, height, source.names)
         targets = [TargetTrack.of(number, track) for number, track in enumerate(tracks, start=1)]
@@ -101,23 +101,37 @@ def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser, cli
         parser.error(f"--tracks and --tracks_format ({', '.join(FORMATS)}) need each other; --step has to be 1 or more")
 
 
-def claim_results(
-    args: argparse.Namespace, clip: str, folder: Path, targets: int, most: int, overwrite: bool
-) -> list[str]:
+def claim_results(args: argparse.Namespace, clip: str, folder: Path, targets: int, overwrite: bool) -> list[str]:
     """Names of the targets' results that no other video has taken: <video>, or <video>_1, <video>_2 ... for several.
 
-    targets: at the start; most: with those that may join. Raises ResultError if an output belongs to another video,
-    unless overwrite is set.
+    Raises ResultError if an output belongs to another video, unless overwrite is set.
     """
-    identity = without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
+    identity = identity_of(clip)
     for file in filter(None, (args.save_results, args.tracks)):
         claim_outputs(folder, [[Path(file)]], identity, overwrite)
     choices = [
-        [name if number == targets == 1 else f"{name}_{number}" for number in range(1, most + 1)]
+        [name] if targets == 1 else [f"{name}_{number}" for number in range(1, targets + 1)]
         for name in result_names(clip)
     ]
     files = [[file for result in names for file in output_files(folder, result)] for names in choices]
     return choices[claim_outputs(folder, files, identity, overwrite)]
+
+
+def claim_joined(clip: str, folder: Path, numbers: Iterable[int]) -> list[str]:
+    """Names of the results of targets that joined in the window: <video>_2 and so on, with a further number where
+    another video has taken that."""
+    results = []
+    for number in numbers:
+        names = [f"{name}_{number}" for name in result_names(clip)]
+        choices = [f"{name}{more}" for more in ("", *(f"_{i}" for i in range(2, 100))) for name in names]
+        files = [output_files(folder, choice) for choice in choices]
+        results.append(choices[claim_outputs(folder, files, identity_of(clip), overwrite=True)])
+    return results
+
+
+def identity_of(clip: str) -> str:
+    """What is recorded of a video beside its results: its path or URL, without a password."""
+    return without_secrets(clip) if "://" in clip else str(Path(clip).resolve())
 
 
 def arguments() -> argparse.ArgumentParser:

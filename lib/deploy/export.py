@@ -1,9 +1,11 @@
 """Export of a tracker's network to graph files, and comparison of their output with PyTorch's."""
 
 import json
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +26,12 @@ from lib.deploy.onnx_graphs import (
 )
 from lib.errors import TrackingError
 from lib.test.tracker.session import NetworkTracker
+from lib.utils.files import write_atomically
 from lib.utils.parsing import parse_json
 
 FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "openvino": ".xml"}
 ABOUT = "about.json"
+OUTPUTS = ("template.*", "search.*", "layers.csv")
 TOLERANCES = {  # largest allowed differences: of boxes in pixels, and of scores and tokens
     "onnx": (0.1, 1e-3),
     "onnx-int8": (5.0, 0.2),
@@ -78,6 +82,7 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
             convert_to_openvino(file)
             file.unlink()
     about = {
+        "format": form,
         "weights": Path(params.checkpoint).name,
         "sha256": params.weights.sha256,
         "template": "template_images (1, 3, S, S), template_boxes (1, 4) xywh in fractions -> template_tokens",
@@ -93,28 +98,46 @@ def write_graphs(tracker: NetworkTracker, form: str, folder: Path) -> None:
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def clear_target(folder: Path, sha256: str, overwrite: bool) -> None:
-    """Remove graphs of other weights from a folder, if overwrite is set.
+def check_weights(folder: Path, sha256: str, overwrite: bool) -> None:
+    """Raise TrackingError if a folder holds graphs of other weights, unless they are to be overwritten.
 
-    sha256: hash of the weights file to be exported. Raises TrackingError if the folder holds graphs of other weights
-    and overwrite is not set.
+    sha256: hash of the weights file to be exported.
     """
     about = folder / ABOUT
-    if not about.is_file():
+    if overwrite or not about.is_file():
         return
     try:
         content = parse_json(about.read_bytes())
     except ValueError:
         content = None
     there = content.get("sha256") if isinstance(content, dict) else "unknown"
-    if there in (None, sha256):  # None: written by an older version, without a hash
-        return
-    if not overwrite:
+    if there not in (None, sha256):  # None: written by an older version, without a hash
         raise TrackingError(
             f"{folder} holds graphs of other weights: --overwrite removes them; or choose another folder with --to"
         )
-    for file in [*folder.glob("template.*"), *folder.glob("search.*"), about]:
-        file.unlink()
+
+
+def write_export(work: Path, target: Path, graphs: Path) -> Iterator[Path]:
+    """Copy the files of an export from the folder `work` to `target`, and yield the path of each.
+
+    graphs: the folder in `target` that holds the graphs. An earlier export's graphs are removed first, and about.json
+    is written last, so that an interrupted export is not taken for a complete one.
+    """
+    (graphs / ABOUT).unlink(missing_ok=True)
+    for pattern in OUTPUTS:
+        for file in graphs.glob(pattern):
+            file.unlink()
+    for built in (target / "build", *target.glob("*.egg-info")):  # by pip, from the earlier graphs
+        shutil.rmtree(built, ignore_errors=True)
+    files = [path for path in work.rglob("*") if path.is_file()]
+    for file in sorted(files, key=lambda path: (path.name == ABOUT, path)):
+        place = target / file.relative_to(work)
+        write_atomically(place, partial(_copy, file))
+        yield place
+
+
+def _copy(file: Path, place: Path) -> None:
+    place.write_bytes(file.read_bytes())
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lib.deploy.backends import find_with
-from lib.deploy.export import FORMATS, chosen, crops_of, write_graphs
+from lib.deploy.export import ABOUT, FORMATS, chosen, crops_of
 from lib.deploy.onnx_graphs import convert_to_openvino, example_output, load_onnxruntime, load_openvino
 from lib.deploy.static_int8 import FEWEST, Inputs, TriedLayer, quantise
 from lib.errors import DataError, TrackingError
@@ -34,20 +34,22 @@ def calibration_inputs(
     box xywh. Raises DataError if there are too few."""
     found = [(tokens.numpy(), crop.numpy()) for frames, box in clips for tokens, crop in crops_of(tracker, frames, box)]
     if len(found) < FEWEST:
-        raise DataError(f"--calibrate: {len(found)} frames after the first ones; at least {FEWEST} are needed")
+        raise DataError(
+            f"--calibrate: {len(clips)} videos give {len(found)} frames after their first ones; at least {FEWEST} are "
+            "needed: add videos"
+        )
     return found
 
 
 def write_static(
     tracker: NetworkTracker, form: str, inputs: Sequence[Inputs], score: Score, limit: float, folder: Path
 ) -> str:
-    """Write the graphs, about.json and layers.csv into a folder. Returns what was found, in words.
+    """Replace the graphs that write_graphs(tracker, "onnx", folder) wrote; add layers.csv. Returns what was found.
 
     form: a key of STATIC; inputs: of calibration_inputs; score: tracks the validation videos with tracker.find; limit:
     a layer that moves the box by more pixels stays in float. Raises TrackingError if AUC falls by more than FALL.
     """
     plain, load = STATIC[form], load_onnxruntime if STATIC[form] == "onnx" else load_openvino
-    write_graphs(tracker, "onnx", folder)
     graph, template = folder / "search.onnx", folder / "template.onnx"
     exact = Path(shutil.copy(graph, folder / "exact.onnx"))
     names = list(example_output(tracker.network, (tracker.params.template_size, tracker.params.search_size)))
@@ -59,6 +61,8 @@ def write_static(
     layers = quantise(graph, inputs, choose, limit)
     with (folder / "layers.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([[field.name for field in fields(TriedLayer)], *map(astuple, layers)])
+    about = folder / ABOUT
+    about.write_text(about.read_text(encoding="utf-8").replace('"format": "onnx"', f'"format": "{form}"'), "utf-8")
     if plain == "openvino":
         for file_ in (graph, template):
             convert_to_openvino(file_)

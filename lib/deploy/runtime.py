@@ -40,6 +40,7 @@ SETTINGS = {  # what the package reads of a config
     "DATA": "MEAN STD CROP_AVERAGING",
 }
 MODULES = ("lib.runtime.tracker", "lib.runtime.scene")  # with all that they import
+SEEN, FOUND_AGAIN = "False while the target is not seen", " A lost target is looked for in the whole frame."
 FRAMES = 30  # of the package's own test
 
 
@@ -63,7 +64,9 @@ def check_target(folder: Path, graphs: Path) -> None:
     graphs: the folder itself or one in it, where an earlier export has its about.json.
     """
     if any(folder.iterdir()) and not (graphs / ABOUT).is_file():
-        raise TrackingError(f"{folder}: it is not empty and holds no export of this kind; choose another folder: --to")
+        raise TrackingError(
+            f"{folder}: it is not empty and holds no complete export of this kind; remove it, or name another"
+        )
 
 
 def check_portable(tracker: NetworkTracker, name: str) -> None:
@@ -92,6 +95,8 @@ def write_package(tracker: NetworkTracker, name: str, graphs: str, folder: Path)
         "packages": ", ".join(["NumPy", "OpenCV", *GRAPHS[graphs]]),
         "engine": GRAPHS[graphs][0],
         "config": name,
+        "present": SEEN if tracker.cfg.TEST.PRESENT_SCORE else "always True; these weights do not tell",
+        "lost": FOUND_AGAIN if tracker.cfg.TEST.RECOVERY.LOOKS else "",
         "weights": Path(tracker.params.checkpoint).name,
     }
     for path in FILES.rglob("*.py"):

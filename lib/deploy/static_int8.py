@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.deploy.onnx_graphs import load_onnxruntime, quiet
+from lib.errors import TrackingError
 from lib.utils.extras import require
 
 KINDS = ("Conv", "MatMul", "Gemm")
@@ -40,7 +41,7 @@ def quantise(graph: Path, inputs: Sequence[Inputs], choose: Choose, limit: float
     """Replace a search graph by one with 8-bit integers. Returns its layers.
 
     inputs: of frames of videos, at least FEWEST; limit: a layer that moves the box by more than that stays in float.
-    Raises ConfigError if ONNX Runtime is missing.
+    Raises ConfigError if ONNX Runtime is missing, TrackingError if every layer moves the box by more than that.
     """
     require("export", "onnxruntime", "static integers")
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -49,6 +50,8 @@ def quantise(graph: Path, inputs: Sequence[Inputs], choose: Choose, limit: float
     with quiet():
         quant_pre_process(str(graph), str(exact), skip_symbolic_shape=True)
     layers = list(_tried(exact, inputs, choose, limit))
+    if all(layer.is_float for layer in layers):  # no names at all would mean every layer
+        raise TrackingError(f"each of the {len(layers)} layers moves the box by more than {limit} px: raise the limit")
     _quantise(exact, graph, inputs, [layer.name for layer in layers if not layer.is_float])
     exact.unlink()
     return layers
@@ -72,7 +75,7 @@ def _tried(exact: Path, inputs: Sequence[Inputs], choose: Choose, limit: float) 
             pixels.append(np.abs(box - other).max())
             scores.append(abs(score - other_score))
         moved = float(np.median(pixels))
-        yield TriedLayer(node.name, node.op_type, moved, float(np.mean(scores)), moved > limit)
+        yield TriedLayer(node.name, node.op_type, moved, float(np.mean(scores)), not moved <= limit)
     trial.unlink(missing_ok=True)
 
 

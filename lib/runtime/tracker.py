@@ -103,13 +103,15 @@ class Tracker(TargetTracker):
 
     def _choose_engine(self, engine: str) -> str:
         there = [name for name, suffix in ENGINES.items() if (self.folder / f"search{suffix}").is_file()]
+        if not there:
+            raise ConfigError(f"{self.folder}: it has no graphs (search.onnx, search.xml); export them again")
         usable = [name for name in there if find_spec(name)]
         if engine == "auto" and usable:
             return usable[0]
         if engine in usable:
             return engine
         if engine not in ("auto", *there):
-            raise ConfigError(f"engine {engine}: {self.folder} has graphs for {', '.join(there) or 'none'} only")
+            raise ConfigError(f"engine {engine}: {self.folder} has graphs for {', '.join(there)} only")
         raise ConfigError(f"engine {engine}: not installed; pip install {engine if engine in there else there[0]}")
 
 

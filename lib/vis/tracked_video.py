@@ -46,7 +46,6 @@ def track_targets(
     video: str | Path | None,
     realtime: bool = False,
     window: TrackingWindow | None = None,
-    most: int = 1,
 ) -> VideoTracks:
     """Track one or more targets to the end of the source. If `video` is given, write it with boxes, scores and the mean
     speed so far.
@@ -54,8 +53,8 @@ def track_targets(
     boxes: one [x, y, w, h] per target, in pixels of the first frame; more than one needs a tracker with a network. A
     target that is not taken for present has a grey box. The times of several targets are those of the whole frame.
     realtime: frames arrive at their own pace, and late ones are dropped; they keep the last answer, without a score and
-    in no time. window: shows the frames, and lets the user end it or add targets, up to `most` in all; their boxes are
-    NaN in earlier frames. An error or interruption after the first frame is returned together with the tracks so far;
+    in no time. window: shows the frames, and lets the user end it or add targets, whose boxes are NaN in earlier
+    frames. An error or interruption after the first frame is returned together with the tracks so far;
     an earlier one is raised.
     """
     rows: list[list[Row]] = [[] for _ in boxes]
@@ -83,7 +82,7 @@ def track_targets(
                 if writer:
                     for _ in range(late + 1):
                         writer.write(frame)
-                if window and not _shown(window, frame, rows, joining, most):
+                if window and not _shown(window, frame, rows, joining):
                     break
         except (Exception, KeyboardInterrupt) as error:
             if not rows[0]:
@@ -94,11 +93,9 @@ def track_targets(
     return VideoTracks([Track.of(kept) for kept in rows], ended_by, np.array(delays))
 
 
-def _shown(
-    window: TrackingWindow, frame: np.ndarray, rows: list[list[Row]], joining: list[list[float]], most: int
-) -> bool:
+def _shown(window: TrackingWindow, frame: np.ndarray, rows: list[list[Row]], joining: list[list[float]]) -> bool:
     """Show a frame, and let the targets join that the user draws. Returns False if the user ends it."""
-    goes_on = window.show(frame, len(rows) < most)
+    goes_on = window.show(frame)
     for box in window.drawn:
         rows.append((len(rows[0]) - 1) * [NOT_YET] + [(box, 0.0, np.nan, 1.0)])
         joining.append(box)

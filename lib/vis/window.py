@@ -40,8 +40,8 @@ def ask_for_box(image: np.ndarray) -> list[float]:
 class TrackingWindow:
     """Shows frames while they are tracked. Space pauses and goes on, a adds a target, q, Escape or closing it ends."""
 
-    def show(self, image: np.ndarray, may_add: bool) -> bool:
-        """Show image (H, W, 3) uint8 RGB and obey the keys. may_add: whether one more target can be tracked.
+    def show(self, image: np.ndarray) -> bool:
+        """Show image (H, W, 3) uint8 RGB and obey the keys.
 
         Returns False if the user ends it. Boxes that were drawn are in `drawn`.
         """
@@ -54,9 +54,8 @@ class TrackingWindow:
                 return False
             if key == " ":
                 paused = not paused
-            if key == "a" and may_add and (box := _drawn_box(CONTROLS, image)):
+            if key == "a" and (box := _drawn_box(CONTROLS, image)):
                 self.drawn.append(box)
-                may_add = False  # one a frame
             if not paused:
                 return True
 
