@@ -27,7 +27,7 @@ def test_the_schedule_is_short_and_slow_and_the_users_values_count(tmp_path):
     own = ["DATA.TRAIN.DATASETS_NAME=[folder:/a,folder:/b]", "TRAIN.EPOCH=2"]
     cfg = load_config("sdtrack", "lite_224", finetune_overrides("sdtrack", "lite_224", str(weights), own))
     assert cfg.MODEL.PRETRAIN_FILE == str(weights) and cfg.MODEL.BACKBONE.PRETRAIN_TYPE == "sdtrack"
-    assert pytest.approx(0.03 * load_config("sdtrack", "lite_224").TRAIN.LR) == cfg.TRAIN.LR
+    assert pytest.approx(0.01 * load_config("sdtrack", "lite_224").TRAIN.LR) == cfg.TRAIN.LR
     assert (cfg.TRAIN.EPOCH, cfg.TRAIN.FREEZE_STEM, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH) == (2, 1, 1600)
     assert list(cfg.DATA.TRAIN.DATASETS_RATIO) == [1, 1]
     other = finetune_overrides("sdtrack", "lite_224", str(weights), [*own, "DATA.TRAIN.DATASETS_RATIO=[3,1]"])
