@@ -47,9 +47,10 @@ async function open(what) {
   state.source?.stop();
   Object.assign(state, { source, shown, tracking: false, paused: false, ended: false, rows: [], kept: [] });
   [view.width, view.height] = [source.canvas.width, source.canvas.height];
-  view.setAttribute("aria-label", `Video of ${view.width} x ${view.height} pixels`);
+  const name = what.name ?? "Camera";
+  view.setAttribute("aria-label", `${name}, ${view.width} x ${view.height} pixels`);
   draw(typedBox());
-  say("Draw a box around the target with the pointer, or type it, and press Track.");
+  say(`${name}: Draw a box around the target with the pointer, or type it, and press Track.`);
   if (source.live) guarded(preview(source));
 }
 
