@@ -93,7 +93,10 @@ if [ "$(uname -s)" = Linux ]; then
     case " $wanted " in
     *" dev "*)
         want libturbojpeg.so.0 libturbojpeg0 "the optional JPEG decoder jpeg4py"
-        want chromedriver chromium-driver "the test of the report in a browser" # without it that test is skipped
+        # without these, tests are skipped
+        want chromedriver chromium-driver "the tests of the report and of the page in a browser"
+        want Xvfb xvfb "the test of the window of video_demo.py --show"
+        want npm npm "the test of the page (export.py --format web)"
         ;;
     esac
 fi

@@ -22,10 +22,13 @@ from lib.registry import make_tracker
 from lib.runtime.tracker import ENGINES, Tracker
 
 CONFIG = "lite_224"
-FIRST_BOX = (
-    "from sdtrack_runtime import *; import numpy; tracker = Tracker(); tracker.init(numpy.zeros((720, 1280, 3), "
-)
-FIRST_BOX += "numpy.uint8), [600, 300, 80, 90]); tracker.update(numpy.zeros((720, 1280, 3), numpy.uint8))"
+FIRST_BOX = """
+import numpy
+from sdtrack_runtime import Tracker
+frame, tracker = numpy.zeros((720, 1280, 3), numpy.uint8), Tracker()
+tracker.init(frame, [600, 300, 80, 90])
+tracker.update(frame)
+"""
 IN_PAGE = """
     const [count, done] = arguments, image = new ImageData(1280, 720);
     const pixels = new Uint8Array(image.data.buffer);

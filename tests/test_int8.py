@@ -1,6 +1,7 @@
 """Static integers: layers that move the box stay in float, and what loses accuracy is not written."""
 
 import csv
+import json
 import subprocess
 import sys
 
@@ -45,6 +46,7 @@ def test_layers_that_move_the_box_stay_in_float(tracker, tmp_path, form):
     write_graphs(tracker, "onnx", tmp_path)
     summary = write_static(tracker, form, inputs, score, LIMIT, tmp_path)
     assert tracker.find is find
+    assert json.loads((tmp_path / "about.json").read_text())["format"] == form
     rows = list(csv.DictReader((tmp_path / "layers.csv").open()))
     kept = [row["name"] for row in rows if row["is_float"] == "True"]
     assert all((float(row["pixels"]) > LIMIT) == (row["name"] in kept) for row in rows)

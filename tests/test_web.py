@@ -39,6 +39,8 @@ def page(tmp_path_factory):
     try:
         write_page(tracker, "sdtrack/lite_224", None, folder)
     except ConfigError as error:
+        if "npm" not in str(error):
+            raise
         pytest.skip(f"THE PAGE WAS NOT TRIED: {error}")
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()

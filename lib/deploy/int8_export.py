@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -62,7 +63,8 @@ def write_static(
     with (folder / "layers.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([[field.name for field in fields(TriedLayer)], *map(astuple, layers)])
     about = folder / ABOUT
-    about.write_text(about.read_text(encoding="utf-8").replace('"format": "onnx"', f'"format": "{form}"'), "utf-8")
+    content = {**json.loads(about.read_text(encoding="utf-8")), "format": form}
+    about.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if plain == "openvino":
         for file_ in (graph, template):
             convert_to_openvino(file_)
@@ -70,10 +72,12 @@ def write_static(
     runs = {"float": load(exact), form: load(folder / f"search{FORMATS[plain]}")}
     exact.unlink()
     found, find = {}, tracker.find
-    for name, run in runs.items():
-        tracker.find = find_with(run, names)
-        found[name] = score(name)
-    tracker.find = find
+    try:
+        for name, run in runs.items():
+            tracker.find = find_with(run, names)
+            found[name] = score(name)
+    finally:
+        tracker.find = find
     milliseconds = _milliseconds(list(runs.values()), inputs)
     kept = sum(layer.is_float for layer in layers)
     summary = (

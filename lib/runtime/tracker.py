@@ -41,7 +41,7 @@ class Tracker(TargetTracker):
         about = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
         self.cfg = _as_attributes(about["config"])
         mean, std = (np.asarray(about["config"]["DATA"][key], np.float32) for key in ("MEAN", "STD"))
-        self.scale, self.shift = ((value)[:, None, None] for value in (1 / (255 * std), -mean / std))
+        self.scale, self.shift = (value[:, None, None] for value in (1 / (255 * std), -mean / std))
         self.engine, self.threads = self._choose_engine(engine), threads
         self.encode = self._load("template")
         self.search: dict[int, Run] = {}  # by the number of targets
