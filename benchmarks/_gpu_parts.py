@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.train.builders import TrainingData
 from lib.utils.local_paths import LocalPaths
 
+SHIPPED = ("lite_224", "vitt_scratch")
 BOX = [600.0, 300.0, 80.0, 90.0]  # in a frame of 1280 x 720 pixels
 
 
@@ -59,9 +61,9 @@ def network_of(name: str) -> tuple[nn.Module, tuple[int, int]]:
 
 @torch.inference_mode()
 def agreement(device: torch.device, quick: bool) -> None:
-    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of vitt_scratch."""
+    """Compare the device with the CPU: network output, sorted by score, and tracked boxes of the shipped weights."""
     backends = ["torch"] if device.type == "cpu" else ["torch", "cuda-graph", "cuda-graph-bf16"]
-    names = ["demo"] if quick else ["vitt_scratch", "vitb_300", "ostrack/vitb_256_mae_32x4_ep300"]
+    names = ["demo"] if quick else ["lite_224", "vitt_scratch", "vitb_300", "ostrack/vitb_256_mae_32x4_ep300"]
     for name in names:
         network, sizes = network_of(name)
         template, box, search = example(sizes)
@@ -75,18 +77,19 @@ def agreement(device: torch.device, quick: bool) -> None:
             for key in (scores, "pred_boxes"):
                 a, b = (x[key].float().cpu().reshape(len(order), -1) for x in (answer, found))
                 print_figure(f"agreement.{name}.{backend}.{key}", float((a[order] - b[other]).abs().max()))
-    sequences = synthetic_sequences()[: 1 if quick else 20]
-    reference = [tracked(sequence, "cpu", "torch", 5 if quick else 60) for sequence in sequences]
-    for backend in backends:
-        boxes = [tracked(sequence, device.type, backend, 5 if quick else 60) for sequence in sequences]
-        apart = np.array([np.abs(a - b).max() for a, b in zip(reference, boxes)])
-        print_figure(f"agreement.tracks.{backend}.median_px", float(np.median(apart)))
-        print_figure(f"agreement.tracks.{backend}.within_half_a_px", float((apart < 0.5).mean()))
+    sequences, length = synthetic_sequences()[: 1 if quick else 20], 5 if quick else 60
+    for name in SHIPPED:
+        reference = [tracked(name, sequence, "cpu", "torch", length) for sequence in sequences]
+        for backend in backends:
+            boxes = [tracked(name, sequence, device.type, backend, length) for sequence in sequences]
+            apart = np.array([np.abs(a - b).max() for a, b in zip(reference, boxes)])
+            print_figure(f"agreement.tracks.{name}.{backend}.median_px", float(np.median(apart)))
+            print_figure(f"agreement.tracks.{name}.{backend}.within_half_a_px", float((apart < 0.5).mean()))
 
 
-def tracked(sequence, device: str, backend: str, length: int) -> np.ndarray:
-    """Track the first `length` frames of a sequence with the shipped vitt_scratch: boxes (length - 1, 4) xywh."""
-    tracker = make_tracker("sdtrack", "vitt_scratch", device=device, backend=backend)
+def tracked(name: str, sequence, device: str, backend: str, length: int) -> np.ndarray:
+    """Track the first `length` frames of a sequence with a config's shipped weights: boxes (length - 1, 4) xywh."""
+    tracker = make_tracker("sdtrack", name, device=device, backend=backend)
     frames = sequence.video.frames
     tracker.initialize(frames[0], {"init_bbox": sequence.init_bbox})
     return np.array([tracker.track(frames[index])["target_bbox"] for index in range(1, min(length, len(frames)))])
@@ -96,7 +99,7 @@ def tracked(sequence, device: str, backend: str, length: int) -> np.ndarray:
 def tracking(device: torch.device, quick: bool) -> None:
     """Time of the network with each backend, SDTrack and OSTrack alternately; kernels; sessions on 720p frames."""
     names = ["ostrack/demo", "demo"] if quick else [
-        "ostrack/vitb_256_mae_32x4_ep300", "vitb_300", "vitb_300_noenc", "vits_300", "vitt_scratch"
+        "ostrack/vitb_256_mae_32x4_ep300", "vitb_300", "vitb_300_noenc", "vits_300", *SHIPPED
     ]  # fmt: skip
     forms = [("torch", False), ("torch", True), ("torch-bf16", False)]
     if device.type == "cuda":
@@ -119,17 +122,17 @@ def tracking(device: torch.device, quick: bool) -> None:
             for label, ms in medians_ms(jobs, 2 if quick else 30, device).items():
                 print_figure(f"tracking.{label}.ms", ms)
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
-    for backend in ("torch",) if device.type == "cpu" else ("torch", "cuda-graph", "cuda-graph-bf16"):
-        tracker = make_tracker("sdtrack", "vitt_scratch", device=device.type, backend=backend)
+    backends = ("torch",) if device.type == "cpu" else ("torch", "cuda-graph", "cuda-graph-bf16")
+    for name, backend in product(SHIPPED, backends):
+        tracker = make_tracker("sdtrack", name, device=device.type, backend=backend)
         tracker.initialize(frame, {"init_bbox": BOX})
 
         def session(tracker=tracker) -> None:
             tracker.box = list(BOX)
             tracker.track(frame)
 
-        print_figure(
-            f"session_720p.vitt_scratch.{backend}.ms", medians_ms({"": session}, 3 if quick else 100, device)[""]
-        )
+        ms = medians_ms({"": session}, 3 if quick else 100, device)[""]
+        print_figure(f"session_720p.{name}.{backend}.ms", ms)
 
 
 def rounds_of_kernels(name: str, find: Callable[[], object], device: torch.device) -> None:

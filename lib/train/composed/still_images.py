@@ -1,6 +1,8 @@
 """Still images in memory, as whole pictures and as cut-outs of their objects, for composed pairs."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,20 +107,15 @@ def load_still_images(sources: ImageSources, seed: int = 0) -> StillImages:
             "images"
         )
     rng = np.random.default_rng(seed)
-    pixels, boxes, cut_outs = [], [], []
-    for path, objects in tqdm(
-        _evenly([*plain, *annotated], sources.limit), desc="still images", unit="image", leave=False, disable=None
-    ):
-        image = read_image(path)
-        picture, scale = _reduced(image, PICTURE_SIDE)
-        pixels.append(_opaque(picture))
-        if objects is None:
-            contour = _foreground_contour(picture)
-            boxes.append(np.empty((0, 4)) if contour is None else np.array([[*contour.min(0), *np.ptp(contour, 0)]]))
-            cut_outs.append(_cut_out(picture, [_random_region(picture, rng) if contour is None else contour], -1))
-        else:
-            boxes.append(np.array([item.box for item in objects]).reshape(-1, 4) * scale)
-            cut_outs += filter(None, (_segment(image, item, path) for item in objects))
+    chosen, pixels, boxes, cut_outs = _evenly([*plain, *annotated], sources.limit), [], [], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        read = pool.map(lambda item: _read_picture(*item), chosen)
+        for picture, found, objects in tqdm(
+            read, total=len(chosen), desc="still images", unit="image", leave=False, disable=None
+        ):
+            pixels.append(_opaque(picture))
+            boxes.append(found)
+            cut_outs += [_cut_out(picture, [_random_region(picture, rng)], -1)] if objects is None else objects
     cut_outs = _evenly(cut_outs, sources.limit)
     if not cut_outs:
         files = ", ".join(str(file) for file, _ in sources.annotated)
@@ -137,6 +134,23 @@ def load_still_images(sources: ImageSources, seed: int = 0) -> StillImages:
 
 def _is_picture(path: Path) -> bool:
     return is_image(path.name) and not any(part.startswith(".") for part in path.parent.parts)
+
+
+def _read_picture(
+    path: Path, objects: Sequence[AnnotatedObject] | None
+) -> tuple[np.ndarray, np.ndarray, list[CutOut] | None]:
+    """Read an image with its objects, None if it has no annotation. Returns the picture (H, W, 3) uint8, the boxes
+    (k, 4) of its objects, xywh in its pixels, and its cut-outs, None if it has no annotation and no foreground is
+    found. Raises DataError for a broken file."""
+    image = read_image(path)
+    picture, scale = _reduced(image, PICTURE_SIDE)
+    if objects is not None:
+        boxes = np.array([item.box for item in objects]).reshape(-1, 4) * scale
+        return picture, boxes, [cut for item in objects if (cut := _segment(image, item, path)) is not None]
+    contour = _foreground_contour(picture)
+    if contour is None:
+        return picture, np.empty((0, 4)), None
+    return picture, np.array([[*contour.min(0), *np.ptp(contour, 0)]]), [_cut_out(picture, [contour], -1)]
 
 
 def _segment(image: np.ndarray, item: AnnotatedObject, path: Path) -> CutOut | None:
