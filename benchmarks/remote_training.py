@@ -6,11 +6,11 @@ cat OUT/checkpoint.* > SDTrack_ep0018.pth.tar                                 # 
 
 `pack` takes all folders of training data that --config names. `train` unpacks them, measures the speed in a first short
 run, chooses the number of epochs that fits into --minutes, trains with DATA.CROPS_ON_DEVICE, and writes the weights in
-half precision, the log, and the checkpoint in pieces. With --run NAME KEY=VALUE ..., given several times, that many
-trainings run at once, each with its own values: a small network leaves most of a large GPU idle. Their weights and logs
-come back, their checkpoints do not. A machine without a package registry gets what it lacks from the ignored folder
-wheels/ (see gpu.py), and the stem's ImageNet weights from pretrained_models/. --quick rehearses all of this with
-generated data on a CPU.
+half precision, the log, and the checkpoint in pieces. --epochs needs no first run, and continues a training of as many
+epochs that was stopped; the log is written from the beginning on. With --run NAME KEY=VALUE ..., given several times,
+that many trainings run at once, each with its own values. Their weights and logs come back, their checkpoints do not.
+A machine without a package registry gets what it lacks from the ignored folder wheels/ (see gpu.py), and the stem's
+ImageNet weights from pretrained_models/. --quick rehearses all of this with generated data on a CPU.
 """
 
 from _common import PROJECT, report, write_images
@@ -25,6 +25,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 from lib.config.loader import Config, load_config
 from lib.errors import TrainingError
@@ -36,7 +37,7 @@ from lib.utils.files import make_folder, write_atomically
 from lib.utils.weight_files import read_checkpoint
 
 PART, PIECE = 45_000_000, 15_000_000  # bytes of an archive, and of a piece of the checkpoint
-SPEED = re.compile(r"^\[train 2\].*pairs_per_s ([\d.]+)", re.MULTILINE)
+SPEED = re.compile(r"^\[train \d+\].*pairs_per_s ([\d.]+)", re.MULTILINE)
 RESERVE = 0.9  # share of the time that is planned; the rest is for starting, saving, and a slower second half
 QUICK = (
     "MODEL.PRETRAIN_FILE=none", "DATA.TRAIN.DATASETS_NAME=[PASTED,GOT10K_train_full]",
@@ -75,12 +76,13 @@ def pack(cfg: Config, data_dir: Path, to: Path) -> int:
 
 
 def train(
-    config: str, runs: dict[str, list[str]], parts: Path, to: Path, minutes: float, batches: int
+    config: str, runs: dict[str, list[str]], parts: Path, to: Path, minutes: float, epochs: int = 0, batches: int = 40
 ) -> dict[str, float]:
     """Unpack the parts, train for some minutes, and write what comes back. Returns the measured figures.
 
-    runs: overrides by name of a training, all at once; batches: of each of two epochs that measure the speed. Raises
-    TrainingError if a training fails, after the results of the others are written.
+    runs: overrides by name of a training, all at once; epochs: 0 for as many as fit into the minutes at a speed that
+    two epochs of so many batches tell. Raises TrainingError if a training fails, after the results of the others are
+    written.
     """
     started, archives, work = time.time(), sorted(parts.glob("*.tar")), make_folder(parts / "unpacked")
     if not archives:
@@ -91,18 +93,18 @@ def train(
     runs = {name: ["DATA.CROPS_ON_DEVICE=true", "TRAIN.SAVE_INTERVAL=0", *values] for name, values in runs.items()}
     cfg = load_config("sdtrack", config, next(iter(runs.values())))
     step, epoch = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATION, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
-    short = ["TRAIN.EPOCH=2", "TRAIN.WARMUP_STEPS=0", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batches * step}"]
-    with tempfile.TemporaryDirectory(dir=parts) as trial:
-        logs = run_trainings(config, {name: [*values, *short] for name, values in runs.items()}, work, Path(trial))
-    speed = min(float(SPEED.findall(log)[-1]) for log in logs.values())
-    left = 60 * minutes - (time.time() - started)
-    epochs = max(1, int(RESERVE * left * speed / epoch))
-    print(f"{speed:.0f} pairs/s: {epochs} epochs of {epoch} pairs in {left / 60:.1f} minutes", flush=True)
-    logs = run_trainings(
-        config, {name: [*values, f"TRAIN.EPOCH={epochs}"] for name, values in runs.items()}, work, parts / "output"
-    )
-    for name, log in logs.items():
-        write_atomically(make_folder(to) / f"{name}.log", lambda path, log=log: path.write_text(log, encoding="utf-8"))
+    if not epochs:
+        short = ["TRAIN.EPOCH=2", "TRAIN.WARMUP_STEPS=0", f"DATA.TRAIN.SAMPLE_PER_EPOCH={batches * step}"]
+        with tempfile.TemporaryDirectory(dir=parts) as trial:
+            trials = {name: [*values, *short] for name, values in runs.items()}
+            logs = run_trainings(config, trials, work, Path(trial), Path(trial))
+        speed = min(float(SPEED.findall(log)[-1]) for log in logs.values())
+        left = 60 * minutes - (time.time() - started)
+        epochs = max(1, int(RESERVE * left * speed / epoch))
+        print(f"{speed:.0f} pairs/s: {epochs} epochs of {epoch} pairs in {left / 60:.1f} minutes", flush=True)
+    planned = {name: [*values, f"TRAIN.EPOCH={epochs}"] for name, values in runs.items()}
+    logs = run_trainings(config, planned, work, parts / "output", make_folder(to))
+    for name in logs:
         checkpoint = max((parts / "output" / name / "checkpoints" / "train" / "sdtrack" / config).glob("*.pth.tar"))
         command("tracking/publish_weights.py", checkpoint, "--to", to / f"{name}.safetensors")
     if len(runs) == len(logs) == 1:
@@ -112,20 +114,24 @@ def train(
             write_atomically(to / f"checkpoint.{number}", lambda path, piece=piece: path.write_bytes(piece))
     if failed := ", ".join(runs.keys() - logs.keys()):
         raise TrainingError(f"these trainings failed, see their messages above: {failed}")
-    return {"pairs_per_s": speed, "pairs": epochs * epoch, "seconds": time.time() - started}
+    speeds = [float(SPEED.findall(log)[-1]) for log in logs.values()]
+    return {"pairs_per_s": min(speeds), "pairs": epochs * epoch, "seconds": time.time() - started}
 
 
-def run_trainings(config: str, runs: dict[str, list[str]], data_dir: Path, save_dir: Path) -> dict[str, str]:
-    """Train all runs at once, each in its own process and folder below save_dir; returns what each that succeeds
-    prints. The crops of the videos are shared."""
+def run_trainings(
+    config: str, runs: dict[str, list[str]], data_dir: Path, save_dir: Path, logs_to: Path
+) -> dict[str, str]:
+    """Train all runs at once, or continue them, each in its own process and folder below save_dir; returns what each
+    that succeeds prints, and writes it to logs_to while it is printed. The crops of the videos are shared."""
     cache = make_folder(data_dir / "cache")
 
     def run(name: str) -> str:
         folder = make_folder(save_dir / name)
         if not (folder / "cache").exists():
             (folder / "cache").symlink_to(cache)
-        paths = ("--data_dir", data_dir, "--save_dir", folder)
-        return command("tracking/train.py", "--config", config, *paths, "--set", *runs[name], label=f"{name}: ")
+        options = ("--config", config, "--resume", "auto", "--data_dir", data_dir, "--save_dir", folder)
+        with (logs_to / f"{name}.log").open("a", encoding="utf-8", buffering=1) as log:
+            return command("tracking/train.py", *options, "--set", *runs[name], label=f"{name}: ", copy=log)
 
     logs = {}
     with ThreadPoolExecutor(len(runs)) as pool:
@@ -139,9 +145,9 @@ def run_trainings(config: str, runs: dict[str, list[str]], data_dir: Path, save_
     return logs
 
 
-def command(*arguments: object, label: str = "") -> str:
-    """Run a command of this project, and return what it prints; show it, too, each line behind the label. Raises
-    TrainingError if it fails."""
+def command(*arguments: object, label: str = "", copy: TextIO | None = None) -> str:
+    """Run a command of this project, and return what it prints; show it, too, each line behind the label, and write a
+    copy to a file. Raises TrainingError if it fails."""
     lines = []
     with subprocess.Popen(
         [sys.executable, *map(str, arguments)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -149,6 +155,8 @@ def command(*arguments: object, label: str = "") -> str:
         for line in process.stdout:
             print(f"{label}{line}", end="", flush=True)
             lines.append(line)
+            if copy is not None:
+                copy.write(line)
     if process.returncode:
         raise TrainingError(f"{arguments[0]}: exit code {process.returncode}")
     return "".join(lines)
@@ -162,13 +170,13 @@ def rehearsal(config: str) -> dict[str, float]:
         write_got10k(folder / "data" / "got10k", "train", range(2), length=20)
         number = pack(load_config("sdtrack", config, QUICK), folder / "data", folder / "parts")
         small = [*QUICK, "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "TRAIN.WARMUP_STEPS=0"]
-        figures = train(config, {config: small}, folder / "parts", folder / "out", 0.01, 1)
+        figures = train(config, {config: small}, folder / "parts", folder / "out", 0.01, batches=1)
         pieces = sorted((folder / "out").glob("checkpoint.*"))
         whole = folder / "whole.pth.tar"
         whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
         assert read_checkpoint(whole)["epoch"] == 1
         seeds = {f"seed{seed}": [*small, f"TRAIN.SEED={seed}"] for seed in (1, 2)}
-        train(config, seeds, folder / "parts", folder / "both", 0.01, 1)
+        train(config, seeds, folder / "parts", folder / "both", 0.01, epochs=1)
         assert sorted(path.name for path in (folder / "both").glob("*.safetensors")) == [
             f"{name}.safetensors" for name in seeds
         ]
@@ -183,6 +191,7 @@ def main() -> None:
     parser.add_argument("--parts", type=Path, default=PROJECT / "parts", help="folder of the archives")
     parser.add_argument("--to", type=Path, help="folder to write to: archives, or what comes back")
     parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--epochs", type=int, default=0, help="instead of as many as fit into --minutes")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--run", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"), dest="runs")
     parser.add_argument("--quick", action="store_true", help="rehearse both steps with generated data")
@@ -196,7 +205,7 @@ def main() -> None:
     elif args.action == "train" and args.to:
         named = args.runs or [[args.config]]
         runs = {name: [*args.overrides, *values] for name, *values in named}
-        figures = train(args.config, runs, args.parts, args.to, args.minutes, batches=40)
+        figures = train(args.config, runs, args.parts, args.to, args.minutes, args.epochs)
         (args.to / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
     else:
         parser.error("name pack with --data_dir, or train with --to, or --quick")

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from doubles import sequence, tiny_config
+from doubles import tiny_config
 
 from lib.models.layers.sampling import roi_align, sample_points
 from lib.models.sdtrack import build_sdtrack
 from lib.registry import make_tracker
+from lib.test.evaluation.syntheticdataset import synthetic_sequences
 from lib.test.evaluation.track_sequence import track_sequence
 from lib.train.actors.sdtrack import build_actor
 from lib.train.builders import TrainingData
@@ -20,11 +21,10 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("backend", ["torch", "cuda-graph"])
-def test_a_gpu_tracks_like_the_cpu(tiny_checkpoint, backend):
-    video = sequence(frames=8)
-    boxes = {}
+def test_a_gpu_tracks_like_the_cpu(backend):
+    video, boxes = synthetic_sequences()[0], {}
     for device, name in ((CPU, "torch"), (GPU, backend)):
-        tracker = make_tracker("sdtrack", "demo", checkpoint=tiny_checkpoint, device=device.type, backend=name)
+        tracker = make_tracker("sdtrack", "lite_224", device=device.type, backend=name)
         boxes[device] = track_sequence(tracker, video).boxes
     assert np.abs(boxes[GPU] - boxes[CPU]).max() < 0.5, "pixels"
 
