@@ -44,6 +44,25 @@ def test_published_weights_are_the_checkpoints_in_half_precision(published):
     assert published[1].stat().st_size < 0.6 * sum(value.nbytes for value in before["net"].values())
 
 
+def test_several_files_become_their_mean(published, tmp_path):
+    first = read_checkpoint(published[0])
+    second = {**first, "net": {key: 3 * value for key, value in first["net"].items()}, "epoch": 9}
+    save_checkpoint(tmp_path / "second.pth.tar", second)
+    answer = publish(published[1], tmp_path / "second.pth.tar", "--to", tmp_path / "mean.safetensors")
+    assert answer.returncode == 0 and "mean of 2 files" in answer.stdout, answer.stderr
+    mean = read_checkpoint(tmp_path / "mean.safetensors")
+    assert mean["epoch"] == 3, "what the file tells is that of the first one"
+    for key, value in first["net"].items():
+        expected = 2 * value if value.is_floating_point() else value
+        torch.testing.assert_close(mean["net"][key].to(value.dtype), expected, rtol=1e-3, atol=1e-6)
+
+    del second["net"][next(iter(second["net"]))]
+    save_checkpoint(tmp_path / "second.pth.tar", second)
+    answer = publish(published[1], tmp_path / "second.pth.tar", "--to", tmp_path / "other.safetensors")
+    assert answer.returncode == 1 and "second.pth.tar: another network than" in answer.stderr
+    assert not (tmp_path / "other.safetensors").exists()
+
+
 def test_they_track_as_the_checkpoint_does(published):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (4, 80, 120, 3), np.uint8)
