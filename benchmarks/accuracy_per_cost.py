@@ -70,7 +70,6 @@ def main() -> None:
                 else:
                     points.setdefault(dataset, {})[label] = (milliseconds, auc)
                 rows.setdefault(label, {}).update({f"{dataset} AUC": auc, f"{dataset} ms": milliseconds})
-        torch.set_num_threads(max(1, args.threads - 1))
         speed = video_fps(trackers["SDTrack"](), Path(root), 10 if args.quick else 300)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
     print(render(Table("cost", f"AUC in percent, milliseconds per frame on {args.threads} threads", table), "table"))

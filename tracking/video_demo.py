@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from lib.test.evaluation.origin import claim_outputs
 from lib.test.evaluation.results import output_files, result_file, write_result
@@ -48,7 +47,6 @@ def main() -> None:
     results = claim_results(args, clip, folder, len(boxes), overwrite=args.overwrite or given is not None)
     height, width = source.first().shape[:2]
     tracker = make_tracker(name, config, **tracker_options(args, paths.save_dir))
-    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leaves one for reading and decoding the video
     window = TrackingWindow() if args.show else None
     tracks, ended_by, delays = track_targets(tracker, source, boxes, args.save_results, args.realtime, window)
     results += claim_joined(clip, folder, range(len(boxes) + 1, len(tracks) + 1))
