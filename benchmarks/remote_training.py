@@ -114,8 +114,8 @@ def train(
             write_atomically(to / f"checkpoint.{number}", lambda path, piece=piece: path.write_bytes(piece))
     if failed := ", ".join(runs.keys() - logs.keys()):
         raise TrainingError(f"these trainings failed, see their messages above: {failed}")
-    speeds = [float(SPEED.findall(log)[-1]) for log in logs.values()]
-    return {"pairs_per_s": min(speeds), "pairs": epochs * epoch, "seconds": time.time() - started}
+    speeds = [float(found[-1]) for log in logs.values() if (found := SPEED.findall(log))]  # none if it was complete
+    return {"pairs_per_s": min(speeds, default=0.0), "pairs": epochs * epoch, "seconds": time.time() - started}
 
 
 def run_trainings(
@@ -176,7 +176,8 @@ def rehearsal(config: str) -> dict[str, float]:
         whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
         assert read_checkpoint(whole)["epoch"] == 1
         seeds = {f"seed{seed}": [*small, f"TRAIN.SEED={seed}"] for seed in (1, 2)}
-        train(config, seeds, folder / "parts", folder / "both", 0.01, epochs=1)
+        for _again in range(2):
+            train(config, seeds, folder / "parts", folder / "both", 0.01, epochs=1)
         assert sorted(path.name for path in (folder / "both").glob("*.safetensors")) == [
             f"{name}.safetensors" for name in seeds
         ]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,8 +109,10 @@ def load_still_images(sources: ImageSources, seed: int = 0) -> StillImages:
         )
     rng = np.random.default_rng(seed)
     chosen, pixels, boxes, cut_outs = _evenly([*plain, *annotated], sources.limit), [], [], []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = pool.map(lambda item: _read_picture(*item), chosen)
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        closing(pool.map(lambda item: _read_picture(*item), chosen)) as read,  # an error or Ctrl-C cancels the rest
+    ):
         for picture, found, objects in tqdm(
             read, total=len(chosen), desc="still images", unit="image", leave=False, disable=None
         ):
