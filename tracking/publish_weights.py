@@ -1,7 +1,7 @@
 """Publish weights: python tracking/publish_weights.py CHECKPOINT --to mine.safetensors
 
-Several files become one network with the mean of their weights. This helps if all of them were trained on from the same
-weights: such a mean is often better than each of them (model soup, Wortsman et al. 2022).
+Several files become one network with the mean of their weights. This makes sense only if all of them were trained on
+from the same weights: such a mean can be better than each of them (model soup, Wortsman et al. 2022).
 """
 
 import _init_paths  # noqa: F401
